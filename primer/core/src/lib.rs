@@ -1,0 +1,7 @@
+//! Primer's machines: pure state, no clock, no socket, no file, no thread, no global random source.
+//!
+//! What a node does with queues, topics and acknowledgements is decided here; `primer` (the node) carries it out.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
+
+pub mod topic;
