@@ -4,7 +4,16 @@
 //! bytes, in the server's and in the client's role; the session machine turns packets into effects.
 
 #![deny(clippy::indexing_slicing, clippy::expect_used, clippy::panic)]
-#![cfg_attr(test, expect(clippy::indexing_slicing, clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking"))]
+#![cfg_attr(
+    test,
+    expect(
+        clippy::indexing_slicing,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unwrap_used,
+        reason = "tests fail by panicking"
+    )
+)]
 
 pub mod auth;
 pub mod codec;

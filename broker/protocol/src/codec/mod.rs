@@ -1,0 +1,2 @@
+//! The codec.
+pub mod packet;

@@ -1,0 +1,2 @@
+//! The binary `primer`.
+fn main() {}

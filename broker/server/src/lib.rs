@@ -1,0 +1,1 @@
+//! The MQTT server on tokio: listeners, connections, routing, retained messages, wills, `$SYS`.

@@ -1,0 +1,1 @@
+//! An MQTT test client and broker processes for tests.
