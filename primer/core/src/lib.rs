@@ -4,4 +4,10 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
+pub mod commit;
+pub mod message;
+pub mod queue;
 pub mod topic;
+pub mod trie;
+pub mod retained;
+pub mod deadlines;

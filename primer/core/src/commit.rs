@@ -1,0 +1,264 @@
+//! Proof of commitment: the only place in Primer where a [`Committed`] can come into being.
+//!
+//! An acknowledgement to a publisher stands for what its destinations have accepted. A destination says so with an
+//! [`Accepted`], which only the machines of this crate can make; the [`Notifier`] counts the answers of each publish
+//! and releases the outcomes in the order in which the publishes came in. Whoever writes an acknowledgement has to
+//! hand in the [`Committed`] by value, so an answer that precedes its commit does not compile:
+//!
+//! ```compile_fail
+//! // A `Committed` cannot be written down outside of this module.
+//! let forged = primer_core::commit::Committed { token: 1_u8, reached: true };
+//! ```
+//!
+//! ```compile_fail
+//! // Nor can one proof answer two publishes.
+//! fn twice(proof: primer_core::commit::Committed<u8>) -> (u8, u8) {
+//!     (proof.into_token(), proof.into_token())
+//! }
+//! ```
+
+use std::collections::VecDeque;
+
+/// Proof that one destination has accepted a message under its own policy.
+#[derive(Debug)]
+#[must_use = "an acceptance that nobody counts leaves its publisher without an answer"]
+pub struct Accepted(());
+
+impl Accepted {
+    /// For the machines of this crate that hold messages: queue, retained store, delayed store, session table.
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+}
+
+/// Why a destination did not accept a message. Nothing of it was stored there; the publisher may try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The queue is at its high watermark and its policy is to reject.
+    #[error("the queue is full")]
+    QueueFull,
+    /// The node's memory budget is spent.
+    #[error("the node's memory budget is spent")]
+    MemoryFull,
+    /// A store of a bounded number of entries (retained, delayed) is full.
+    #[error("the store is full")]
+    StoreFull,
+}
+
+/// Proof that every destination of a publish (or of a session's opening) has accepted it. Not `Clone`: one proof,
+/// one acknowledgement.
+#[derive(Debug)]
+#[must_use = "a proof that is not turned into an acknowledgement leaves the publisher waiting"]
+pub struct Committed<T> {
+    token: T,
+    reached: bool,
+}
+
+impl<T> Committed<T> {
+    /// What was committed.
+    pub const fn token(&self) -> &T {
+        &self.token
+    }
+
+    /// Whether any destination existed at all (MQTT 5.0 tells the publisher: 0x10, no matching subscribers).
+    #[must_use]
+    pub const fn reached(&self) -> bool {
+        self.reached
+    }
+
+    /// Uses the proof up.
+    pub fn into_token(self) -> T {
+        self.token
+    }
+}
+
+/// The end of one publish.
+#[derive(Debug)]
+pub enum Outcome<T> {
+    /// All destinations have accepted it.
+    Committed(Committed<T>),
+    /// At least one has not; the first refusal is told.
+    Refused {
+        /// What was refused.
+        token: T,
+        /// By whom and why.
+        why: Refused,
+    },
+}
+
+/// One publish that waits for its destinations. Valid for the notifier that opened it, until it is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ballot(u64);
+
+#[derive(Debug)]
+struct Open<T> {
+    token: T,
+    /// Answers still to come.
+    waiting: u32,
+    refused: Option<Refused>,
+    reached: bool,
+    closed: bool,
+}
+
+/// Counts the answers of one publisher's messages and releases the outcomes in order.
+///
+/// Invariant: an outcome is released only when its ballot is closed, no answer is outstanding, and everything opened
+/// before it has been released.
+#[derive(Debug)]
+pub struct Notifier<T> {
+    open: VecDeque<Open<T>>,
+    /// The ballot at the front of `open`.
+    first: u64,
+}
+
+impl<T> Default for Notifier<T> {
+    fn default() -> Self {
+        Self { open: VecDeque::new(), first: 0 }
+    }
+}
+
+impl<T> Notifier<T> {
+    /// Opens a ballot for a publish whose destinations are about to be worked out.
+    pub fn open(&mut self, token: T) -> Ballot {
+        self.open.push_back(Open { token, waiting: 0, refused: None, reached: false, closed: false });
+        Ballot(self.first + self.open.len() as u64 - 1)
+    }
+
+    /// Notes a destination that needs no proof: a live subscriber without a durable session.
+    pub fn reach(&mut self, ballot: Ballot) {
+        if let Some(open) = self.find(ballot) {
+            open.reached = true;
+        }
+    }
+
+    /// Counts the answer of a destination that answered at once.
+    pub fn vote(&mut self, ballot: Ballot, answer: Result<Accepted, Refused>) {
+        if let Some(open) = self.find(ballot) {
+            open.reached = true;
+            if let Err(why) = answer {
+                open.refused.get_or_insert(why);
+            }
+        }
+    }
+
+    /// Notes a destination that will [`answer`](Self::answer) later.
+    pub fn expect(&mut self, ballot: Ballot) {
+        if let Some(open) = self.find(ballot) {
+            open.waiting += 1;
+        }
+    }
+
+    /// Counts the answer of an expected destination.
+    pub fn answer(&mut self, ballot: Ballot, answer: Result<Accepted, Refused>) {
+        if let Some(open) = self.find(ballot) {
+            assert!(open.waiting > 0, "an answer came that nobody expected");
+            open.waiting -= 1;
+        }
+        self.vote(ballot, answer);
+    }
+
+    /// Says that all destinations of the publish are known.
+    pub fn close(&mut self, ballot: Ballot) {
+        if let Some(open) = self.find(ballot) {
+            open.closed = true;
+        }
+    }
+
+    /// The next outcome, in the order of [`open`](Self::open); `None` when the oldest ballot still waits.
+    pub fn release(&mut self) -> Option<Outcome<T>> {
+        let front = self.open.front()?;
+        if !front.closed || front.waiting > 0 {
+            return None;
+        }
+        let Open { token, refused, reached, .. } = self.open.pop_front()?;
+        self.first += 1;
+        Some(match refused {
+            None => Outcome::Committed(Committed { token, reached }),
+            Some(why) => Outcome::Refused { token, why },
+        })
+    }
+
+    /// How many ballots have not been released.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether every ballot has been released.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    fn find(&mut self, ballot: Ballot) -> Option<&mut Open<T>> {
+        let index = usize::try_from(ballot.0.checked_sub(self.first)?).ok()?;
+        self.open.get_mut(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn committed(outcome: Option<Outcome<u32>>) -> u32 {
+        match outcome {
+            Some(Outcome::Committed(proof)) => proof.into_token(),
+            other => panic!("no proof: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_is_released_before_its_ballot_is_closed_and_answered() {
+        let mut notifier = Notifier::default();
+        let ballot = notifier.open(7);
+        notifier.expect(ballot);
+        assert!(notifier.release().is_none());
+        notifier.close(ballot);
+        assert!(notifier.release().is_none(), "the destination has not answered");
+        notifier.answer(ballot, Ok(Accepted::new()));
+        assert_eq!(committed(notifier.release()), 7);
+        assert!(notifier.is_empty());
+    }
+
+    #[test]
+    fn outcomes_leave_in_the_order_in_which_the_publishes_came() {
+        let mut notifier = Notifier::default();
+        let (slow, fast) = (notifier.open(1), notifier.open(2));
+        notifier.expect(slow);
+        notifier.close(slow);
+        notifier.vote(fast, Ok(Accepted::new()));
+        notifier.close(fast);
+        assert!(notifier.release().is_none(), "the second overtook the first");
+        notifier.answer(slow, Ok(Accepted::new()));
+        assert_eq!(committed(notifier.release()), 1);
+        assert_eq!(committed(notifier.release()), 2);
+    }
+
+    #[test]
+    fn one_refusal_outweighs_every_acceptance() {
+        let mut notifier = Notifier::default();
+        let ballot = notifier.open(1);
+        notifier.vote(ballot, Ok(Accepted::new()));
+        notifier.vote(ballot, Err(Refused::QueueFull));
+        notifier.vote(ballot, Err(Refused::MemoryFull));
+        notifier.close(ballot);
+        assert!(matches!(notifier.release(), Some(Outcome::Refused { token: 1, why: Refused::QueueFull })));
+    }
+
+    #[test]
+    fn a_publish_that_nobody_wants_is_committed_and_says_so() {
+        let mut notifier = Notifier::default();
+        for reached in [false, true] {
+            let ballot = notifier.open(());
+            if reached {
+                notifier.reach(ballot);
+            }
+            notifier.close(ballot);
+            match notifier.release() {
+                Some(Outcome::Committed(proof)) => assert_eq!(proof.reached(), reached),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
