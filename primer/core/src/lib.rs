@@ -5,9 +5,10 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
 pub mod commit;
+pub mod deadlines;
+pub mod delayed;
 pub mod message;
 pub mod queue;
+pub mod retained;
 pub mod topic;
 pub mod trie;
-pub mod retained;
-pub mod deadlines;

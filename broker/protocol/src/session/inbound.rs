@@ -1,0 +1,251 @@
+//! Publishes from the client: Receive Maximum, topic aliases, and the QoS 1 and 2 exchanges (MQTT 5.0, 4.3, 4.9).
+//!
+//! A publish comes out as [`Incoming`] with a token; its PUBACK or PUBREC is written when the token comes back inside
+//! a [`Committed`], and by nothing else.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use primer_core::commit::Committed;
+
+use super::{Session, Step, connect::write, link::Link};
+use crate::{
+    ReasonCode,
+    codec::{
+        ack::{AckKind, encode_ack},
+        packet::{Ack, Packet, PacketId, Publish, QoS},
+        properties::{Properties, PropertiesBuf, Property},
+    },
+    violation::Violation,
+};
+
+/// A topic that stands in the packet, or the one that its alias stands for.
+#[derive(Debug, Clone)]
+pub enum TopicRef<'a> {
+    /// In the packet.
+    Packet(&'a str),
+    /// By alias.
+    Alias(Arc<str>),
+}
+
+impl std::ops::Deref for TopicRef<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Packet(topic) => topic,
+            Self::Alias(topic) => topic,
+        }
+    }
+}
+
+/// A publish that the client's connection may go on with; not answered yet.
+#[derive(Debug, Clone)]
+pub struct Incoming<'a> {
+    /// The topic, resolved.
+    pub topic: TopicRef<'a>,
+    /// QoS of the publish.
+    pub qos: QoS,
+    /// Whether it is to be retained.
+    pub retain: bool,
+    /// Message expiry interval in seconds.
+    pub expiry_s: Option<u32>,
+    /// All properties.
+    pub properties: Properties<'a>,
+    /// Whether the properties can be forwarded as they are, all of them.
+    pub forwards_unchanged: bool,
+    /// The application message.
+    pub payload: &'a [u8],
+}
+
+/// Names a QoS 1 or 2 publish of one connection until its acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishToken {
+    packet_id: PacketId,
+    qos: QoS,
+    epoch: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Received {
+    /// Its destinations have not all accepted it.
+    Pending {
+        /// The client has sent it again, on a later connection, and waits there.
+        epoch: u32,
+    },
+    /// PUBREC was sent, or can be.
+    Committed,
+}
+
+/// QoS 2 exchanges that the client has begun. They outlive the connection.
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    received: BTreeMap<PacketId, Received>,
+}
+
+impl Inbound {
+    pub(super) fn clear(&mut self) {
+        self.received.clear();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.received.is_empty()
+    }
+}
+
+impl Session {
+    pub(super) fn handle_publish<'a>(
+        &mut self,
+        publish: Publish<'a>,
+        out: &mut Vec<u8>,
+    ) -> Result<Step<'a>, Violation> {
+        let epoch = self.epoch;
+        let Some(link) = &mut self.link else { return Ok(Step::Nothing) };
+        if publish.qos > link.qos_max {
+            let detail = "QoS above the maximum that CONNACK announced";
+            return Err(Violation::with(ReasonCode::QOS_NOT_SUPPORTED, "MQTT-3.2.2-11", detail));
+        }
+        if publish.retain && !link.retain_available {
+            let detail = "retain is not available";
+            return Err(Violation::with(ReasonCode::RETAIN_NOT_SUPPORTED, "MQTT-3.2.2-14", detail));
+        }
+        let topic = match publish.topic_alias {
+            None => TopicRef::Packet(publish.topic),
+            Some(alias) => match link.aliases_in.resolve(alias, publish.topic)? {
+                None => TopicRef::Packet(publish.topic),
+                Some(topic) => TopicRef::Alias(topic),
+            },
+        };
+        let token = match publish.packet_id {
+            None => None,
+            Some(packet_id) => {
+                if publish.qos == QoS::ExactlyOnce && self.inbound.is_repeated(packet_id, link, epoch, out) {
+                    return Ok(Step::Nothing);
+                }
+                take_quota(link)?;
+                if publish.qos == QoS::ExactlyOnce {
+                    self.inbound.received.insert(packet_id, Received::Pending { epoch });
+                }
+                Some(PublishToken { packet_id, qos: publish.qos, epoch })
+            }
+        };
+        Ok(Step::Publish {
+            incoming: Incoming {
+                topic,
+                qos: publish.qos,
+                retain: publish.retain,
+                expiry_s: publish.expiry,
+                properties: publish.properties,
+                forwards_unchanged: publish.forwards_unchanged,
+                payload: publish.payload,
+            },
+            token,
+        })
+    }
+
+    /// Answers a publish with PUBACK or PUBREC. The proof is used up; there is no other way to write either with success.
+    pub fn acknowledge(&mut self, proof: Committed<PublishToken>, out: &mut Vec<u8>) {
+        let reason = if proof.reached() { ReasonCode::SUCCESS } else { ReasonCode::NO_MATCHING_SUBSCRIBERS };
+        let token = proof.into_token();
+        let epoch = self.epoch;
+        let Some(link) = self.link.as_mut() else {
+            self.inbound.commit(token.packet_id, token.qos);
+            return;
+        };
+        let reason = if link.version.is_v5() { reason } else { ReasonCode::SUCCESS };
+        if token.qos == QoS::AtLeastOnce {
+            if token.epoch == epoch {
+                link.unanswered = link.unanswered.saturating_sub(1);
+                encode_ack(AckKind::PubAck, token.packet_id, reason, link.version, out);
+            }
+        } else if self.inbound.commit(token.packet_id, token.qos) == Some(epoch) {
+            encode_ack(AckKind::PubRec, token.packet_id, reason, link.version, out);
+        }
+    }
+
+    /// Tells the client that its publish was refused. Nothing of it was kept on its behalf.
+    ///
+    /// # Errors
+    /// A client before 5.0 cannot be told; its connection has to end, so that it sends the message again.
+    pub fn refuse(
+        &mut self,
+        token: PublishToken,
+        reason: ReasonCode,
+        why: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Violation> {
+        self.inbound.received.remove(&token.packet_id).filter(|_| token.qos == QoS::ExactlyOnce);
+        let Some(link) = self.link.as_mut().filter(|_| token.epoch == self.epoch) else { return Ok(()) };
+        if !link.version.is_v5() {
+            return Err(Violation::with(reason, "MQTT-3.3.5-2", "the publish was refused and 3.x has no word for it"));
+        }
+        link.unanswered = link.unanswered.saturating_sub(1);
+        let mut properties = PropertiesBuf::new();
+        if link.problem_information {
+            properties.push(&Property::ReasonString(why));
+        }
+        let start = out.len();
+        for properties in [properties.as_properties(), Properties::EMPTY] {
+            let ack = Ack { packet_id: token.packet_id, reason, properties };
+            let packet = if token.qos == QoS::AtLeastOnce { Packet::PubAck(ack) } else { Packet::PubRec(ack) };
+            write(&packet, link.version, out);
+            if out.len() - start <= link.packet_bytes_max as usize {
+                break; // the reason string fits, or there is none [MQTT-3.4.2-2]
+            }
+            out.truncate(start);
+        }
+        Ok(())
+    }
+
+    pub(super) fn handle_pubrel(&mut self, ack: &Ack<'_>, out: &mut Vec<u8>) {
+        let Some(link) = self.link.as_mut() else { return };
+        let reason = match self.inbound.received.remove(&ack.packet_id) {
+            Some(_) => {
+                link.unanswered = link.unanswered.saturating_sub(1);
+                ReasonCode::SUCCESS
+            }
+            None if link.version.is_v5() => ReasonCode::PACKET_IDENTIFIER_NOT_FOUND,
+            None => ReasonCode::SUCCESS,
+        };
+        encode_ack(AckKind::PubComp, ack.packet_id, reason, link.version, out);
+    }
+}
+
+fn take_quota(link: &mut Link) -> Result<(), Violation> {
+    if link.unanswered >= link.receive_maximum {
+        let detail = "more publishes in flight than the server's Receive Maximum";
+        return Err(Violation::with(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED, "MQTT-3.3.4-9", detail));
+    }
+    link.unanswered += 1;
+    Ok(())
+}
+
+impl Inbound {
+    /// Whether the client sends a publish again that is known; then PUBREC is repeated as soon as it is due.
+    fn is_repeated(&mut self, packet_id: PacketId, link: &Link, epoch: u32, out: &mut Vec<u8>) -> bool {
+        match self.received.get_mut(&packet_id) {
+            None => false,
+            Some(Received::Committed) => {
+                encode_ack(AckKind::PubRec, packet_id, ReasonCode::SUCCESS, link.version, out);
+                true
+            }
+            Some(Received::Pending { epoch: waits_on }) => {
+                *waits_on = epoch;
+                true
+            }
+        }
+    }
+
+    /// Marks a QoS 2 publish as committed; answers on which connection its client waits for the PUBREC.
+    fn commit(&mut self, packet_id: PacketId, qos: QoS) -> Option<u32> {
+        if qos != QoS::ExactlyOnce {
+            return None;
+        }
+        match self.received.get_mut(&packet_id) {
+            Some(received @ Received::Pending { .. }) => {
+                let Received::Pending { epoch } = std::mem::replace(received, Received::Committed) else { return None };
+                Some(epoch)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What belongs to one connection of a session and ends with it.
+
+use super::{
+    alias::{AliasesIn, AliasesOut},
+    connect::Terms,
+    options::ServerOptions,
+};
+use crate::{Version, codec::packet::QoS};
+
+/// The state of a connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) version: Version,
+    /// Publishes that may be unacknowledged towards the client.
+    pub(super) window: u16,
+    /// Publishes that are, on this connection.
+    pub(super) unacked: u16,
+    /// Publishes of the client that the server has not answered to the end, on this connection.
+    pub(super) unanswered: u16,
+    pub(super) receive_maximum: u16,
+    pub(super) packet_bytes_max: u32,
+    pub(super) problem_information: bool,
+    pub(super) qos_max: QoS,
+    pub(super) retain_available: bool,
+    /// Whether CONNECT asked for a session that ends with the connection (then DISCONNECT cannot prolong it).
+    pub(super) ends_with_connection: bool,
+    pub(super) authentication_method: Option<Box<str>>,
+    pub(super) aliases_in: AliasesIn,
+    pub(super) aliases_out: AliasesOut,
+}
+
+impl Link {
+    pub(super) fn new(terms: &Terms, options: &ServerOptions) -> Self {
+        Self {
+            version: terms.version,
+            window: terms.window,
+            unacked: 0,
+            unanswered: 0,
+            receive_maximum: options.receive_maximum,
+            packet_bytes_max: terms.packet_bytes_max,
+            problem_information: terms.problem_information,
+            qos_max: options.qos_max,
+            retain_available: options.retain_available,
+            ends_with_connection: terms.session_expiry_s == 0,
+            authentication_method: terms.authentication_method.clone(),
+            aliases_in: AliasesIn::new(if terms.version.is_v5() { options.alias_maximum } else { 0 }),
+            aliases_out: AliasesOut::new(terms.alias_out_maximum),
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Publishes to the client: packet identifiers, the window, QoS 1 and 2 exchanges, re-delivery (MQTT 5.0, 4.3, 4.4,
+//! 4.6, 4.9).
+//!
+//! The messages themselves stand in a queue outside; here is what is in flight, by its position there.
+
+use std::collections::VecDeque;
+
+use primer_core::queue::Position;
+
+use super::{Session, Step, alias::AliasUse, link::Link};
+use crate::{
+    ReasonCode, Version,
+    codec::{
+        ack::{AckKind, encode_ack},
+        packet::{Ack, PacketId, QoS},
+        publish::PublishFrame,
+    },
+    violation::Violation,
+};
+
+/// Entries of finished exchanges that may stand between open ones before they are swept out.
+const GAPS_MAX: usize = 1024;
+
+/// A message on its way to the client.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'m> {
+    /// Topic name.
+    pub topic: &'m str,
+    /// Encoded properties that are forwarded as they are.
+    pub forward: &'m [u8],
+    /// Payload.
+    pub payload: &'m [u8],
+    /// Seconds left to live.
+    pub expiry_s: Option<u32>,
+    /// QoS of this delivery.
+    pub qos: QoS,
+    /// Retain flag of this delivery.
+    pub retain: bool,
+    /// Identifiers of the subscriptions that matched.
+    pub subscription_ids: &'m [u32],
+}
+
+/// What became of a message that was to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Its bytes stand in the buffer.
+    Written,
+    /// The client takes no packet of this size: the message counts as delivered [MQTT-3.1.2-25].
+    TooLarge,
+    /// There is no connection.
+    Offline,
+}
+
+/// A publish that has to be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resend {
+    packet_id: PacketId,
+    /// Where the message stands in the queue.
+    pub position: Position,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// QoS 1: PUBACK is due.
+    AwaitAck,
+    /// QoS 2: PUBREC is due.
+    AwaitRec,
+    /// QoS 2: PUBCOMP is due. The order of PUBREC is the order of PUBREL [MQTT-4.6.0-4].
+    AwaitComp { order: u64 },
+    /// Finished; goes when it comes to the front.
+    Done,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct InFlight {
+    packet_id: u16,
+    phase: Phase,
+    position: Position,
+    /// Whether it counts against the window of the present connection.
+    counted: bool,
+}
+
+/// What is in flight to the client, in the order of sending. It outlives the connection.
+#[derive(Debug, Default)]
+pub(super) struct Outbound {
+    in_flight: VecDeque<InFlight>,
+    /// Exchanges in `in_flight` that are not done.
+    open: usize,
+    last_packet_id: u16,
+    pubrecs: u64,
+    /// Packet identifiers that wait to be sent again on this connection, oldest first.
+    resend: VecDeque<PacketId>,
+}
+
+impl Outbound {
+    pub(super) fn clear(&mut self) {
+        *self = Self { last_packet_id: self.last_packet_id, ..Self::default() };
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.open == 0
+    }
+
+    /// A new connection: repeats the PUBRELs now and notes the publishes that are to be sent again [MQTT-4.4.0-1].
+    pub(super) fn resume(&mut self, version: Version, out: &mut Vec<u8>) {
+        self.in_flight.retain(|entry| entry.phase != Phase::Done);
+        let mut releases = Vec::new();
+        self.resend.clear();
+        for entry in &mut self.in_flight {
+            entry.counted = false;
+            let Some(packet_id) = PacketId::new(entry.packet_id) else { continue };
+            match entry.phase {
+                Phase::AwaitComp { order } => releases.push((order, packet_id)),
+                _ => self.resend.push_back(packet_id),
+            }
+        }
+        releases.sort_unstable();
+        for (_, packet_id) in releases {
+            encode_ack(AckKind::PubRel, packet_id, ReasonCode::SUCCESS, version, out);
+        }
+    }
+
+    /// The entry of a packet identifier. Identifiers ascend, so its distance from the oldest says where it is, unless
+    /// gaps have been swept out.
+    fn find(&mut self, packet_id: u16) -> Option<&mut InFlight> {
+        let front = self.in_flight.front()?.packet_id;
+        let wrapped = usize::from(packet_id < front); // zero is not used as an identifier
+        let guess = usize::from(packet_id.wrapping_sub(front)).saturating_sub(wrapped);
+        let index = match self.in_flight.get(guess) {
+            Some(entry) if entry.packet_id == packet_id => guess,
+            _ => self.in_flight.iter().position(|entry| entry.packet_id == packet_id)?,
+        };
+        self.in_flight.get_mut(index).filter(|entry| entry.phase != Phase::Done)
+    }
+
+    fn next_packet_id(&mut self) -> Option<PacketId> {
+        for _ in 0..=u16::MAX {
+            self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
+            let candidate = self.last_packet_id;
+            // While fewer are in flight than a turn of the counter, the oldest bounds what can be in use.
+            if self.in_flight.is_empty() || self.find(candidate).is_none() {
+                return PacketId::new(candidate);
+            }
+        }
+        None
+    }
+
+    fn finish(&mut self, packet_id: u16) {
+        if let Some(entry) = self.find(packet_id) {
+            entry.phase = Phase::Done;
+            self.open -= 1;
+        }
+        while self.in_flight.front().is_some_and(|entry| entry.phase == Phase::Done) {
+            self.in_flight.pop_front();
+        }
+        if self.in_flight.len() > self.open * 2 + GAPS_MAX {
+            self.in_flight.retain(|entry| entry.phase != Phase::Done);
+        }
+        if self.in_flight.is_empty() && self.in_flight.capacity() > 64 {
+            self.in_flight = VecDeque::new();
+        }
+    }
+}
+
+impl Session {
+    /// How many new QoS 1 and 2 publishes may be sent now: none without a connection, none before what has to be sent
+    /// again, never more than the client's Receive Maximum [MQTT-3.3.4-7].
+    #[must_use]
+    pub fn credit(&self) -> usize {
+        match &self.link {
+            Some(link) if self.outbound.resend.is_empty() => usize::from(link.window.saturating_sub(link.unacked)),
+            _ => 0,
+        }
+    }
+
+    /// How many exchanges towards the client are open.
+    #[must_use]
+    pub const fn in_flight(&self) -> usize {
+        self.outbound.open
+    }
+
+    /// Whether one frame serves this connection as it serves every other that is plain and of its version: no aliases,
+    /// no packet size that the frame exceeds.
+    #[must_use]
+    pub fn takes_plain(&self, frame_bytes: usize) -> Option<Version> {
+        let link = self.link.as_ref()?;
+        (link.aliases_out.is_off() && frame_bytes <= link.packet_bytes_max as usize).then_some(link.version)
+    }
+
+    /// Writes a QoS 0 publish.
+    pub fn send_at_most_once(&mut self, delivery: &Delivery<'_>, out: &mut Vec<u8>) -> Sent {
+        let Some(link) = &mut self.link else { return Sent::Offline };
+        write_publish(link, delivery, false, None, out)
+    }
+
+    /// Writes a new QoS 1 or 2 publish whose message stands at `position`. The caller has seen a credit.
+    pub fn send(&mut self, delivery: &Delivery<'_>, position: Position, out: &mut Vec<u8>) -> Sent {
+        let Some(link) = &mut self.link else { return Sent::Offline };
+        let Some(packet_id) = self.outbound.next_packet_id() else { return Sent::Offline };
+        let sent = write_publish(link, delivery, false, Some(packet_id), out);
+        if sent == Sent::Written {
+            link.unacked = link.unacked.saturating_add(1);
+            let phase = if delivery.qos == QoS::ExactlyOnce { Phase::AwaitRec } else { Phase::AwaitAck };
+            self.outbound.in_flight.push_back(InFlight { packet_id: packet_id.get(), phase, position, counted: true });
+            self.outbound.open += 1;
+        }
+        sent
+    }
+
+    /// The next publish to send again, as far as the window allows; write it with [`send_again`](Self::send_again).
+    pub fn next_resend(&mut self) -> Option<Resend> {
+        let link = self.link.as_ref()?;
+        if link.unacked >= link.window {
+            return None;
+        }
+        while let Some(packet_id) = self.outbound.resend.pop_front() {
+            if let Some(entry) = self.outbound.find(packet_id.get()) {
+                return Some(Resend { packet_id, position: entry.position });
+            }
+        }
+        None
+    }
+
+    /// Writes a publish once more, under its identifier and with DUP [MQTT-3.3.1-1].
+    pub fn send_again(&mut self, resend: Resend, delivery: &Delivery<'_>, out: &mut Vec<u8>) -> Sent {
+        let Some(link) = &mut self.link else { return Sent::Offline };
+        let sent = write_publish(link, delivery, true, Some(resend.packet_id), out);
+        match sent {
+            Sent::Written => {
+                link.unacked = link.unacked.saturating_add(1);
+                if let Some(entry) = self.outbound.find(resend.packet_id.get()) {
+                    entry.counted = true;
+                }
+            }
+            Sent::TooLarge => self.outbound.finish(resend.packet_id.get()),
+            Sent::Offline => {}
+        }
+        sent
+    }
+
+    /// Forgets an exchange whose message is gone.
+    pub fn give_up(&mut self, resend: Resend) {
+        self.outbound.finish(resend.packet_id.get());
+    }
+
+    pub(super) fn handle_puback(&mut self, ack: &Ack<'_>) -> Result<Step<'static>, Violation> {
+        match self.outbound.find(ack.packet_id.get()).map(|entry| (entry.phase, entry.position)) {
+            Some((Phase::AwaitAck, position)) => {
+                self.settle(ack.packet_id);
+                Ok(Step::Delivered { position, reason: ack.reason })
+            }
+            Some(_) => Err(Violation::protocol("MQTT-4.3.3-1", "PUBACK answers a QoS 2 publish")),
+            None => Ok(Step::Nothing),
+        }
+    }
+
+    pub(super) fn handle_pubrec(&mut self, ack: &Ack<'_>, out: &mut Vec<u8>) -> Result<Step<'static>, Violation> {
+        let Some(version) = self.link.as_ref().map(|link| link.version) else { return Ok(Step::Nothing) };
+        let order = self.outbound.pubrecs;
+        let mut reason = ReasonCode::SUCCESS;
+        let step = match self.outbound.find(ack.packet_id.get()) {
+            Some(entry) => match entry.phase {
+                Phase::AwaitRec if ack.reason.is_error() => {
+                    let position = entry.position;
+                    self.settle(ack.packet_id);
+                    return Ok(Step::Delivered { position, reason: ack.reason });
+                }
+                Phase::AwaitRec => {
+                    entry.phase = Phase::AwaitComp { order };
+                    let position = entry.position;
+                    self.outbound.pubrecs += 1;
+                    Step::Delivered { position, reason: ack.reason }
+                }
+                Phase::AwaitAck => {
+                    return Err(Violation::protocol("MQTT-4.3.2-1", "PUBREC answers a QoS 1 publish"));
+                }
+                _ => Step::Nothing,
+            },
+            None => {
+                reason = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
+                Step::Nothing
+            }
+        };
+        let reason = if version.is_v5() { reason } else { ReasonCode::SUCCESS };
+        encode_ack(AckKind::PubRel, ack.packet_id, reason, version, out);
+        Ok(step)
+    }
+
+    pub(super) fn handle_pubcomp(&mut self, ack: &Ack<'_>) -> Result<Step<'static>, Violation> {
+        match self.outbound.find(ack.packet_id.get()).map(|entry| entry.phase) {
+            Some(Phase::AwaitComp { .. }) => {
+                self.settle(ack.packet_id);
+                Ok(Step::Credit)
+            }
+            Some(_) => Err(Violation::protocol("MQTT-4.3.3-6", "PUBCOMP comes before its PUBREL")),
+            None => Ok(Step::Nothing),
+        }
+    }
+
+    /// Ends an exchange and gives its place in the window back.
+    fn settle(&mut self, packet_id: PacketId) {
+        let counted = self.outbound.find(packet_id.get()).is_some_and(|entry| entry.counted);
+        if let Some(link) = self.link.as_mut().filter(|_| counted) {
+            link.unacked = link.unacked.saturating_sub(1);
+        }
+        self.outbound.finish(packet_id.get());
+    }
+}
+
+fn write_publish(
+    link: &mut Link,
+    delivery: &Delivery<'_>,
+    dup: bool,
+    packet_id: Option<PacketId>,
+    out: &mut Vec<u8>,
+) -> Sent {
+    let mut frame = PublishFrame {
+        dup,
+        qos: delivery.qos,
+        retain: delivery.retain,
+        topic: delivery.topic,
+        packet_id,
+        topic_alias: None,
+        expiry: delivery.expiry_s,
+        subscription_ids: delivery.subscription_ids,
+        forward: delivery.forward,
+        payload: delivery.payload,
+    };
+    let mut may_alias = !link.aliases_out.is_off();
+    if link.packet_bytes_max != u32::MAX {
+        let len = frame.encoded_len(link.version);
+        let max = link.packet_bytes_max as usize;
+        if len > max {
+            return Sent::TooLarge;
+        }
+        may_alias &= len + 8 <= max; // the alias property and a longer length must fit as well
+    }
+    if may_alias {
+        match link.aliases_out.choose(delivery.topic) {
+            AliasUse::None => {}
+            AliasUse::Set(alias) => frame.topic_alias = Some(alias),
+            AliasUse::Known(alias) => (frame.topic, frame.topic_alias) = ("", Some(alias)),
+        }
+    }
+    frame.encode(link.version, out);
+    Sent::Written
+}
