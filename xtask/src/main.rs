@@ -1,2 +1,47 @@
-//! The tasks of the workspace.
-fn main() {}
+//! The tasks of the workspace: `cargo xtask check` is the gate that all that lands goes through.
+//!
+//! `check` runs every step and stops at the first that fails; each step can be had alone. Nothing here is shipped.
+
+mod advisories;
+mod check;
+mod conformance;
+mod rust_source;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::Workspace;
+
+const HELP: &str = "\
+cargo xtask check [--no-tests]   the gate: formatting, tidy, conformance, deny, clippy, tests
+cargo xtask tidy                 what rustfmt and clippy do not check: edges, sizes, banned words, links
+cargo xtask conformance          each normative statement of MQTT has a test, or a reason why not";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<()> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["check"] => check::run(&Workspace::find()?, check::Tests::Run),
+        ["check", "--no-tests"] => check::run(&Workspace::find()?, check::Tests::Skip),
+        ["tidy"] => tidy::run(&Workspace::find()?),
+        ["conformance"] => conformance::run(&Workspace::find()?),
+        ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => bail!("no such task: {args:?}\n{HELP}"),
+    }
+}

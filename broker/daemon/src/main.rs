@@ -1,2 +1,25 @@
-//! The binary `primer`.
-fn main() {}
+//! The binary `primer`: reads the command line, puts the parts together, and waits for a signal. No logic of its own.
+
+mod serve;
+
+use clap::{Parser, Subcommand};
+
+/// Primer: a distributed message queue and an MQTT 3.1.1 and 5.0 broker for the network's edge.
+#[derive(Debug, Parser)]
+#[command(name = "primer", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the broker. Without any option it listens on port 1883 of all addresses, for anybody.
+    Serve(Box<serve::Serve>),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(*arguments),
+    }
+}

@@ -1,1 +1,39 @@
 //! The MQTT server on tokio: listeners, connections, routing, retained messages, wills, `$SYS`.
+//!
+//! [`Broker::start`] serves until [`Broker::shutdown`]. Several brokers can run in one process; nothing is global but
+//! one read buffer a worker thread.
+//!
+//! A publish goes `connection` -> session machine (`primer-mqtt`) -> `pipeline` (authorise, destinations, commit) ->
+//! `fanout` (into the subscribers' `session` buffers) -> proof -> acknowledgement. `docs/ARCHITECTURE.md` follows one.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
+
+pub mod access;
+mod authentication;
+mod batch;
+mod broker;
+mod connection;
+mod counters;
+mod delivery;
+mod events;
+mod fanout;
+mod handshake;
+mod housekeeper;
+mod hub;
+mod limits;
+mod listener;
+pub mod options;
+mod pipeline;
+mod rate;
+mod registry;
+mod replay;
+mod session;
+mod subscribe;
+mod sys;
+mod will;
+
+pub use self::{
+    authentication::SCRAM_ITERATIONS,
+    broker::{Broker, StartError},
+    options::Options,
+};

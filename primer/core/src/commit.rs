@@ -44,6 +44,12 @@ pub enum Refused {
     /// A store of a bounded number of entries (retained, delayed) is full.
     #[error("the store is full")]
     StoreFull,
+    /// The publisher may not publish there.
+    #[error("not authorized to publish to this topic")]
+    NotAuthorized,
+    /// The topic names no place that can be published to.
+    #[error("this topic cannot be published to")]
+    InvalidTopic,
 }
 
 /// Proof that every destination of a publish (or of a session's opening) has accepted it. Not `Clone`: one proof,
@@ -134,11 +140,14 @@ impl<T> Notifier<T> {
 
     /// Counts the answer of a destination that answered at once.
     pub fn vote(&mut self, ballot: Ballot, answer: Result<Accepted, Refused>) {
-        if let Some(open) = self.find(ballot) {
-            open.reached = true;
-            if let Err(why) = answer {
-                open.refused.get_or_insert(why);
-            }
+        self.reach(ballot);
+        self.vote_silently(ballot, answer);
+    }
+
+    /// Counts the answer of a destination that is no subscriber, as the retained store.
+    pub fn vote_silently(&mut self, ballot: Ballot, answer: Result<Accepted, Refused>) {
+        if let (Some(open), Err(why)) = (self.find(ballot), answer) {
+            open.refused.get_or_insert(why);
         }
     }
 

@@ -158,8 +158,8 @@ mod tests {
 
     #[test]
     fn time_left_is_rounded_up_and_ends_after_the_last_millisecond() {
-        let message = Run::default()
-            .message(&Parts { topic: "t", payload: b"", expires_at_ms: 10_000 }, std::iter::empty());
+        let message =
+            Run::default().message(&Parts { topic: "t", payload: b"", expires_at_ms: 10_000 }, std::iter::empty());
         assert_eq!(message.seconds_left(0), Some(10));
         assert_eq!(message.seconds_left(9_001), Some(1));
         assert!(!message.is_expired(10_000));

@@ -162,9 +162,10 @@ impl<T: Item> Queue<T> {
         self.pop_gone();
     }
 
-    /// Replaces each message that is present, leased ones included, as [`crate::message::Message::compact`] does.
-    pub fn for_each_mut(&mut self, change: impl FnMut(&mut T)) {
-        self.entries.iter_mut().flatten().for_each(change);
+    /// Changes each leased message in place, as [`crate::message::Message::compact`] does when a connection ends.
+    pub fn for_each_leased(&mut self, change: impl FnMut(&mut T)) {
+        let leased = self.leased_len();
+        self.entries.iter_mut().take(leased).flatten().for_each(change);
     }
 
     /// Empties the queue and hands out what was in it, oldest first.

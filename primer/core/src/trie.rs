@@ -8,6 +8,7 @@
 //! by [`FILTER_LEVELS_MAX`], and with it the recursion of [`Trie::matching`]; each node is visited at most once a
 //! topic. Slots of removed nodes are reused, not given back.
 
+mod level;
 mod nodes;
 mod subscribers;
 #[cfg(test)]

@@ -1,1 +1,3 @@
 //! Enhanced authentication.
+
+pub mod scram;

@@ -18,13 +18,13 @@ mod outbound;
 
 use primer_core::queue::Position;
 
+use self::{connect::write, inbound::Inbound, link::Link, outbound::Outbound};
 pub use self::{
     connect::{Greeting, Opening, SESSION_NEVER_EXPIRES, Terms, refuse_connect},
     inbound::{Incoming, PublishToken, TopicRef},
     options::ServerOptions,
     outbound::{Delivery, Resend, Sent},
 };
-use self::{connect::write, inbound::Inbound, link::Link, outbound::Outbound};
 use crate::{
     ReasonCode, Version,
     codec::{
@@ -143,7 +143,8 @@ impl Session {
 
     /// Writes an AUTH in the re-authentication that the client has begun.
     pub fn continue_authentication(&self, reason: ReasonCode, data: Option<&[u8]>, out: &mut Vec<u8>) {
-        let Some((link, method)) = self.link.as_ref().and_then(|l| Some((l, l.authentication_method.as_deref()?))) else {
+        let Some((link, method)) = self.link.as_ref().and_then(|l| Some((l, l.authentication_method.as_deref()?)))
+        else {
             return;
         };
         write_auth(reason, method, data, link.version, out);

@@ -10,6 +10,7 @@ use core::num::NonZeroU32;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use super::level::Level;
 use super::subscribers::Subscribers;
 
 /// The most nodes a [`NodeId`] can name; 32 bits keep a node small.
@@ -47,36 +48,13 @@ pub(super) struct Node<K, V> {
 
 impl<K, V> Node<K, V> {
     fn new(parent: NodeId, level: &str) -> Self {
-        Self { level: Level::new(level), parent, literals: 0, plus: None, hash: None, subscribers: Subscribers::default() }
-    }
-}
-
-/// The longest level kept in its node.
-const SHORT_BYTES: usize = 22;
-
-/// The bytes of a level. Most levels are short, and are compared without leaving the node.
-#[derive(Debug)]
-enum Level {
-    Short(u8, [u8; SHORT_BYTES]),
-    Long(Box<[u8]>),
-}
-
-impl Level {
-    fn new(text: &str) -> Self {
-        let mut bytes = [0; SHORT_BYTES];
-        match (u8::try_from(text.len()), bytes.get_mut(..text.len())) {
-            (Ok(length), Some(room)) => {
-                room.copy_from_slice(text.as_bytes());
-                Self::Short(length, bytes)
-            }
-            _ => Self::Long(text.as_bytes().into()),
-        }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Short(length, bytes) => &bytes[..usize::from(*length)],
-            Self::Long(bytes) => bytes,
+        Self {
+            level: Level::new(level),
+            parent,
+            literals: 0,
+            plus: None,
+            hash: None,
+            subscribers: Subscribers::default(),
         }
     }
 }

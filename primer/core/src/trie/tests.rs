@@ -26,7 +26,8 @@ fn found(trie: &Trie<u8, u32>, topic: &str) -> Vec<(Option<String>, u8, u32)> {
 }
 
 fn level() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec!["", "a", "b", "$x", "é", "a-", "aa"])
+    // The last two are the longest level kept in a node and one byte more.
+    prop::sample::select(vec!["", "a", "b", "$x", "é", "a-", "twenty-two-bytes-level", "twenty-three-bytes-long"])
 }
 
 fn topic_name() -> impl Strategy<Value = String> {
@@ -272,4 +273,24 @@ fn many_wildcard_filters_are_told_apart() {
         trie.matching(&format!("dev/d/x{n}/temp"), |subscribers| values.extend(subscribers.direct()));
         assert_eq!(values, [(n, &n)]);
     }
+}
+
+/// Hashes have 32 bits: among this many nodes a few have the hash of another, and must not be taken for it.
+#[test]
+fn nodes_with_equal_hashes_are_told_apart() {
+    const PARENTS: usize = 200_000;
+    const LEVELS: [&str; 3] = ["x", "y", "z"];
+    let mut trie = Trie::new();
+    for level in LEVELS {
+        for n in 0..PARENTS {
+            assert_eq!(trie.insert(&format!("{n}/{level}"), None, n, ()), Ok(None));
+        }
+    }
+    assert_eq!(trie.node_count(), 1 + (1 + LEVELS.len()) * PARENTS);
+    for level in LEVELS {
+        for n in 0..PARENTS {
+            assert_eq!(trie.remove(&format!("{n}/{level}"), None, n), Some(()));
+        }
+    }
+    assert_eq!(trie.node_count(), 1);
 }

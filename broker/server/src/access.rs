@@ -1,0 +1,119 @@
+//! The two ports of access control: an authenticator says who somebody is, a decider what it may do.
+//!
+//! Password files, certificates, tokens and ACLs are other implementations of these two traits; here are the ones
+//! that need no file.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use primer_mqtt::{ReasonCode, auth::scram::Credentials, codec::packet::QoS};
+
+/// Who a connection belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The client identifier.
+    pub client_id: Arc<str>,
+    /// The user name, if there is one.
+    pub username: Option<Arc<str>>,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+}
+
+/// A CONNECT that wants to be let in.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The client identifier, made up by the server if the client sent none.
+    pub client_id: &'a str,
+    /// User name.
+    pub username: Option<&'a str>,
+    /// Password.
+    pub password: Option<&'a [u8]>,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+}
+
+/// Says whether somebody is who it says.
+pub trait Authenticator: Send + Sync + 'static {
+    /// Lets the attempt in or refuses it with the reason that CONNACK gives.
+    ///
+    /// # Errors
+    /// 0x86 for a wrong user name or password, 0x87 for one that must not connect.
+    fn authenticate(&self, attempt: &Attempt<'_>) -> Result<(), ReasonCode>;
+
+    /// What SCRAM-SHA-256 needs to know of a user; `None` for an unknown one.
+    fn credentials(&self, username: &str) -> Option<Credentials>;
+
+    /// Whether enhanced authentication with SCRAM-SHA-256 is offered.
+    fn offers_scram(&self) -> bool;
+}
+
+/// Says what an identity may do.
+pub trait Decider: Send + Sync + 'static {
+    /// Whether `identity` may publish to `topic`.
+    fn may_publish(&self, identity: &Identity, topic: &str, qos: QoS, retain: bool) -> bool;
+
+    /// Whether `identity` may subscribe to `filter` (without its share group).
+    fn may_subscribe(&self, identity: &Identity, filter: &str) -> bool;
+}
+
+/// Anybody may connect.
+#[derive(Debug, Default)]
+pub struct Anonymous;
+
+impl Authenticator for Anonymous {
+    fn authenticate(&self, _: &Attempt<'_>) -> Result<(), ReasonCode> {
+        Ok(())
+    }
+
+    fn credentials(&self, _: &str) -> Option<Credentials> {
+        None
+    }
+
+    fn offers_scram(&self) -> bool {
+        false
+    }
+}
+
+/// A fixed list of users, known by their SCRAM credentials only: no password is kept.
+#[derive(Debug, Default)]
+pub struct Users {
+    users: BTreeMap<Box<str>, Credentials>,
+}
+
+impl Users {
+    /// Adds or replaces a user.
+    pub fn insert(&mut self, username: &str, credentials: Credentials) {
+        self.users.insert(username.into(), credentials);
+    }
+}
+
+impl Authenticator for Users {
+    fn authenticate(&self, attempt: &Attempt<'_>) -> Result<(), ReasonCode> {
+        let known = attempt.username.and_then(|name| self.users.get(name));
+        match (known, attempt.password) {
+            (Some(credentials), Some(password)) if credentials.verify(password) => Ok(()),
+            _ => Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD),
+        }
+    }
+
+    fn credentials(&self, username: &str) -> Option<Credentials> {
+        self.users.get(username).cloned()
+    }
+
+    fn offers_scram(&self) -> bool {
+        true
+    }
+}
+
+/// Everybody may publish and subscribe to everything, except publish to `$SYS`, which is the broker's own.
+#[derive(Debug, Default)]
+pub struct Open;
+
+impl Decider for Open {
+    fn may_publish(&self, _: &Identity, topic: &str, _: QoS, _: bool) -> bool {
+        !topic.starts_with("$SYS/") && topic != "$SYS"
+    }
+
+    fn may_subscribe(&self, _: &Identity, _: &str) -> bool {
+        true
+    }
+}

@@ -1,0 +1,101 @@
+//! The broker as a program embeds it: start, addresses, stop.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use primer_mqtt::ReasonCode;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    access::{Authenticator, Decider},
+    housekeeper,
+    hub::Hub,
+    listener,
+    options::Options,
+};
+
+/// Why a broker did not start. Nothing is left running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address could not be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Which one.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes for client identifiers and authentication")]
+    Random,
+}
+
+/// A running broker. Dropping it does not stop it: call [`shutdown`](Self::shutdown).
+#[derive(Debug)]
+pub struct Broker {
+    hub: Arc<Hub>,
+    addresses: Vec<SocketAddr>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Broker {
+    /// Starts a broker on the caller's tokio runtime.
+    ///
+    /// # Errors
+    /// An address cannot be bound.
+    pub fn start(
+        options: Options,
+        authenticator: impl Authenticator,
+        decider: impl Decider,
+    ) -> Result<Self, StartError> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(|_| StartError::Random)?;
+        let mut listeners = Vec::new();
+        for &address in &options.listeners {
+            let bound = listener::bind(address).map_err(|source| StartError::Bind { address, source })?;
+            listeners.push(bound);
+        }
+        let hub = Arc::new(Hub::new(options, Box::new(authenticator), Box::new(decider), secret));
+        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let mut tasks = vec![tokio::spawn(housekeeper::run(Arc::clone(&hub)))];
+        for listener in listeners {
+            tasks.push(tokio::spawn(listener::run(Arc::clone(&hub), listener)));
+        }
+        Ok(Self { hub, addresses, tasks })
+    }
+
+    /// The addresses that the broker listens on, with the ports that the system chose where 0 was asked for.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops gracefully: no new connections; each client is told (0x8B) and gets what waits for it; then the rest is
+    /// cut off. Wills are published, as the connections end without a farewell of their clients. Takes at most
+    /// `deadline`; answers how many connections had to be cut.
+    pub async fn shutdown(self, deadline: Duration) -> u64 {
+        let end = Instant::now() + deadline;
+        self.hub.begin_stop();
+        self.hub.timers_changed.notify_one();
+        loop {
+            for cell in self.hub.registry.all() {
+                let mut state = cell.lock();
+                if state.connected.is_some() && state.close.is_none() {
+                    state.close = Some(ReasonCode::SERVER_SHUTTING_DOWN);
+                    state.wake();
+                }
+            }
+            if self.hub.connections.get() == 0 || Instant::now() >= end {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        for task in self.tasks {
+            task.abort();
+        }
+        self.hub.connections.get()
+    }
+}

@@ -1,0 +1,353 @@
+//! A connection that has its session, as one hand-written future: no `select!`, nothing to cancel on the hot path.
+//!
+//! One turn: write what waits; read at most a few times; hand each read to the session machine and carry out its
+//! steps (`work`); look up retained messages; write again; sleep. What others deliver comes through the session's
+//! cell, and its waker brings the connection back here.
+
+mod finish;
+mod work;
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use primer_mqtt::{
+    ReasonCode,
+    codec::{Role, Rules},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep_until},
+};
+
+use crate::{
+    access::Identity,
+    authentication::Exchange,
+    handshake::Admitted,
+    hub::Hub,
+    limits::{READ_BUFFER_BYTES, READS_PER_TURN_MAX},
+    pipeline::Acks,
+    rate::Bucket,
+    registry::Farewell,
+    replay,
+    session::Cell,
+};
+
+thread_local! {
+    /// The read buffer of a worker: an idle connection owns none.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BUFFER_BYTES]);
+}
+
+/// How a connection ends.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) farewell: Farewell,
+    /// Told to the client (5.0) before the connection is closed.
+    pub(crate) tell: Option<(ReasonCode, Option<String>)>,
+    /// For the log and the event.
+    pub(crate) why: String,
+    /// A session expiry that DISCONNECT set.
+    pub(crate) session_expiry_s: Option<u32>,
+}
+
+impl Ending {
+    fn lost(why: impl Into<String>) -> Self {
+        Self { farewell: Farewell::WithWill, tell: None, why: why.into(), session_expiry_s: None }
+    }
+
+    fn told(reason: ReasonCode, detail: Option<String>) -> Self {
+        let why = detail.clone().unwrap_or_else(|| reason.name().to_owned());
+        Self { farewell: Farewell::WithWill, tell: Some((reason, detail)), why, session_expiry_s: None }
+    }
+}
+
+#[derive(Debug)]
+struct KeepAlive {
+    sleep: Pin<Box<Sleep>>,
+    interval_ms: u64,
+}
+
+#[derive(Debug)]
+struct Limiter {
+    publishes: Bucket,
+    bytes: Bucket,
+    pause: Pin<Box<Sleep>>,
+    is_paused: bool,
+}
+
+/// See the module's description. `S` is the byte stream that the listener gave.
+#[derive(Debug)]
+pub(crate) struct Connection<S> {
+    pub(crate) hub: Arc<Hub>,
+    stream: S,
+    cell: Arc<Cell>,
+    identity: Arc<Identity>,
+    rules: Rules,
+    /// The beginning of a packet whose end has not come.
+    pending: Vec<u8>,
+    /// Taken from the session and being written.
+    writing: Vec<u8>,
+    written: usize,
+    is_blocked: bool,
+    heard_at_ms: u64,
+    keep_alive: Option<KeepAlive>,
+    limiter: Option<Box<Limiter>>,
+    acks: Acks,
+    exchange: Option<Box<Exchange>>,
+    /// Bytes came with CONNECT that have not been looked at.
+    has_rest: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(crate) fn new(hub: Arc<Hub>, stream: S, admitted: Admitted) -> Self {
+        let Admitted { cell, identity, terms, rest } = admitted;
+        let now_ms = hub.node.clock.now_ms();
+        // One and a half times the keep alive [MQTT-3.1.2-22].
+        let interval_ms = u64::from(terms.keep_alive_s) * 1500;
+        let sleep = |at_ms| Box::pin(sleep_until(hub.node.clock.instant(at_ms).into()));
+        let keep_alive = (interval_ms > 0).then(|| KeepAlive { sleep: sleep(now_ms + interval_ms), interval_ms });
+        let options = &hub.options;
+        let limiter = (options.publish_rate_max > 0 || options.byte_rate_max > 0).then(|| {
+            Box::new(Limiter {
+                publishes: Bucket::new(options.publish_rate_max, now_ms),
+                bytes: Bucket::new(options.byte_rate_max, now_ms),
+                pause: sleep(now_ms),
+                is_paused: false,
+            })
+        });
+        let rules = Rules {
+            role: Role::Server,
+            version: Some(terms.version),
+            max_packet_size: hub.options.protocol.packet_bytes_max,
+        };
+        Self {
+            stream,
+            cell,
+            identity,
+            rules,
+            has_rest: !rest.is_empty(),
+            pending: rest,
+            writing: Vec::new(),
+            written: 0,
+            is_blocked: false,
+            heard_at_ms: now_ms,
+            keep_alive,
+            limiter,
+            acks: Acks::default(),
+            exchange: None,
+            hub,
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
+        self.flush(cx)?;
+        self.asked_to_close()?;
+        let wants_more = self.read_some(cx)?;
+        self.poll_keep_alive(cx)?;
+        let now_ms = self.hub.node.clock.now_ms();
+        let mut has_more = false;
+        if !self.is_blocked {
+            has_more = replay::advance(&self.hub, &self.cell, now_ms);
+        }
+        self.flush(cx)?;
+        let is_done = self.go_to_sleep(cx);
+        if wants_more || has_more || !is_done {
+            cx.waker().wake_by_ref();
+        }
+        Ok(())
+    }
+
+    /// Writes what has been taken and takes what waits, until nothing does or the socket is full.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
+        loop {
+            while let Some(rest) = self.writing.get(self.written..).filter(|rest| !rest.is_empty()) {
+                match Pin::new(&mut self.stream).poll_write(cx, rest) {
+                    Poll::Pending => {
+                        self.set_blocked(true);
+                        return Ok(());
+                    }
+                    Poll::Ready(Ok(0)) => return Err(Ending::lost("the socket takes no more bytes")),
+                    Poll::Ready(Ok(n)) => {
+                        self.written += n;
+                        self.hub.counters.bytes_sent.add(n as u64);
+                    }
+                    Poll::Ready(Err(error)) => return Err(Ending::lost(error.to_string())),
+                }
+            }
+            self.set_blocked(false);
+            self.writing.clear();
+            self.written = 0;
+            let mut state = self.cell.lock();
+            state.unwritten = 0;
+            if state.outbox.is_empty() {
+                let now_ms = self.hub.node.clock.now_ms();
+                state.pump(&self.hub, now_ms);
+                if state.outbox.is_empty() {
+                    return Ok(());
+                }
+            }
+            std::mem::swap(&mut state.outbox, &mut self.writing);
+            state.unwritten = self.writing.len();
+        }
+    }
+
+    fn set_blocked(&mut self, is_blocked: bool) {
+        if is_blocked || self.is_blocked {
+            let mut state = self.cell.lock();
+            state.is_blocked = is_blocked;
+            state.unwritten = self.writing.len() - self.written;
+            self.is_blocked = is_blocked;
+        }
+    }
+
+    fn asked_to_close(&self) -> Result<(), Ending> {
+        let close = self.cell.lock().close;
+        match close {
+            None => Ok(()),
+            Some(reason) => {
+                if reason == ReasonCode::SESSION_TAKEN_OVER {
+                    self.hub.counters.taken_over.add(1);
+                }
+                Err(Ending::told(reason, None))
+            }
+        }
+    }
+
+    /// Reads and works, a few times. Answers whether the socket may have more.
+    fn read_some(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
+        if std::mem::take(&mut self.has_rest) {
+            self.work_on_pending()?;
+        }
+        for _ in 0..READS_PER_TURN_MAX {
+            if self.is_paused(cx) {
+                return Ok(false);
+            }
+            match self.read_once(cx) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(done) => done?,
+            }
+        }
+        Ok(true)
+    }
+
+    fn read_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ending>> {
+        if self.pending.len() > READ_BUFFER_BYTES / 2 {
+            return self.read_large(cx);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let carried = self.pending.len();
+            let (head, free) = scratch.split_at_mut(carried);
+            head.copy_from_slice(&self.pending);
+            let mut free = ReadBuf::new(free);
+            let n = match poll_read(&mut self.stream, cx, &mut free) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(ending)) => return Poll::Ready(Err(ending)),
+                Poll::Ready(Ok(n)) => n,
+            };
+            self.pending = Vec::new();
+            self.hub.counters.bytes_received.add(n as u64);
+            let bytes = scratch.get(..carried + n).unwrap_or_default();
+            let used = self.work(bytes)?;
+            if let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty()) {
+                self.pending = rest.to_vec();
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// A packet larger than the worker's buffer is gathered in memory of the connection, as much as has come.
+    fn read_large(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ending>> {
+        let carried = self.pending.len();
+        self.pending.resize(carried + READ_BUFFER_BYTES, 0);
+        let (_, free) = self.pending.split_at_mut(carried);
+        let mut free = ReadBuf::new(free);
+        let n = match poll_read(&mut self.stream, cx, &mut free) {
+            Poll::Ready(Ok(n)) => n,
+            other => {
+                self.pending.truncate(carried);
+                return other.map_ok(|_| ());
+            }
+        };
+        self.pending.truncate(carried + n);
+        self.hub.counters.bytes_received.add(n as u64);
+        Poll::Ready(self.work_on_pending())
+    }
+
+    fn work_on_pending(&mut self) -> Result<(), Ending> {
+        let mut bytes = std::mem::take(&mut self.pending);
+        let used = self.work(&bytes)?;
+        if used < bytes.len() {
+            bytes.drain(..used);
+            self.pending = bytes;
+        }
+        Ok(())
+    }
+
+    fn is_paused(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(limiter) = &mut self.limiter else { return false };
+        limiter.is_paused = limiter.is_paused && limiter.pause.as_mut().poll(cx).is_pending();
+        limiter.is_paused
+    }
+
+    fn poll_keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
+        let Some(keep_alive) = &mut self.keep_alive else { return Ok(()) };
+        while keep_alive.sleep.as_mut().poll(cx).is_ready() {
+            let due_ms = self.heard_at_ms + keep_alive.interval_ms;
+            if self.hub.node.clock.now_ms() >= due_ms {
+                return Err(Ending::told(ReasonCode::KEEP_ALIVE_TIMEOUT, None));
+            }
+            keep_alive.sleep.as_mut().reset(self.hub.node.clock.instant(due_ms).into());
+        }
+        Ok(())
+    }
+
+    /// Leaves the waker with the session. Answers `false` when there is something to do already.
+    fn go_to_sleep(&mut self, cx: &Context<'_>) -> bool {
+        let mut state = self.cell.lock();
+        state.waker = Some(cx.waker().clone());
+        if !self.is_blocked {
+            if !state.outbox.is_empty() {
+                return false;
+            }
+            // An idle connection owns no buffers.
+            state.outbox = Vec::new();
+            self.writing = Vec::new();
+        }
+        state.account(&self.hub);
+        state.close.is_none()
+    }
+}
+
+fn poll_read<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<Result<usize, Ending>> {
+    match Pin::new(stream).poll_read(cx, buffer) {
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+            Poll::Ready(Err(Ending::lost("the client closed the connection")))
+        }
+        Poll::Ready(Ok(())) => Poll::Ready(Ok(buffer.filled().len())),
+        Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Ready(Err(error)) => Poll::Ready(Err(Ending::lost(error.to_string()))),
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
+    type Output = Ending;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending> {
+        match self.turn(cx) {
+            Ok(()) => Poll::Pending,
+            Err(ending) => Poll::Ready(ending),
+        }
+    }
+}

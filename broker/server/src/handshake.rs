@@ -1,0 +1,253 @@
+//! From an accepted byte stream to an opened session: CONNECT, authentication, CONNACK.
+//!
+//! Plain sequential code under one time limit; the hot path begins after it, in `connection`.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use primer_mqtt::{
+    ReasonCode, Version, Violation,
+    codec::{self, Decoded, Role, Rules, packet::Connect, packet::Packet},
+    session::{Greeting, Terms, refuse_connect, write_auth},
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::{
+    access::{Attempt, Identity},
+    authentication::{Exchange, Reply},
+    hub::Hub,
+    limits::{ASSIGNED_ID_BYTES, CONNECT_BYTES_MAX},
+    registry,
+    session::Cell,
+    will::Will,
+};
+
+/// A connection that has its session.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) cell: Arc<Cell>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) terms: Terms,
+    /// Bytes that came after CONNECT.
+    pub(crate) rest: Vec<u8>,
+}
+
+/// Why there is no session. The client has been told as far as its protocol allows.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the connection was lost: {0}")]
+    Lost(#[from] std::io::Error),
+    #[error("the client closed the connection before CONNECT was complete")]
+    Closed,
+    #[error("{0}")]
+    Violation(Violation),
+    #[error("refused: {0}: {1}")]
+    Refused(ReasonCode, &'static str),
+}
+
+/// What CONNECT said, free of the bytes it came in.
+struct Request {
+    terms: Terms,
+    client_id: Arc<str>,
+    username: Option<Arc<str>>,
+    will: Option<Will>,
+    /// Data of the enhanced authentication.
+    data: Option<Vec<u8>>,
+}
+
+/// Does all of it. The caller bounds the time.
+pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
+    hub: &Hub,
+    stream: &mut S,
+    peer: SocketAddr,
+) -> Result<Admitted, Refusal> {
+    let mut buffer = Vec::with_capacity(512);
+    let used = read_packet(stream, &mut buffer, None).await?;
+    let mut request = match understand(hub, &buffer, peer) {
+        Ok(request) => request,
+        Err(Answer { bytes, refusal }) => {
+            hub.counters.refused_connects.add(1);
+            stream.write_all(&bytes).await?;
+            return Err(refusal);
+        }
+    };
+    hub.counters.packets_received.add(1);
+    buffer.drain(..used);
+    let mut last_data = None;
+    if request.terms.authentication_method.is_some() {
+        match authenticate(hub, stream, &mut buffer, &request).await {
+            Ok((username, data)) => {
+                request.username = Some(username);
+                last_data = Some(data);
+            }
+            Err(Refusal::Refused(reason, why)) => return refuse(hub, stream, &request.terms, reason, why).await,
+            Err(other) => return Err(other),
+        }
+    }
+    let identity =
+        Arc::new(Identity { client_id: Arc::clone(&request.client_id), username: request.username.clone(), peer });
+    if let Some(will) = &request.will
+        && !will.is_allowed(hub, &identity)
+    {
+        return refuse(hub, stream, &request.terms, ReasonCode::NOT_AUTHORIZED, "the will's topic").await;
+    }
+    let greeting = Greeting {
+        assigned_client_id: request.terms.assign_client_id.then_some(&*request.client_id),
+        authentication_data: last_data.as_deref(),
+    };
+    match registry::open(hub, &identity, &request.terms, request.will.clone(), greeting).await {
+        Ok(cell) => Ok(Admitted { cell, identity, terms: request.terms, rest: buffer }),
+        Err(reason) => refuse(hub, stream, &request.terms, reason, "the session is held by another connection").await,
+    }
+}
+
+async fn refuse<S: AsyncWrite + Unpin>(
+    hub: &Hub,
+    stream: &mut S,
+    terms: &Terms,
+    reason: ReasonCode,
+    why: &'static str,
+) -> Result<Admitted, Refusal> {
+    hub.counters.refused_connects.add(1);
+    let mut bytes = Vec::new();
+    refuse_connect(terms.version, reason, if terms.problem_information { why } else { "" }, &mut bytes);
+    stream.write_all(&bytes).await?;
+    Err(Refusal::Refused(reason, why))
+}
+
+/// Reads until one whole packet stands at the start of the buffer; answers its length. What is wrong with the packet
+/// is said by who decodes it: a wrong one counts as whole.
+async fn read_packet<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    buffer: &mut Vec<u8>,
+    version: Option<Version>,
+) -> Result<usize, Refusal> {
+    let rules = Rules { role: Role::Server, version, max_packet_size: CONNECT_BYTES_MAX };
+    loop {
+        if !buffer.is_empty() {
+            match codec::decode(buffer, &rules) {
+                Ok(Decoded::Packet { len, .. }) => return Ok(len),
+                Ok(Decoded::Incomplete { .. }) => {}
+                Err(_) => return Ok(buffer.len()),
+            }
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(Refusal::Closed);
+        }
+    }
+}
+
+/// A refusal with the bytes that tell it.
+struct Answer {
+    bytes: Vec<u8>,
+    refusal: Refusal,
+}
+
+fn understand(hub: &Hub, buffer: &[u8], peer: SocketAddr) -> Result<Request, Answer> {
+    let rules = Rules { role: Role::Server, version: None, max_packet_size: CONNECT_BYTES_MAX };
+    let connect = match codec::decode(buffer, &rules) {
+        Ok(Decoded::Packet { packet: Packet::Connect(connect), .. }) => connect,
+        Ok(_) => {
+            let violation = Violation::protocol("MQTT-3.1.0-1", "the first packet is not CONNECT");
+            return Err(Answer { bytes: Vec::new(), refusal: Refusal::Violation(violation) });
+        }
+        Err(violation) => {
+            return Err(Answer { bytes: answer_to(&violation, buffer), refusal: Refusal::Violation(violation) });
+        }
+    };
+    let refused = |reason, why| {
+        let mut bytes = Vec::new();
+        let told = connect.properties.request_problem_information().unwrap_or(true);
+        refuse_connect(connect.version, reason, if told { why } else { "" }, &mut bytes);
+        Answer { bytes, refusal: Refusal::Refused(reason, why) }
+    };
+    if hub.is_stopping() {
+        return Err(refused(ReasonCode::SERVER_SHUTTING_DOWN, "the broker is stopping"));
+    }
+    if hub.node.budget.is_spent() {
+        return Err(refused(ReasonCode::SERVER_BUSY, "the broker's memory budget is spent"));
+    }
+    let terms = Terms::negotiate(&connect, &hub.options.protocol).map_err(|(reason, why)| refused(reason, why))?;
+    let client_id = if connect.client_id.is_empty() { assigned_id() } else { connect.client_id.into() };
+    if terms.authentication_method.is_none() {
+        admit(hub, &connect, &client_id, peer).map_err(|reason| refused(reason, "user name or password"))?;
+    }
+    Ok(Request {
+        client_id,
+        username: connect.username.map(Into::into),
+        will: connect.will.as_ref().map(Will::from_connect),
+        data: connect.properties.authentication_data().map(<[u8]>::to_vec),
+        terms,
+    })
+}
+
+fn admit(hub: &Hub, connect: &Connect<'_>, client_id: &str, peer: SocketAddr) -> Result<(), ReasonCode> {
+    let attempt = Attempt { client_id, username: connect.username, password: connect.password, peer };
+    hub.authenticator.authenticate(&attempt)
+}
+
+/// What a client hears whose CONNECT cannot be read. Before 5.0 that is nothing [MQTT-3.1.4-1], unless it is the
+/// version that is unknown [MQTT-3.1.2-2].
+fn answer_to(violation: &Violation, buffer: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match codec::connect_level(buffer) {
+        Some(level) if violation.reason == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => {
+            let version = if level > 5 { Version::V5 } else { Version::V311 };
+            refuse_connect(version, violation.reason, "", &mut bytes);
+        }
+        Some(5) => refuse_connect(Version::V5, violation.reason, violation.detail, &mut bytes),
+        _ => {}
+    }
+    bytes
+}
+
+fn assigned_id() -> Arc<str> {
+    let mut random = [0_u8; ASSIGNED_ID_BYTES];
+    // Without randomness of the system an identifier that is taken would take a session over; better none at all.
+    if getrandom::fill(&mut random).is_err() {
+        tracing::error!("the system gives no random bytes");
+    }
+    let mut id = String::from("auto-");
+    for byte in random {
+        id.push_str(&format!("{byte:02x}"));
+    }
+    id.into()
+}
+
+/// The exchange of AUTH packets between CONNECT and CONNACK.
+async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
+    hub: &Hub,
+    stream: &mut S,
+    buffer: &mut Vec<u8>,
+    request: &Request,
+) -> Result<(Arc<str>, Vec<u8>), Refusal> {
+    let refused = |reason| Refusal::Refused(reason, "enhanced authentication");
+    let method = request.terms.authentication_method.as_deref().unwrap_or_default();
+    let mut exchange = Exchange::begin(hub, method).map_err(refused)?;
+    let mut data = request.data.clone().unwrap_or_default();
+    loop {
+        match exchange.step(hub, &data).map_err(refused)? {
+            Reply::Done(username, data) => return Ok((username, data)),
+            Reply::Continue(answer) => {
+                let mut bytes = Vec::new();
+                write_auth(ReasonCode::CONTINUE_AUTHENTICATION, method, Some(&answer), Version::V5, &mut bytes);
+                stream.write_all(&bytes).await?;
+            }
+        }
+        let used = read_packet(stream, buffer, Some(Version::V5)).await?;
+        let rules = Rules { role: Role::Server, version: Some(Version::V5), max_packet_size: CONNECT_BYTES_MAX };
+        data = match codec::decode(buffer, &rules) {
+            Ok(Decoded::Packet { packet: Packet::Auth(auth), .. })
+                if auth.reason == ReasonCode::CONTINUE_AUTHENTICATION =>
+            {
+                if auth.properties.authentication_method() != Some(method) {
+                    return Err(refused(ReasonCode::BAD_AUTHENTICATION_METHOD));
+                }
+                auth.properties.authentication_data().unwrap_or_default().to_vec()
+            }
+            Ok(_) => return Err(refused(ReasonCode::PROTOCOL_ERROR)),
+            Err(violation) => return Err(refused(violation.reason)),
+        };
+        hub.counters.packets_received.add(1);
+        buffer.drain(..used);
+    }
+}

@@ -1,0 +1,98 @@
+//! What happens by itself when its time has come: delayed messages, wills, the ends of sessions, expiry, `$SYS`.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    batch::{Batch, Publication},
+    hub::{Hub, Timer},
+    limits::SWEEP_INTERVAL,
+    pipeline, registry,
+    sys::Sys,
+};
+
+/// Entries of one kind that are handled before the others have their turn.
+const TURN_MAX: usize = 1024;
+
+/// Runs until the broker stops.
+pub(crate) async fn run(hub: Arc<Hub>) {
+    let mut sys = Sys::new(&hub);
+    let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
+    loop {
+        let mut next = next_sweep.min(sys.next());
+        if let Some(at_ms) = next_deadline(&hub) {
+            next = next.min(hub.node.clock.instant(at_ms).into());
+        }
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = hub.timers_changed.notified() => {}
+        }
+        if hub.is_stopping() {
+            return;
+        }
+        let mut batch = Batch::begin(&hub);
+        publish_delayed(&hub, &mut batch);
+        run_timers(&hub, &mut batch);
+        let now = Instant::now();
+        if now >= next_sweep {
+            next_sweep = now + SWEEP_INTERVAL;
+            sweep(&hub, batch.now_ms);
+        }
+        if now >= sys.next() {
+            sys.publish(&hub, &mut batch);
+        }
+        batch.finish(&hub);
+        tokio::task::yield_now().await;
+    }
+}
+
+fn next_deadline(hub: &Hub) -> Option<u64> {
+    let timer = hub.timers.lock().next();
+    let delayed = hub.node.delayed.lock().next_due_ms();
+    timer.into_iter().chain(delayed).min()
+}
+
+fn publish_delayed(hub: &Hub, batch: &mut Batch) {
+    for _ in 0..TURN_MAX {
+        let due = hub.node.delayed.lock().pop_due(batch.now_ms);
+        let Some(later) = due else { return };
+        let publication = Publication::of_message(&later.message, later.qos, later.retain, batch.now_ms);
+        pipeline::publish_own(hub, batch, &publication);
+    }
+}
+
+fn run_timers(hub: &Hub, batch: &mut Batch) {
+    for _ in 0..TURN_MAX {
+        let due = hub.timers.lock().pop_due(batch.now_ms);
+        match due {
+            None => return,
+            Some(Timer::Will(client_id)) => registry::publish_will(hub, batch, &client_id),
+            Some(Timer::Retained(topic)) => {
+                hub.node.retained.expire(&hub.node.budget, &topic, batch.now_ms);
+            }
+            Some(Timer::SessionEnd(client_id)) => {
+                let Some(cell) = hub.registry.get(&client_id) else { continue };
+                let is_expired = cell.lock().is_expired(batch.now_ms);
+                if is_expired {
+                    registry::end(hub, &cell);
+                    hub.counters.sessions_expired.add(1);
+                }
+            }
+        }
+    }
+}
+
+/// Drops what has expired in the queues of sessions, so that it goes by time and not by somebody's asking.
+fn sweep(hub: &Hub, now_ms: u64) {
+    for cell in hub.registry.all() {
+        let mut state = cell.lock();
+        if state.queue.has_ready() {
+            state.queue.expire(now_ms);
+            state.count_dropped(hub);
+            if state.connected.is_none() {
+                state.account(hub);
+            }
+        }
+    }
+}

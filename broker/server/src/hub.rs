@@ -1,0 +1,166 @@
+//! What all connections of a broker share.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use primer::Node;
+use primer_core::{
+    commit::{Accepted, Refused},
+    deadlines::Deadlines,
+    message::Message,
+};
+use primer_mqtt::codec::packet::QoS;
+use tokio::sync::Notify;
+
+use crate::{
+    access::{Authenticator, Decider},
+    batch::{Batch, Publication},
+    counters::{Counters, Gauge},
+    fanout::Subscription,
+    options::Options,
+    pipeline,
+    rate::Bucket,
+    registry::Registry,
+};
+
+/// A message that is published later (`$delayed/SECONDS/TOPIC`).
+#[derive(Debug)]
+pub(crate) struct Later {
+    pub(crate) message: Message,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+}
+
+/// What the housekeeper does at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Timer {
+    /// Publish the will of a session that has no connection.
+    Will(Arc<str>),
+    /// End a session that has no connection.
+    SessionEnd(Arc<str>),
+    /// Drop a retained message.
+    Retained(Arc<str>),
+}
+
+/// See the module's description.
+pub(crate) struct Hub {
+    pub(crate) options: Options,
+    pub(crate) node: Node<Subscription, Later>,
+    pub(crate) registry: Registry,
+    pub(crate) counters: Counters,
+    pub(crate) connections: Gauge,
+    pub(crate) accept_rate: Mutex<Bucket>,
+    pub(crate) timers: Mutex<Deadlines<Timer>>,
+    /// Told when the first deadline may have changed.
+    pub(crate) timers_changed: Notify,
+    pub(crate) authenticator: Box<dyn Authenticator>,
+    pub(crate) decider: Box<dyn Decider>,
+    /// Seeded once a process: salts of unknown users, turns of sticky groups.
+    pub(crate) hasher: foldhash::fast::RandomState,
+    pub(crate) secret: [u8; 32],
+    stopping: AtomicBool,
+    /// Told when the broker begins to stop.
+    pub(crate) stop: Notify,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        options: Options,
+        authenticator: Box<dyn Authenticator>,
+        decider: Box<dyn Decider>,
+        secret: [u8; 32],
+    ) -> Self {
+        let node = Node::new(&options.node);
+        let accept_rate = Mutex::new(Bucket::new(options.connection_rate_max, node.clock.now_ms()));
+        Self {
+            options,
+            node,
+            registry: Registry::default(),
+            counters: Counters::default(),
+            connections: Gauge::default(),
+            accept_rate,
+            timers: Mutex::new(Deadlines::new()),
+            timers_changed: Notify::new(),
+            authenticator,
+            decider,
+            hasher: foldhash::fast::RandomState::default(),
+            secret,
+            stopping: AtomicBool::new(false),
+            stop: Notify::new(),
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.stop.notify_waiters();
+    }
+
+    /// Arms a timer, or moves it.
+    pub(crate) fn arm(&self, at_ms: u64, timer: Timer) {
+        let mut timers = self.timers.lock();
+        let was_first = timers.next();
+        timers.insert(at_ms, timer);
+        let is_first = timers.next();
+        drop(timers);
+        if was_first != is_first {
+            self.timers_changed.notify_one();
+        }
+    }
+
+    pub(crate) fn disarm(&self, timer: &Timer) {
+        self.timers.lock().cancel(timer);
+    }
+
+    pub(crate) fn expire_retained_at(&self, topic: &str, at_ms: u64) {
+        self.arm(at_ms + 1, Timer::Retained(topic.into()));
+    }
+
+    /// Holds a message back.
+    pub(crate) fn hold(&self, due_ms: u64, later: Later) -> Result<Accepted, Refused> {
+        let mut delayed = self.node.delayed.lock();
+        let was_first = delayed.next_due_ms();
+        let answer = delayed.hold(due_ms, later);
+        let is_first = delayed.next_due_ms();
+        drop(delayed);
+        if was_first != is_first {
+            self.timers_changed.notify_one();
+        }
+        answer
+    }
+
+    /// Publishes a message of the broker itself, at QoS 0.
+    pub(crate) fn publish_text(&self, batch: &mut Batch, topic: &str, payload: &[u8], retain: bool) {
+        let publication = Publication {
+            topic,
+            forward: &[],
+            payload,
+            qos: QoS::AtMostOnce,
+            retain,
+            expires_at_ms: primer_core::message::NEVER_MS,
+            expiry_s: None,
+            from: None,
+            shared_retain: false,
+        };
+        pipeline::publish_own(self, batch, &publication);
+    }
+
+    pub(crate) fn uptime(&self) -> Duration {
+        Duration::from_millis(self.node.clock.now_ms())
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("connections", &self.connections.get()).finish_non_exhaustive()
+    }
+}

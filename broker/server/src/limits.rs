@@ -1,0 +1,61 @@
+//! Every fixed bound of this crate, with its reason. What an operator may want to change stands in `options`.
+
+use std::time::Duration;
+
+/// Bytes that a worker reads at once; one buffer a worker thread, shared by its connections.
+pub(crate) const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Reads of one connection in one turn; then the others come first (fairness).
+pub(crate) const READS_PER_TURN_MAX: usize = 4;
+
+/// Bytes of packets in one batch after which the effects are applied, so that a batch of small packets stays in cache.
+pub(crate) const BATCH_PACKETS_MAX: usize = 2048;
+
+/// Bytes that may be gathered for a connection before messages wait in its queue instead. A socket takes less at once.
+pub(crate) const PUMP_BYTES_MAX: usize = 64 * 1024;
+
+/// Retained topics looked at in one turn of a connection, so that a wildcard over all of them stalls nobody.
+pub(crate) const REPLAY_STEPS_MAX: usize = 512;
+
+/// Pending look-ups of retained messages in one session; a SUBSCRIBE beyond it waits for none and is refused (0x97).
+pub(crate) const REPLAYS_MAX: usize = 1024;
+
+/// Bytes by which what a connection itself causes (acknowledgements, PINGRESP) may exceed its buffer's limit before it
+/// is taken for one that never reads, and closed.
+pub(crate) const ANSWERS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Payload bytes up to which a frame for many subscribers is encoded once and copied.
+pub(crate) const SHARED_FRAME_BYTES_MAX: usize = 64 * 1024;
+
+/// What a queued message costs beside its bytes: its entry and its allocation.
+pub(crate) const QUEUED_OVERHEAD_BYTES: usize = 128;
+
+/// How long accepting pauses when the process is out of file descriptors or memory.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a closing connection may take to write its last bytes.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
+/// How often queues and sessions are swept for what has expired.
+pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Bytes of a client identifier that the server makes up, in hexadecimal digits.
+pub(crate) const ASSIGNED_ID_BYTES: usize = 12;
+
+/// The longest delay of `$delayed`, in seconds, as EMQX has it: about 49.7 days.
+pub(crate) const DELAY_MAX_S: u32 = 4_294_967;
+
+/// Subscriptions of one session; the next is refused (0x97).
+pub(crate) const SUBSCRIPTIONS_MAX: usize = 1_000_000;
+
+/// Steps of an enhanced authentication before it is given up.
+pub(crate) const AUTHENTICATION_STEPS_MAX: usize = 8;
+
+/// Bytes of a CONNECT, or of an AUTH before the connection is accepted: nobody is known yet who could be trusted with more.
+pub(crate) const CONNECT_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Bytes that are still read and thrown away after the last word to a client, so that it hears that word.
+pub(crate) const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Connections that wait in the kernel to be accepted.
+pub(crate) const BACKLOG: u32 = 4096;

@@ -1,0 +1,85 @@
+//! Listeners: accept under the limits, and give each connection its task.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::{sleep, timeout},
+};
+
+use crate::{connection::Connection, events, handshake, hub::Hub, limits};
+
+/// Binds an address.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?; // a restart must not wait for the old connections' TIME_WAIT
+    socket.bind(address)?;
+    socket.listen(limits::BACKLOG)
+}
+
+/// Accepts until the broker stops.
+pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = hub.stop.notified() => return,
+        };
+        if hub.is_stopping() {
+            return;
+        }
+        match accepted {
+            Ok((stream, peer)) => {
+                let wait_ms = hub.accept_rate.lock().spend(1, hub.node.clock.now_ms());
+                admit(&hub, stream, peer);
+                if wait_ms > 0 {
+                    sleep(Duration::from_millis(wait_ms)).await; // the others wait in the kernel's queue
+                }
+            }
+            Err(error) => {
+                // Out of descriptors or memory: what is connected goes on, what is not waits.
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(limits::ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn admit(hub: &Arc<Hub>, stream: TcpStream, peer: SocketAddr) {
+    hub.counters.sockets.add(1);
+    if hub.connections.up() > hub.options.connections_max as u64 {
+        hub.connections.down();
+        hub.counters.shed_connections.add(1);
+        return; // dropping the stream closes it
+    }
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
+    }
+    let hub = Arc::clone(hub);
+    tokio::spawn(async move {
+        serve(&hub, stream, peer).await;
+        hub.connections.down();
+    });
+}
+
+/// Serves one byte stream to its end.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(hub: &Arc<Hub>, mut stream: S, peer: SocketAddr) {
+    // Boxed, so that a connection in service does not carry the room that its handshake needed.
+    let shaking = Box::pin(timeout(hub.options.connect_timeout, handshake::shake(hub, &mut stream, peer)));
+    let admitted = match shaking.await {
+        Ok(Ok(admitted)) => admitted,
+        Ok(Err(refusal)) => {
+            tracing::info!(%peer, "Client connection from {peer} denied: {refusal}");
+            return;
+        }
+        Err(_) => {
+            tracing::info!(%peer, "Client connection from {peer} denied: no complete CONNECT in time");
+            return;
+        }
+    };
+    hub.counters.connects.add(1);
+    events::connected(hub, &admitted.identity, &admitted.terms);
+    let mut connection = Connection::new(Arc::clone(hub), stream, admitted);
+    let ending = (&mut connection).await;
+    Box::pin(connection.finish(ending)).await;
+}

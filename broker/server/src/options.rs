@@ -1,0 +1,93 @@
+//! What an operator may set. Units stand in the names; each default has its reason.
+
+use std::{net::SocketAddr, time::Duration};
+
+use primer::NodeOptions;
+use primer_core::queue::{Bounds, OverflowPolicy};
+use primer_mqtt::session::ServerOptions;
+
+/// What overlapping subscriptions of one client get (MQTT 5.0, 3.3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// One copy at the highest QoS with all subscription identifiers.
+    OneCopy,
+    /// A copy for each matching subscription.
+    CopyEach,
+}
+
+/// Which member of a share group gets a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShareStrategy {
+    /// Round robin among the members that can take one now, those with free credit first.
+    RoundRobin,
+    /// All messages of one publisher to one member, as long as the group stays as it is.
+    StickyByPublisher,
+}
+
+/// Everything that the server can be told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Addresses to listen on.
+    pub listeners: Vec<SocketAddr>,
+    /// The node's name in `$SYS/brokers/NAME/...`.
+    pub node_name: String,
+    /// What is announced to clients and held against them.
+    pub protocol: ServerOptions,
+    /// Bounds of the node.
+    pub node: NodeOptions,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// New connections a second on all listeners together; 0 for any.
+    pub connection_rate_max: u32,
+    /// From the connection to its CONNECT, and to the end of the authentication.
+    pub connect_timeout: Duration,
+    /// Publishes a second that one connection may send before it is read more slowly; 0 for any.
+    pub publish_rate_max: u32,
+    /// Bytes a second that one connection may send before it is read more slowly; 0 for any.
+    pub byte_rate_max: u32,
+    /// Bytes that may wait for one slow connection; QoS 0 beyond it is dropped and counted, QoS 1 and 2 wait in the
+    /// session's queue.
+    pub outbox_bytes_max: usize,
+    /// Whether a consumer that is too slow is disconnected (0x97) instead of losing QoS 0 messages.
+    pub disconnect_slow_consumers: bool,
+    /// Bounds of each session's queue.
+    pub queue: Bounds,
+    /// Whether QoS 0 messages are queued for sessions without a connection.
+    pub queue_qos0: bool,
+    /// Overlapping subscriptions.
+    pub overlap: Overlap,
+    /// Share groups.
+    pub share: ShareStrategy,
+    /// Time between two publications of `$SYS`; zero for none.
+    pub sys_interval: Duration,
+    /// How long a graceful stop may take.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listeners: vec![SocketAddr::from(([0, 0, 0, 0], 1883))],
+            node_name: "primer".to_owned(),
+            protocol: ServerOptions::default(),
+            node: NodeOptions::default(),
+            connections_max: 1_000_000,
+            connection_rate_max: 0,
+            connect_timeout: Duration::from_secs(10),
+            publish_rate_max: 0,
+            byte_rate_max: 0,
+            outbox_bytes_max: 16 * 1024 * 1024,
+            disconnect_slow_consumers: false,
+            queue: Bounds {
+                messages_max: 1_000_000,
+                bytes_max: 256 * 1024 * 1024,
+                overflow: OverflowPolicy::DropOldest,
+            },
+            queue_qos0: false,
+            overlap: Overlap::OneCopy,
+            share: ShareStrategy::RoundRobin,
+            sys_interval: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The way of a publish: authorise, destinations, commit; then the proof goes back as its acknowledgement.
+//!
+//! Nothing here writes an acknowledgement. [`settle`] does, from what the notifier releases.
+
+use std::borrow::Cow;
+
+use primer::{Kept, drops::Reason};
+use primer_core::{
+    commit::{Ballot, Notifier, Outcome, Refused},
+    message::NEVER_MS,
+};
+use primer_mqtt::{
+    ReasonCode, Violation,
+    session::{Incoming, PublishToken},
+};
+
+use crate::{
+    access::Identity,
+    batch::{Batch, Publication},
+    fanout,
+    hub::{Hub, Later},
+    limits::DELAY_MAX_S,
+    session::{Cell, Delivered, State},
+};
+
+/// The notifier of a connection: it counts for the publishes of one client.
+pub(crate) type Acks = Notifier<PublishToken>;
+
+/// Takes in a publish of a client. Its answer comes out of `acks`.
+pub(crate) fn publish(
+    hub: &Hub,
+    batch: &mut Batch,
+    acks: &mut Acks,
+    (cell, identity): (&Cell, &Identity),
+    incoming: &Incoming<'_>,
+    token: Option<PublishToken>,
+) {
+    let ballot = token.map(|token| acks.open(token));
+    let forward = forwarded(incoming);
+    let publication = Publication {
+        topic: &incoming.topic,
+        forward: &forward,
+        payload: incoming.payload,
+        qos: incoming.qos,
+        retain: incoming.retain,
+        expires_at_ms: expires_at_ms(batch.now_ms, incoming.expiry_s),
+        expiry_s: incoming.expiry_s,
+        from: Some(cell.key),
+        shared_retain: false,
+    };
+    let mut votes = Votes { acks, ballot };
+    match admit(hub, identity, &publication) {
+        Err(why) => {
+            hub.node.drops.add(reason_of(why), 1);
+            votes.count(Delivered::Queued(Err(why)));
+        }
+        Ok(Destination::Now) => commit(hub, batch, &publication, &mut votes),
+        Ok(Destination::Later { seconds, topic }) => {
+            let later = Publication { topic, ..publication };
+            votes.count(Delivered::Queued(hold(hub, batch, &later, seconds)));
+        }
+    }
+    if let Some(ballot) = ballot {
+        votes.acks.close(ballot);
+    }
+}
+
+/// Publishes a message of the broker's own: a will, a delayed message, an event. Refusals are counted, nobody waits.
+pub(crate) fn publish_own(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>) {
+    commit(hub, batch, publication, &mut Votes { acks: &mut Acks::default(), ballot: None });
+}
+
+/// Every destination gets the message and votes: the retained store, then the subscribers.
+fn commit(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, votes: &mut Votes<'_>) {
+    batch.next_publication();
+    if publication.retain {
+        votes.store(keep(hub, batch, publication));
+    }
+    fanout::route(hub, batch, publication, |delivered| votes.count(delivered));
+}
+
+fn keep(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>) -> Result<primer_core::commit::Accepted, Refused> {
+    let message = batch.message(publication);
+    if message.expires_at_ms() != NEVER_MS && !message.payload().is_empty() {
+        hub.expire_retained_at(publication.topic, message.expires_at_ms());
+    }
+    let answer = hub.node.retained.publish(&hub.node.budget, Kept { message, qos: publication.qos as u8 });
+    if let Err(why) = answer {
+        hub.node.drops.add(reason_of(why), 1);
+    }
+    answer
+}
+
+/// Where votes go: to the ballot of a QoS 1 or 2 publish, else nowhere.
+struct Votes<'v> {
+    acks: &'v mut Acks,
+    ballot: Option<Ballot>,
+}
+
+impl Votes<'_> {
+    fn count(&mut self, delivered: Delivered) {
+        let Some(ballot) = self.ballot else { return };
+        match delivered {
+            Delivered::Live => self.acks.reach(ballot),
+            Delivered::Queued(answer) => self.acks.vote(ballot, answer),
+        }
+    }
+
+    /// The retained store is not a subscriber: its acceptance does not make the publish a reached one.
+    fn store(&mut self, answer: Result<primer_core::commit::Accepted, Refused>) {
+        let Some(ballot) = self.ballot else { return };
+        self.acks.vote_silently(ballot, answer);
+    }
+}
+
+enum Destination<'a> {
+    Now,
+    Later { seconds: u32, topic: &'a str },
+}
+
+/// Who may publish where; and what the topic means.
+fn admit<'a>(hub: &Hub, identity: &Identity, publication: &Publication<'a>) -> Result<Destination<'a>, Refused> {
+    let Publication { topic, qos, retain, .. } = *publication;
+    let destination = match topic.strip_prefix("$delayed/") {
+        None => Destination::Now,
+        Some(rest) => {
+            let (seconds, topic) = rest.split_once('/').ok_or(Refused::InvalidTopic)?;
+            let seconds = seconds.parse().ok().filter(|s| *s <= DELAY_MAX_S).ok_or(Refused::InvalidTopic)?;
+            if topic.is_empty() || topic.starts_with("$delayed/") {
+                return Err(Refused::InvalidTopic);
+            }
+            Destination::Later { seconds, topic }
+        }
+    };
+    let target = match &destination {
+        Destination::Now => topic,
+        Destination::Later { topic, .. } => topic,
+    };
+    if target.starts_with("$share/") {
+        return Err(Refused::InvalidTopic);
+    }
+    if !hub.decider.may_publish(identity, target, qos, retain) {
+        return Err(Refused::NotAuthorized);
+    }
+    Ok(destination)
+}
+
+fn hold(
+    hub: &Hub,
+    batch: &mut Batch,
+    publication: &Publication<'_>,
+    seconds: u32,
+) -> Result<primer_core::commit::Accepted, Refused> {
+    if hub.node.budget.is_spent() {
+        hub.node.drops.add(Reason::MemoryFull, 1);
+        return Err(Refused::MemoryFull);
+    }
+    batch.next_publication();
+    let later = Later { message: batch.own_message(publication), qos: publication.qos, retain: publication.retain };
+    let answer = hub.hold(batch.now_ms + u64::from(seconds) * 1000, later);
+    if let Err(why) = answer {
+        hub.node.drops.add(reason_of(why), 1);
+    }
+    answer
+}
+
+/// Writes what has been decided: the one place where a proof becomes an acknowledgement.
+///
+/// # Errors
+/// A refusal that the client's protocol cannot express; the connection has to end.
+pub(crate) fn settle(acks: &mut Acks, state: &mut State) -> Result<(), Violation> {
+    while let Some(outcome) = acks.release() {
+        match outcome {
+            Outcome::Committed(proof) => state.machine.acknowledge(proof, &mut state.outbox),
+            Outcome::Refused { token, why } => {
+                state.machine.refuse(token, code_of(why), &why.to_string(), &mut state.outbox)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn forwarded<'a>(incoming: &Incoming<'a>) -> Cow<'a, [u8]> {
+    if incoming.forwards_unchanged {
+        return Cow::Borrowed(incoming.properties.as_bytes());
+    }
+    Cow::Owned(incoming.properties.forwardable().flatten().copied().collect())
+}
+
+/// When a message that comes now stops being worth a delivery.
+pub(crate) fn expires_at_ms(now_ms: u64, expiry_s: Option<u32>) -> u64 {
+    expiry_s.map_or(NEVER_MS, |seconds| now_ms + u64::from(seconds) * 1000)
+}
+
+fn code_of(why: Refused) -> ReasonCode {
+    match why {
+        Refused::NotAuthorized => ReasonCode::NOT_AUTHORIZED,
+        Refused::InvalidTopic => ReasonCode::TOPIC_NAME_INVALID,
+        _ => ReasonCode::QUOTA_EXCEEDED,
+    }
+}
+
+fn reason_of(why: Refused) -> Reason {
+    match why {
+        Refused::QueueFull => Reason::QueueFull,
+        Refused::MemoryFull => Reason::MemoryFull,
+        Refused::NotAuthorized => Reason::NotAuthorized,
+        Refused::InvalidTopic => Reason::InvalidTopic,
+        _ => Reason::StoreFull,
+    }
+}

@@ -1,0 +1,252 @@
+//! The sessions of the broker by client identifier: opening, taking over, letting go, ending.
+//!
+//! One connection at a time holds a session. A new connection asks the present one to end and waits until it has let
+//! go, so that everything a session goes through happens one after another.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use primer::SubscriberKey;
+use primer_core::{
+    commit::{Committed, Notifier, Outcome},
+    queue::Queue,
+};
+use primer_mqtt::{
+    ReasonCode,
+    session::{Greeting, Opening, Terms},
+};
+
+use crate::{
+    access::Identity,
+    batch::{Batch, Publication},
+    delivery::Queued,
+    fanout,
+    hub::{Hub, Timer},
+    session::Cell,
+    subscribe,
+    will::Will,
+};
+
+/// How long a connection may take to let go of a session that another one wants.
+const LET_GO: Duration = Duration::from_secs(5);
+
+/// The sessions of a broker.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    cells: Mutex<HashMap<Arc<str>, Arc<Cell>, foldhash::fast::RandomState>>,
+    next_key: AtomicU64,
+}
+
+/// Why a connection ended, as far as its session is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// The client said goodbye: no will.
+    Clean,
+    /// Everything else: the will is due.
+    WithWill,
+}
+
+impl Registry {
+    pub(crate) fn get(&self, client_id: &str) -> Option<Arc<Cell>> {
+        self.cells.lock().get(client_id).map(Arc::clone)
+    }
+
+    /// All sessions there are now.
+    pub(crate) fn all(&self) -> Vec<Arc<Cell>> {
+        self.cells.lock().values().map(Arc::clone).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.cells.lock().len()
+    }
+
+    fn get_or_create(&self, hub: &Hub, client_id: &Arc<str>) -> Arc<Cell> {
+        let mut cells = self.cells.lock();
+        Arc::clone(cells.entry(Arc::clone(client_id)).or_insert_with(|| {
+            let key = SubscriberKey(self.next_key.fetch_add(1, Ordering::Relaxed));
+            Arc::new(Cell::new(key, Arc::clone(client_id), Queue::new(hub.options.queue)))
+        }))
+    }
+
+    fn remove(&self, cell: &Cell) {
+        let mut cells = self.cells.lock();
+        if cells.get(&cell.client_id).is_some_and(|known| known.key == cell.key) {
+            cells.remove(&cell.client_id);
+        }
+    }
+}
+
+/// What an attempt to open a session came to.
+enum Attempt {
+    Opened,
+    /// The session was just being ended, or has been: look it up again.
+    Again,
+    /// Another connection holds it and has been asked to let go.
+    Held,
+}
+
+/// Opens the session for a connection and writes the CONNACK into its buffer.
+///
+/// # Errors
+/// The earlier connection did not let go in time.
+pub(crate) async fn open(
+    hub: &Hub,
+    identity: &Arc<Identity>,
+    terms: &Terms,
+    will: Option<Will>,
+    greeting: Greeting<'_>,
+) -> Result<Arc<Cell>, ReasonCode> {
+    let deadline = tokio::time::Instant::now() + LET_GO;
+    loop {
+        let cell = hub.registry.get_or_create(hub, &identity.client_id);
+        let detached = cell.detached.notified();
+        tokio::pin!(detached);
+        detached.as_mut().enable(); // from here on no letting go is missed
+        match try_open(hub, &cell, identity, terms, will.as_ref(), greeting) {
+            Attempt::Opened => return Ok(Arc::clone(&cell)),
+            Attempt::Again => tokio::task::yield_now().await,
+            Attempt::Held => {
+                if tokio::time::timeout_at(deadline, detached).await.is_err() {
+                    return Err(ReasonCode::SERVER_UNAVAILABLE);
+                }
+            }
+        }
+    }
+}
+
+fn try_open(
+    hub: &Hub,
+    cell: &Arc<Cell>,
+    identity: &Arc<Identity>,
+    terms: &Terms,
+    will: Option<&Will>,
+    greeting: Greeting<'_>,
+) -> Attempt {
+    let now_ms = hub.node.clock.now_ms();
+    let mut guard = cell.lock();
+    let state = &mut *guard;
+    if state.ended {
+        return Attempt::Again;
+    }
+    if state.connected.is_some() {
+        state.close = Some(ReasonCode::SESSION_TAKEN_OVER);
+        state.wake();
+        return Attempt::Held;
+    }
+    if state.opened && (terms.clean_start || state.is_expired(now_ms)) {
+        drop(guard);
+        end(hub, cell);
+        return Attempt::Again;
+    }
+    let proof = commit_opening(state.opened, &state.queue);
+    state.attach(Arc::clone(identity), terms, will.cloned());
+    state.machine.accept(proof, terms, &hub.options.protocol, greeting, &mut state.outbox);
+    state.pump(hub, now_ms);
+    drop(guard);
+    // Fired meanwhile, either timer finds a connection and does nothing.
+    hub.disarm(&Timer::SessionEnd(Arc::clone(&cell.client_id)));
+    hub.disarm(&Timer::Will(Arc::clone(&cell.client_id)));
+    Attempt::Opened
+}
+
+/// The session's queue stands; that is what CONNACK promises.
+fn commit_opening(session_present: bool, queue: &Queue<Queued>) -> Committed<Opening> {
+    let mut notifier = Notifier::default();
+    let ballot = notifier.open(Opening { session_present });
+    notifier.vote(ballot, Ok(queue.confirm()));
+    notifier.close(ballot);
+    match notifier.release() {
+        Some(Outcome::Committed(proof)) => proof,
+        outcome => unreachable!("a closed ballot with one acceptance is committed: {outcome:?}"),
+    }
+}
+
+/// The connection lets go of its session: the will, the expiry, and whoever waits for the session.
+pub(crate) fn let_go(hub: &Hub, cell: &Arc<Cell>, farewell: Farewell, session_expiry_s: Option<u32>) {
+    let now_ms = hub.node.clock.now_ms();
+    let mut state = cell.lock();
+    if let Some(seconds) = session_expiry_s {
+        state.session_expiry_s = seconds.min(hub.options.protocol.session_expiry_max_s);
+    }
+    state.detach(hub, now_ms);
+    let expiry_s = state.session_expiry_s;
+    let ends = expiry_s == 0;
+    let mut due = None;
+    if farewell == Farewell::Clean {
+        state.will = None;
+    } else if state.will.as_ref().is_some_and(|will| will.delay_s == 0 || ends) {
+        due = state.will.take();
+    } else if let Some(will) = &state.will {
+        let seconds = will.delay_s.min(expiry_s);
+        hub.arm(now_ms + u64::from(seconds) * 1000, Timer::Will(Arc::clone(&cell.client_id)));
+    }
+    drop(state);
+    if let Some(will) = due {
+        let mut batch = Batch::begin(hub);
+        will.publish(hub, &mut batch);
+        batch.finish(hub);
+    }
+    if ends {
+        end(hub, cell);
+    } else if expiry_s != primer_mqtt::session::SESSION_NEVER_EXPIRES {
+        hub.arm(now_ms + u64::from(expiry_s) * 1000, Timer::SessionEnd(Arc::clone(&cell.client_id)));
+    }
+    cell.detached.notify_waiters();
+}
+
+/// The will of a session without a connection is due.
+pub(crate) fn publish_will(hub: &Hub, batch: &mut Batch, client_id: &str) {
+    let Some(cell) = hub.registry.get(client_id) else { return };
+    let will = {
+        let mut state = cell.lock();
+        if state.connected.is_some() { None } else { state.will.take() }
+    };
+    if let Some(will) = will {
+        will.publish(hub, batch);
+    }
+}
+
+/// Ends a session that has no connection: its subscriptions go, its will is due, what it could not deliver of a share
+/// group goes on to the group's other members (QoS 1 only [MQTT-4.8.2-5]).
+pub(crate) fn end(hub: &Hub, cell: &Arc<Cell>) {
+    let (left, subscriptions, will) = {
+        let mut state = cell.lock();
+        if state.ended || state.connected.is_some() {
+            return;
+        }
+        let left = state.end(hub);
+        (left, std::mem::take(&mut state.subscriptions), state.will.take())
+    };
+    hub.disarm(&Timer::Will(Arc::clone(&cell.client_id)));
+    hub.disarm(&Timer::SessionEnd(Arc::clone(&cell.client_id)));
+    subscribe::forget(hub, cell, subscriptions.into_keys());
+    hub.registry.remove(cell);
+    let mut batch = Batch::begin(hub);
+    if let Some(will) = will {
+        will.publish(hub, &mut batch);
+    }
+    hand_on_rest(hub, &mut batch, left);
+    batch.finish(hub);
+}
+
+fn hand_on_rest(hub: &Hub, batch: &mut Batch, left: Vec<Queued>) {
+    let mut undeliverable = 0;
+    for item in left {
+        let handed_on = match &item.share {
+            Some(share) if item.qos != primer_mqtt::codec::packet::QoS::ExactlyOnce => {
+                let publication = Publication::of_message(&item.message, item.qos, item.retain, batch.now_ms);
+                fanout::hand_on(hub, batch, &publication, share).is_some()
+            }
+            _ => false,
+        };
+        undeliverable += u64::from(!handed_on);
+    }
+    hub.node.drops.add(primer::drops::Reason::SessionEnded, undeliverable);
+}

@@ -1,0 +1,345 @@
+//! A session as all connections see it: the session machine, its queue and the bytes on their way, under one lock.
+//!
+//! Whoever delivers a message locks the cell, appends, and leaves the waker of the connection to be woken at the end
+//! of its batch. The connection takes the bytes under the same lock and writes them. A waker in the cell means that
+//! the connection sleeps and its buffer is empty or blocked; a missing one means that it runs or will run.
+//!
+//! Lock order: the routing table before a cell; two cells are never locked together.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    task::Waker,
+};
+
+use parking_lot::{Mutex, MutexGuard};
+use primer::{Charge, SubscriberKey, drops::Reason};
+use primer_core::{
+    commit::{Accepted, Refused},
+    queue::{Position, Queue},
+};
+use primer_mqtt::{
+    ReasonCode,
+    codec::packet::QoS,
+    session::{SESSION_NEVER_EXPIRES, Sent, Session, Terms},
+};
+use tokio::sync::Notify;
+
+use crate::{
+    access::Identity,
+    batch::{Batch, Publication},
+    delivery::{Ids, Queued, Share},
+    hub::Hub,
+    limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX},
+    replay::Replay,
+    will::Will,
+};
+
+/// A session that others hold on to.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    pub(crate) key: SubscriberKey,
+    pub(crate) client_id: Arc<str>,
+    /// Told when a connection has let go of the session.
+    pub(crate) detached: Notify,
+    state: Mutex<State>,
+}
+
+/// What the lock of a cell guards.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) machine: Session,
+    pub(crate) queue: Queue<Queued>,
+    /// Encoded packets that the connection has not taken.
+    pub(crate) outbox: Vec<u8>,
+    /// Bytes that the connection has taken and not written.
+    pub(crate) unwritten: usize,
+    pub(crate) waker: Option<Waker>,
+    /// The socket takes no more for now: new bytes wake nobody, the socket will.
+    pub(crate) is_blocked: bool,
+    /// Who is connected, while somebody is.
+    pub(crate) connected: Option<Arc<Identity>>,
+    /// Asks the connection to end, with a reason for the client.
+    pub(crate) close: Option<ReasonCode>,
+    /// Retained messages that are still to be looked up.
+    pub(crate) replays: VecDeque<Replay>,
+    pub(crate) will: Option<Will>,
+    pub(crate) session_expiry_s: u32,
+    /// When the connection went; meaningless while there is one.
+    pub(crate) detached_at_ms: u64,
+    /// Filters as the client wrote them, share prefix included.
+    pub(crate) subscriptions: BTreeMap<Box<str>, ()>,
+    /// The session is over and its cell must not be used again.
+    pub(crate) ended: bool,
+    /// Whether a connection ever opened the session.
+    pub(crate) opened: bool,
+    charge: Charge,
+}
+
+/// How one subscription wants one message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish<'s> {
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) ids: &'s [u32],
+    pub(crate) share: Option<&'s Arc<Share>>,
+}
+
+/// What became of a message at one session.
+#[derive(Debug)]
+pub(crate) enum Delivered {
+    /// It needs no proof: QoS 0, sent or dropped and counted.
+    Live,
+    /// The session's queue has answered for it.
+    Queued(Result<Accepted, Refused>),
+}
+
+impl Cell {
+    pub(crate) fn new(key: SubscriberKey, client_id: Arc<str>, queue: Queue<Queued>) -> Self {
+        let state = State {
+            machine: Session::default(),
+            queue,
+            outbox: Vec::new(),
+            unwritten: 0,
+            waker: None,
+            is_blocked: false,
+            connected: None,
+            close: None,
+            replays: VecDeque::new(),
+            will: None,
+            session_expiry_s: 0,
+            detached_at_ms: 0,
+            subscriptions: BTreeMap::new(),
+            ended: false,
+            opened: false,
+            charge: Charge::default(),
+        };
+        Self { key, client_id, detached: Notify::new(), state: Mutex::new(state) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Delivers a message to this session: into its connection's buffer or its queue.
+    pub(crate) fn deliver(
+        &self,
+        hub: &Hub,
+        batch: &mut Batch,
+        wish: &Wish<'_>,
+        publication: &Publication<'_>,
+    ) -> Delivered {
+        let mut state = self.lock();
+        if state.ended {
+            return Delivered::Live;
+        }
+        let qos = wish.qos.min(publication.qos);
+        let delivered = if qos == QoS::AtMostOnce && !(hub.options.queue_qos0 && state.connected.is_none()) {
+            state.send_now(hub, batch, wish, publication);
+            Delivered::Live
+        } else {
+            Delivered::Queued(state.enqueue(hub, batch, qos, wish, publication))
+        };
+        state.touch(hub, &mut batch.wakers);
+        delivered
+    }
+}
+
+impl State {
+    /// A QoS 0 message: into the buffer of the connection, or nowhere.
+    fn send_now(&mut self, hub: &Hub, batch: &mut Batch, wish: &Wish<'_>, publication: &Publication<'_>) {
+        if self.connected.is_none() {
+            hub.node.drops.add(Reason::Offline, 1);
+            return;
+        }
+        if self.backlog() > hub.options.outbox_bytes_max {
+            hub.node.drops.add(Reason::SlowConsumer, 1);
+            if hub.options.disconnect_slow_consumers && self.close.is_none() {
+                self.close = Some(ReasonCode::QUOTA_EXCEEDED);
+                hub.counters.slow_closed.add(1);
+            }
+            return;
+        }
+        if batch.is_shared && wish.ids.is_empty() && wish.retain == publication.shared_retain {
+            let bytes = batch.frames.upper_bound(publication);
+            if let Some(version) = self.machine.takes_plain(bytes) {
+                self.outbox.extend_from_slice(batch.frames.frame(version, publication));
+                batch.count_sent(publication.payload.len());
+                return;
+            }
+        }
+        match self.machine.send_at_most_once(&publication.as_delivery(QoS::AtMostOnce, wish), &mut self.outbox) {
+            Sent::Written => batch.count_sent(publication.payload.len()),
+            Sent::TooLarge => hub.node.drops.add(Reason::TooLarge, 1),
+            Sent::Offline => hub.node.drops.add(Reason::Offline, 1),
+        }
+    }
+
+    /// A QoS 1 or 2 message: into the queue, and from there at once to the connection if its window is open.
+    fn enqueue(
+        &mut self,
+        hub: &Hub,
+        batch: &mut Batch,
+        qos: QoS,
+        wish: &Wish<'_>,
+        publication: &Publication<'_>,
+    ) -> Result<Accepted, Refused> {
+        if hub.node.budget.is_spent() {
+            hub.node.drops.add(Reason::MemoryFull, 1);
+            return Err(Refused::MemoryFull);
+        }
+        let goes_now = !self.queue.has_ready() && self.machine.credit() > 0 && self.backlog() < PUMP_BYTES_MAX;
+        let message = if goes_now { batch.message(publication) } else { batch.own_message(publication) };
+        let ids = Ids::from_slice(wish.ids);
+        let item = Queued { message, qos, retain: wish.retain, ids, share: wish.share.cloned() };
+        let answer = self.queue.push(batch.now_ms, item);
+        self.count_dropped(hub);
+        if answer.is_ok() && goes_now {
+            self.pump(hub, batch.now_ms);
+        }
+        answer
+    }
+
+    /// Moves messages from the queue to the buffer, as far as the client's window and the buffer allow.
+    pub(crate) fn pump(&mut self, hub: &Hub, now_ms: u64) {
+        let (mut messages, mut bytes) = (0, 0);
+        while self.outbox.len() + self.unwritten < PUMP_BYTES_MAX
+            && let Some(resend) = self.machine.next_resend()
+        {
+            let Some(item) = self.queue.get(resend.position) else {
+                self.machine.give_up(resend);
+                continue;
+            };
+            let sent = self.machine.send_again(resend, &item.as_delivery(now_ms), &mut self.outbox);
+            (messages, bytes) = (messages + 1, bytes + item.message.payload().len());
+            if sent == Sent::TooLarge {
+                self.queue.ack(resend.position);
+                hub.node.drops.add(Reason::TooLarge, 1);
+            }
+        }
+        while self.outbox.len() + self.unwritten < PUMP_BYTES_MAX && self.machine.credit() > 0 {
+            let Some((position, item)) = self.queue.lease(now_ms) else { break };
+            let delivery = item.as_delivery(now_ms);
+            let at_most_once = item.qos == QoS::AtMostOnce;
+            let sent = if at_most_once {
+                self.machine.send_at_most_once(&delivery, &mut self.outbox)
+            } else {
+                self.machine.send(&delivery, position, &mut self.outbox)
+            };
+            match sent {
+                Sent::Written => (messages, bytes) = (messages + 1, bytes + item.message.payload().len()),
+                Sent::TooLarge => hub.node.drops.add(Reason::TooLarge, 1),
+                Sent::Offline => {
+                    self.queue.unlease(position);
+                    break;
+                }
+            }
+            if at_most_once || sent == Sent::TooLarge {
+                self.queue.ack(position);
+            }
+        }
+        hub.counters.publishes_sent.add(messages);
+        hub.counters.publish_bytes_sent.add(bytes as u64);
+        self.count_dropped(hub);
+    }
+
+    /// The client is done with a message.
+    pub(crate) fn settle(&mut self, hub: &Hub, position: Position, reason: ReasonCode) {
+        self.queue.ack(position);
+        if reason.is_error() {
+            hub.node.drops.add(Reason::RejectedByConsumer, 1);
+        }
+    }
+
+    /// Notes that the buffer has changed: the connection is to be woken, once, at the end of the batch.
+    pub(crate) fn touch(&mut self, hub: &Hub, wakers: &mut Vec<Waker>) {
+        if self.is_blocked || self.connected.is_none() {
+            self.account(hub);
+        } else if let Some(waker) = self.waker.take() {
+            self.account(hub);
+            wakers.push(waker);
+        }
+    }
+
+    /// Wakes the connection now.
+    pub(crate) fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Brings the charge on the node's budget up to date.
+    pub(crate) fn account(&mut self, hub: &Hub) {
+        let bytes = self.queue.bytes() + self.outbox.capacity() + self.unwritten;
+        self.charge.set(&hub.node.budget, bytes);
+    }
+
+    /// Bytes on their way to the client.
+    pub(crate) const fn backlog(&self) -> usize {
+        self.outbox.len() + self.unwritten
+    }
+
+    /// Whether the client causes answers and does not read them.
+    pub(crate) fn never_reads(&self, hub: &Hub) -> bool {
+        self.backlog() > hub.options.outbox_bytes_max + ANSWERS_BYTES_MAX
+    }
+
+    /// Whether a share group may give a message to this session and have it sent at once.
+    pub(crate) fn can_take_now(&self, qos: QoS) -> bool {
+        match qos {
+            QoS::AtMostOnce => self.connected.is_some() && self.backlog() < PUMP_BYTES_MAX,
+            _ => !self.queue.has_ready() && self.machine.credit() > 0,
+        }
+    }
+
+    /// Begins a connection.
+    pub(crate) fn attach(&mut self, identity: Arc<Identity>, terms: &Terms, will: Option<Will>) {
+        self.connected = Some(identity);
+        self.close = None;
+        self.will = will;
+        self.session_expiry_s = terms.session_expiry_s;
+        self.opened = true;
+        self.is_blocked = false;
+        self.unwritten = 0;
+        self.outbox.clear();
+    }
+
+    /// The connection is gone: what is in flight stays, in memory of its own.
+    pub(crate) fn detach(&mut self, hub: &Hub, now_ms: u64) {
+        self.machine.detach();
+        self.connected = None;
+        self.waker = None;
+        self.outbox = Vec::new();
+        self.unwritten = 0;
+        self.detached_at_ms = now_ms;
+        self.queue.for_each_leased(|item| item.message = item.message.compact());
+        self.account(hub);
+    }
+
+    /// Whether the session's time is up.
+    pub(crate) fn is_expired(&self, now_ms: u64) -> bool {
+        self.connected.is_none()
+            && self.opened
+            && self.session_expiry_s != SESSION_NEVER_EXPIRES
+            && now_ms >= self.detached_at_ms + u64::from(self.session_expiry_s) * 1000
+    }
+
+    pub(crate) fn count_dropped(&mut self, hub: &Hub) {
+        let dropped = self.queue.take_dropped();
+        hub.node.drops.add(Reason::Expired, dropped.expired);
+        hub.node.drops.add(Reason::QueueOverflow, dropped.overflow);
+        hub.node.drops.add(Reason::QueueFull, dropped.refused);
+    }
+
+    /// Ends the session: hands out what its queue held.
+    pub(crate) fn end(&mut self, hub: &Hub) -> Vec<Queued> {
+        self.ended = true;
+        self.machine.clear();
+        self.replays.clear();
+        let left = self.queue.drain().collect();
+        self.outbox = Vec::new();
+        self.account(hub);
+        self.charge.set(&hub.node.budget, 0);
+        left
+    }
+}

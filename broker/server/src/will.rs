@@ -1,0 +1,51 @@
+//! Wills: kept with the session while its client is connected, published when it goes without a farewell.
+
+use primer_core::message::{Message, NEVER_MS, Parts, Run};
+use primer_mqtt::codec::packet::{self, QoS};
+
+use crate::{
+    access::Identity,
+    batch::{Batch, Publication},
+    hub::Hub,
+    pipeline,
+};
+
+/// A will, ready to be published.
+#[derive(Debug, Clone)]
+pub(crate) struct Will {
+    message: Message,
+    expiry_s: Option<u32>,
+    qos: QoS,
+    retain: bool,
+    /// Seconds between the end of the connection and the publication.
+    pub(crate) delay_s: u32,
+}
+
+impl Will {
+    pub(crate) fn from_connect(will: &packet::Will<'_>) -> Self {
+        let forward: Vec<&[u8]> = will.properties.forwardable().collect();
+        let parts = Parts { topic: will.topic, payload: will.payload, expires_at_ms: NEVER_MS };
+        Self {
+            message: Run::default().message(&parts, forward.iter().copied()).compact(),
+            expiry_s: will.properties.message_expiry(),
+            qos: will.qos,
+            retain: will.retain,
+            delay_s: will.properties.will_delay().unwrap_or(0),
+        }
+    }
+
+    /// Whether its client may publish it: asked at CONNECT, when the client can still be told.
+    pub(crate) fn is_allowed(&self, hub: &Hub, identity: &Identity) -> bool {
+        hub.decider.may_publish(identity, self.message.topic(), self.qos, self.retain)
+    }
+
+    /// Publishes the will. Its time to live begins now (MQTT 5.0, 3.1.3.2.4).
+    pub(crate) fn publish(&self, hub: &Hub, batch: &mut Batch) {
+        let publication = Publication {
+            expires_at_ms: pipeline::expires_at_ms(batch.now_ms, self.expiry_s),
+            expiry_s: self.expiry_s,
+            ..Publication::of_message(&self.message, self.qos, self.retain, batch.now_ms)
+        };
+        pipeline::publish_own(hub, batch, &publication);
+    }
+}
