@@ -25,7 +25,7 @@ const STEPS: &[Step] = &[
     Step { name: "format", repeat: "cargo fmt --all", run: |w| cargo(w, &["fmt", "--all", "--check"]) },
     Step { name: "tidy", repeat: "cargo xtask tidy", run: tidy::run },
     Step { name: "conformance", repeat: "cargo xtask conformance", run: conformance::run },
-    Step { name: "deny", repeat: "cargo deny check bans licenses sources", run: deny },
+    Step { name: "deny", repeat: "cargo xtask deny", run: deny },
     Step { name: "clippy", repeat: "cargo clippy --workspace --all-targets -- -D warnings", run: clippy },
 ];
 
@@ -56,7 +56,8 @@ fn clippy(workspace: &Workspace) -> Result<()> {
     cargo(workspace, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
-fn deny(workspace: &Workspace) -> Result<()> {
+/// Licences, sources and banned crates of the dependencies, and their known faults where these can be had.
+pub(crate) fn deny(workspace: &Workspace) -> Result<()> {
     let is_installed = workspace.cargo(&["deny", "--version"]).output().is_ok_and(|output| output.status.success());
     if !is_installed {
         bail!("cargo-deny is not installed: cargo install --locked cargo-deny");

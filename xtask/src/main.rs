@@ -18,6 +18,7 @@ use crate::workspace::Workspace;
 const HELP: &str = "\
 cargo xtask check [--no-tests]   the gate: formatting, tidy, conformance, deny, clippy, tests
 cargo xtask tidy                 what rustfmt and clippy do not check: edges, sizes, banned words, links
+cargo xtask deny                 licences, sources and banned crates of the dependencies, and known faults
 cargo xtask conformance          each normative statement of MQTT has a test, or a reason why not";
 
 fn main() -> ExitCode {
@@ -38,6 +39,7 @@ fn run(args: &[String]) -> Result<()> {
         ["check", "--no-tests"] => check::run(&Workspace::find()?, check::Tests::Skip),
         ["tidy"] => tidy::run(&Workspace::find()?),
         ["conformance"] => conformance::run(&Workspace::find()?),
+        ["deny"] => check::deny(&Workspace::find()?),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             Ok(())

@@ -195,7 +195,7 @@ fn users(texts: &[String]) -> anyhow::Result<Option<Users>> {
             bail!("--user wants NAME:PASSWORD, with a name");
         };
         let mut salt = [0; SALT_BYTES];
-        getrandom::fill(&mut salt).context("the system gives no random bytes")?;
+        getrandom::fill(&mut salt).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
         let credentials = Credentials::derive(password.as_bytes(), &salt, SCRAM_ITERATIONS)
             .with_context(|| format!("the password of user {name}"))?;
         users.insert(name, credentials);

@@ -63,10 +63,6 @@ impl Registry {
         self.cells.lock().values().map(Arc::clone).collect()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.cells.lock().len()
-    }
-
     fn get_or_create(&self, hub: &Hub, client_id: &Arc<str>) -> Arc<Cell> {
         let mut cells = self.cells.lock();
         Arc::clone(cells.entry(Arc::clone(client_id)).or_insert_with(|| {

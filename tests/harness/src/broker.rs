@@ -267,20 +267,19 @@ impl Broker {
     fn wait_until_it_accepts(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + TIMEOUT;
         loop {
-            let accepts = TcpStream::connect_timeout(&self.addr(), Duration::from_secs(1)).is_ok();
+            // The system's table is asked first: a connection would be the broker's first client, and would be counted.
+            let accepts = is_listening(self.child.id(), self.port)
+                .unwrap_or_else(|| TcpStream::connect_timeout(&self.addr(), Duration::from_secs(1)).is_ok());
             // Asked in this order: another process may hold the port while ours ends because of it.
             if let Some(status) = self.child.try_wait().expect("the state of the process") {
                 return Err(format!("the broker ended at once with {status}:\n{}", self.stderr()));
             }
-            if accepts && is_listening(self.child.id(), self.port) {
+            if accepts {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                return Err(format!(
-                    "the broker does not accept on {} within {TIMEOUT:?}:\n{}",
-                    self.port,
-                    self.stderr()
-                ));
+                let port = self.port;
+                return Err(format!("the broker does not accept on {port} within {TIMEOUT:?}:\n{}", self.stderr()));
             }
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -45,7 +45,11 @@ pub(crate) fn field(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     out
 }
 
-pub(crate) fn decode_one(bytes: &[u8], role: Role, version: Option<Version>) -> Result<usize, (ReasonCode, &'static str)> {
+pub(crate) fn decode_one(
+    bytes: &[u8],
+    role: Role,
+    version: Option<Version>,
+) -> Result<usize, (ReasonCode, &'static str)> {
     let rules = Rules { role, version, max_packet_size: u32::MAX };
     match decode(bytes, &rules) {
         Ok(Decoded::Packet { len, .. }) => Ok(len),
@@ -170,11 +174,9 @@ fn what_the_first_byte_shows_is_refused_at_the_first_byte() {
 #[test]
 fn what_only_mqtt_3_1_allows() {
     let v31 = Some(Version::V31);
-    for bytes in [
-        packet(0x6A, &[&[0, 1]]),
-        packet(0x8A, &[&[0, 1], &field("a"), &[1]]),
-        packet(0xAA, &[&[0, 1], &field("a")]),
-    ] {
+    for bytes in
+        [packet(0x6A, &[&[0, 1]]), packet(0x8A, &[&[0, 1], &field("a"), &[1]]), packet(0xAA, &[&[0, 1], &field("a")])]
+    {
         assert_eq!(decode_one(&bytes, Role::Server, v31), Ok(bytes.len()));
         assert!(decode_one(&bytes, Role::Server, Some(Version::V311)).is_err());
     }

@@ -1,7 +1,9 @@
 //! The named cases of MQTT 3.1.1.
 
 use crate::cases::{
-    Case, FILTER, Is::{self, Bad, Legal}, MALFORMED, NAME, PROTOCOL, field, judge, packet,
+    Case, FILTER,
+    Is::{self, Bad, Legal},
+    MALFORMED, NAME, PROTOCOL, field, judge, packet,
 };
 use primer_mqtt::{Version, codec::Role};
 
@@ -34,9 +36,17 @@ fn connect_cases() {
         Case("v4 CONNECT long client id", connect(2, &[&field("x".repeat(5_000))]), Legal),
         Case("v4 CONNECT will", connect(0x36, &[&c, &field("$é//"), &field([0xFF])]), Legal),
         Case("v4 CONNECT empty will message", connect(0x06, &[&c, &field("w"), &field("")]), Legal),
-        Case("v4 CONNECT padded remaining length", [vec![0x10, 0x8D, 0x00], connect(2, &[&c])[2..].to_vec()].concat(), Legal),
+        Case(
+            "v4 CONNECT padded remaining length",
+            [vec![0x10, 0x8D, 0x00], connect(2, &[&c])[2..].to_vec()].concat(),
+            Legal,
+        ),
         Case("v4 CONNECT reserved flag bit0", connect(3, &[&c]), malformed("MQTT-3.1.2-3")),
-        Case("v4 CONNECT fixed flags 0x11", packet(0x11, &[&field("MQTT"), &[4, 2, 0, 0], &c]), malformed("MQTT-2.2.2-2")),
+        Case(
+            "v4 CONNECT fixed flags 0x11",
+            packet(0x11, &[&field("MQTT"), &[4, 2, 0, 0], &c]),
+            malformed("MQTT-2.2.2-2"),
+        ),
         Case("v4 CONNECT password w/o username", connect(0x42, &[&c, &field("p")]), malformed("MQTT-3.1.2-22")),
         Case("v4 CONNECT will qos 3", connect(0x1E, &[&c, &field("w"), &field("")]), malformed("MQTT-3.1.2-14")),
         Case("v4 CONNECT will qos without will", connect(0x0A, &[&c]), malformed("MQTT-3.1.2-13")),
@@ -53,7 +63,11 @@ fn connect_cases() {
         Case("v4 CONNECT user name with U+0000", connect(0x82, &[&c, &field("\0")]), malformed("MQTT-1.5.3-2")),
         Case("v4 CONNECT client id bad utf8", connect(2, &[&field([0xFF])]), malformed("MQTT-1.5.3-1")),
         Case("v4 CONNECT user name bad utf8", connect(0x82, &[&c, &field([0xC3])]), malformed("MQTT-1.5.3-1")),
-        Case("v4 CONNECT will topic bad utf8", connect(6, &[&c, &field([0xC3]), &field("")]), malformed("MQTT-1.5.3-1")),
+        Case(
+            "v4 CONNECT will topic bad utf8",
+            connect(6, &[&c, &field([0xC3]), &field("")]),
+            malformed("MQTT-1.5.3-1"),
+        ),
         Case("v4 CONNECT will topic U+0000", connect(6, &[&c, &field("\0"), &field("")]), malformed("MQTT-1.5.3-2")),
         Case("v4 CONNECT will topic wildcard", connect(6, &[&c, &field("a/#"), &field("")]), Bad(NAME, "MQTT-4.7.1-1")),
         Case("v4 CONNECT empty will topic", connect(6, &[&c, &field(""), &field("")]), Bad(NAME, "MQTT-4.7.3-1")),

@@ -1,7 +1,9 @@
 //! The named cases of MQTT 5.0.
 
 use crate::cases::{
-    Case, FILTER, Is::{self, Bad, Legal}, MALFORMED, NAME, PROTOCOL, field, judge, packet,
+    Case, FILTER,
+    Is::{self, Bad, Legal},
+    MALFORMED, NAME, PROTOCOL, field, judge, packet,
 };
 use primer_mqtt::{ReasonCode, Version, codec::Role};
 
@@ -51,29 +53,65 @@ fn connect_cases() {
         Case("v5 CONNECT auth data before the method", plain(&[data.clone(), method].concat()), Legal),
         Case("v5 user property ok", plain(&[user.clone(), user.clone()].concat()), Legal),
         Case("v5 user property key bad utf8", plain(&bad_user), malformed("MQTT-1.5.4-1")),
-        Case("v5 user property value U+0000", plain(&[&[0x26][..], &field("k"), &field("\0")].concat()), malformed("MQTT-1.5.4-2")),
+        Case(
+            "v5 user property value U+0000",
+            plain(&[&[0x26][..], &field("k"), &field("\0")].concat()),
+            malformed("MQTT-1.5.4-2"),
+        ),
         Case("v5 user property without value", plain(&[&[0x26][..], &field("k")].concat()), malformed("MQTT-4.13.1-1")),
         Case("v5 CONNECT session expiry for ever", plain(&[0x11, 0xFF, 0xFF, 0xFF, 0xFF]), Legal),
         Case("v5 CONNECT topic alias maximum 0", plain(&[0x22, 0, 0]), Legal),
-        Case("v5 CONNECT dup property session expiry", plain(&[0x11, 0, 0, 0, 1, 0x11, 0, 0, 0, 1]), protocol("MQTT5 3.1.2.11.2")),
+        Case(
+            "v5 CONNECT dup property session expiry",
+            plain(&[0x11, 0, 0, 0, 1, 0x11, 0, 0, 0, 1]),
+            protocol("MQTT5 3.1.2.11.2"),
+        ),
         Case("v5 CONNECT prop len overruns value", plain(&[0x11, 0, 0]), malformed("MQTT-4.13.1-1")),
-        Case("v5 CONNECT prop len overruns the packet", packet(0x10, &[&field("MQTT"), &[5, 2, 0, 0, 99], &c]), malformed("MQTT-4.13.1-1")),
-        Case("v5 CONNECT padded prop len", packet(0x10, &[&field("MQTT"), &[5, 2, 0, 0, 0x80, 0], &c]), malformed("MQTT-1.5.5-1")),
-        Case("v5 CONNECT padded remaining length", [vec![0x10, 0x8E, 0x00], plain(&[])[2..].to_vec()].concat(), malformed("MQTT-1.5.5-1")),
+        Case(
+            "v5 CONNECT prop len overruns the packet",
+            packet(0x10, &[&field("MQTT"), &[5, 2, 0, 0, 99], &c]),
+            malformed("MQTT-4.13.1-1"),
+        ),
+        Case(
+            "v5 CONNECT padded prop len",
+            packet(0x10, &[&field("MQTT"), &[5, 2, 0, 0, 0x80, 0], &c]),
+            malformed("MQTT-1.5.5-1"),
+        ),
+        Case(
+            "v5 CONNECT padded remaining length",
+            [vec![0x10, 0x8E, 0x00], plain(&[])[2..].to_vec()].concat(),
+            malformed("MQTT-1.5.5-1"),
+        ),
         Case("v5 CONNECT receive max 0", plain(&[0x21, 0, 0]), protocol("MQTT5 3.1.2.11.3")),
         Case("v5 CONNECT max packet size 0", plain(&[0x27, 0, 0, 0, 0]), protocol("MQTT5 3.1.2.11.4")),
         Case("v5 CONNECT request problem info 2", plain(&[0x17, 2]), protocol("MQTT5 3.1.2.11.7")),
         Case("v5 CONNECT request response info 2", plain(&[0x19, 2]), protocol("MQTT5 3.1.2.11.6")),
         Case("v5 CONNECT auth data w/o method", plain(&data), protocol("MQTT5 3.1.2.11.10")),
         Case("v5 CONNECT foreign property (topic alias)", plain(&[0x23, 0, 1]), malformed("MQTT5 2.2.2.2")),
-        Case("v5 CONNECT will delay among the connect properties", plain(&[0x18, 0, 0, 0, 1]), malformed("MQTT5 2.2.2.2")),
-        Case("v5 CONNECT session expiry among the will properties", connect(6, &[], &[&c, &[5, 0x11, 0, 0, 0, 1], &field("w"), &c]), malformed("MQTT5 2.2.2.2")),
+        Case(
+            "v5 CONNECT will delay among the connect properties",
+            plain(&[0x18, 0, 0, 0, 1]),
+            malformed("MQTT5 2.2.2.2"),
+        ),
+        Case(
+            "v5 CONNECT session expiry among the will properties",
+            connect(6, &[], &[&c, &[5, 0x11, 0, 0, 0, 1], &field("w"), &c]),
+            malformed("MQTT5 2.2.2.2"),
+        ),
         Case("v5 CONNECT reserved flag bit0", connect(3, &[], &[&c]), malformed("MQTT-3.1.2-3")),
         Case("v5 CONNECT will qos 3", connect(0x1E, &[], &[&c, &[0], &field("w"), &c]), malformed("MQTT-3.1.2-12")),
         Case("v5 CONNECT will qos without will", connect(0x0A, &[], &[&c]), malformed("MQTT-3.1.2-11")),
         Case("v5 CONNECT will retain without will", connect(0x22, &[], &[&c]), malformed("MQTT-3.1.2-13")),
-        Case("v5 CONNECT will topic wildcard", connect(6, &[], &[&c, &[0], &field("+"), &c]), Bad(NAME, "MQTT-4.7.0-1")),
-        Case("v5 CONNECT will response topic wildcard", connect(6, &[], &[&c, &[4, 8, 0, 1, b'#'], &field("w"), &c]), protocol("MQTT-3.3.2-14")),
+        Case(
+            "v5 CONNECT will topic wildcard",
+            connect(6, &[], &[&c, &[0], &field("+"), &c]),
+            Bad(NAME, "MQTT-4.7.0-1"),
+        ),
+        Case(
+            "v5 CONNECT will response topic wildcard",
+            connect(6, &[], &[&c, &[4, 8, 0, 1, b'#'], &field("w"), &c]),
+            protocol("MQTT-3.3.2-14"),
+        ),
         Case("v5 CONNECT trailing bytes", connect(2, &[], &[&c, &c]), malformed("MQTT-4.13.1-1")),
         Case("v5 CONNECT without will properties", connect(6, &[], &[&c, &field("w"), &c]), malformed("MQTT-4.13.1-1")),
     ];
@@ -94,7 +132,11 @@ fn publish_cases() {
         Case("v5 PUBLISH empty topic, no alias", publish("", &[]), protocol("MQTT5 3.3.2.1")),
         Case("v5 PUBLISH topic alias 0", publish("a", &[0x23, 0, 0]), Bad(alias, "MQTT-3.3.2-8")),
         Case("v5 PUBLISH dup topic alias", publish("a", &[0x23, 0, 1, 0x23, 0, 1]), protocol("MQTT5 3.3.2.3.4")),
-        Case("v5 PUBLISH prop len 1, value eats payload", packet(0x30, &[&field("a"), &[1, 0x01, 0x01]]), malformed("MQTT-4.13.1-1")),
+        Case(
+            "v5 PUBLISH prop len 1, value eats payload",
+            packet(0x30, &[&field("a"), &[1, 0x01, 0x01]]),
+            malformed("MQTT-4.13.1-1"),
+        ),
         Case("v5 PUBLISH sub id 0", publish("a", &[0x0B, 0]), protocol("MQTT-3.3.4-6")),
         Case("v5 PUBLISH sub id from a client", publish("a", &[0x0B, 1]), protocol("MQTT-3.3.4-6")),
         Case("v5 PUBLISH payload format 2", publish("a", &[0x01, 2]), protocol("MQTT5 3.3.2.3.2")),
@@ -105,7 +147,11 @@ fn publish_cases() {
         Case("v5 PUBLISH wildcard topic with alias", publish("+", &[0x23, 0, 1]), Bad(NAME, "MQTT-3.3.2-2")),
         Case("v5 PUBLISH missing prop len", packet(0x30, &[&field("a")]), malformed("MQTT-4.13.1-1")),
         Case("v5 PUBLISH prop len > packet", packet(0x30, &[&field("a"), &[9, 0x01, 1]]), malformed("MQTT-4.13.1-1")),
-        Case("v5 PUBLISH prop len of 5 bytes", packet(0x30, &[&field("a"), &[0x80, 0x80, 0x80, 0x80, 1]]), malformed("MQTT5 1.5.5")),
+        Case(
+            "v5 PUBLISH prop len of 5 bytes",
+            packet(0x30, &[&field("a"), &[0x80, 0x80, 0x80, 0x80, 1]]),
+            malformed("MQTT5 1.5.5"),
+        ),
         Case("v5 PUBLISH unknown property 0x7f", publish("a", &[0x7F, 0]), malformed("MQTT5 2.2.2.2")),
         Case("v5 PUBLISH unknown property 0x00", publish("a", &[0x00]), malformed("MQTT5 2.2.2.2")),
         Case("v5 PUBLISH padded property identifier", publish("a", &[0x81, 0x00, 1]), malformed("MQTT5 2.2.2.2")),
@@ -141,7 +187,11 @@ fn acknowledgement_cases() {
             Case("v5 PUBACK trailing byte", packet(first, &[&[0, 1, 0, 0, 0]]), malformed("MQTT-4.13.1-1")),
             Case("v5 PUBACK too short", packet(first, &[&[0]]), malformed("MQTT-4.13.1-1")),
             Case("v5 PUBACK pkid 0", packet(first, &[&[0, 0]]), protocol("MQTT-2.2.1-5")),
-            Case("v5 PUBACK two reason strings", packet(first, &[&[0, 1, 0, 8], &reason_string, &reason_string]), protocol("MQTT5 3.2.2.3.9")),
+            Case(
+                "v5 PUBACK two reason strings",
+                packet(first, &[&[0, 1, 0, 8], &reason_string, &reason_string]),
+                protocol("MQTT5 3.2.2.3.9"),
+            ),
         ]);
     }
     judge(cases, Role::Server, Version::V5);
@@ -159,7 +209,11 @@ fn subscribe_cases() {
         Case("v5 SUBSCRIBE sub id 0", subscribe(&[0x0B, 0], "a", 0), protocol("MQTT5 3.8.2.1.2")),
         Case("v5 SUBSCRIBE two sub ids", subscribe(&[0x0B, 1, 0x0B, 2], "a", 0), protocol("MQTT5 3.8.2.1.2")),
         Case("v5 SUBSCRIBE padded sub id", subscribe(&[0x0B, 0x81, 0], "a", 0), malformed("MQTT-1.5.5-1")),
-        Case("v5 SUBSCRIBE sub id of 5 bytes", subscribe(&[0x0B, 0xFF, 0xFF, 0xFF, 0xFF, 1], "a", 0), malformed("MQTT5 1.5.5")),
+        Case(
+            "v5 SUBSCRIBE sub id of 5 bytes",
+            subscribe(&[0x0B, 0xFF, 0xFF, 0xFF, 0xFF, 1], "a", 0),
+            malformed("MQTT5 1.5.5"),
+        ),
         Case("v5 SUBSCRIBE $share + no-local", subscribe(&[], "$share/g/a", 0x04), protocol("MQTT-3.8.3-4")),
         Case("v5 SUBSCRIBE $share without filter", subscribe(&[], "$share/g", 0), Bad(FILTER, "MQTT-4.8.2-1")),
         Case("v5 SUBSCRIBE $share without group", subscribe(&[], "$share//a", 0), Bad(FILTER, "MQTT-4.8.2-1")),
@@ -224,7 +278,11 @@ fn cases_from_a_server() {
         Case("v5 CONNACK maximum qos 2", packet(0x20, &[&[0, 0, 2, 0x24, 2]]), protocol("MQTT5 3.2.2.3.4")),
         Case("v5 CONNACK retain available 2", packet(0x20, &[&[0, 0, 2, 0x25, 2]]), protocol("MQTT5 3.2.2.3.5")),
         Case("v5 CONNACK receive maximum 0", packet(0x20, &[&[0, 0, 3, 0x21, 0, 0]]), protocol("MQTT5 3.1.2.11.3")),
-        Case("v5 CONNACK server keep alive twice", packet(0x20, &[&[0, 0, 6, 0x13, 0, 0, 0x13, 0, 0]]), protocol("MQTT5 3.2.2.3.14")),
+        Case(
+            "v5 CONNACK server keep alive twice",
+            packet(0x20, &[&[0, 0, 6, 0x13, 0, 0, 0x13, 0, 0]]),
+            protocol("MQTT5 3.2.2.3.14"),
+        ),
         Case("v5 PUBACK no matching subscribers", packet(0x40, &[&[0, 1, 0x10]]), Legal),
         Case("v5 SUBACK", packet(0x90, &[&[0, 1, 0, 2, 0x8F]]), Legal),
         Case("v5 SUBACK code 3", packet(0x90, &[&[0, 1, 0, 3]]), protocol("MQTT-3.9.3-2")),
@@ -236,7 +294,11 @@ fn cases_from_a_server() {
         Case("v5 DISCONNECT session taken over", packet(0xE0, &[&[0x8E]]), Legal),
         Case("v5 DISCONNECT of nothing", packet(0xE0, &[]), Legal),
         Case("v5 DISCONNECT with will from a server", packet(0xE0, &[&[4]]), protocol("MQTT-3.14.2-1")),
-        Case("v5 DISCONNECT session expiry from a server", packet(0xE0, &[&[0, 5, 0x11, 0, 0, 0, 9]]), protocol("MQTT-3.14.2-2")),
+        Case(
+            "v5 DISCONNECT session expiry from a server",
+            packet(0xE0, &[&[0, 5, 0x11, 0, 0, 0, 9]]),
+            protocol("MQTT-3.14.2-2"),
+        ),
         Case("v5 AUTH success", packet(0xF0, &[&[0], &method]), Legal),
         Case("v5 AUTH of nothing is success", packet(0xF0, &[]), Legal),
         Case("v5 AUTH re-authenticate is the client's", packet(0xF0, &[&[0x19], &method]), protocol("MQTT-3.15.2-1")),

@@ -93,6 +93,8 @@ pub(crate) struct Connection<S> {
     writing: Vec<u8>,
     written: usize,
     is_blocked: bool,
+    /// Why nothing can be written any more.
+    lost_because: Option<String>,
     heard_at_ms: u64,
     keep_alive: Option<KeepAlive>,
     limiter: Option<Box<Limiter>>,
@@ -134,6 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             writing: Vec::new(),
             written: 0,
             is_blocked: false,
+            lost_because: None,
             heard_at_ms: now_ms,
             keep_alive,
             limiter,
@@ -144,38 +147,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
-        self.flush(cx)?;
+        self.flush(cx);
         self.asked_to_close()?;
         let wants_more = self.read_some(cx)?;
+        if let Some(why) = &self.lost_because
+            && !wants_more
+        {
+            return Err(Ending::lost(why.clone()));
+        }
         self.poll_keep_alive(cx)?;
         let now_ms = self.hub.node.clock.now_ms();
         let mut has_more = false;
         if !self.is_blocked {
             has_more = replay::advance(&self.hub, &self.cell, now_ms);
         }
-        self.flush(cx)?;
+        self.flush(cx);
         let is_done = self.go_to_sleep(cx);
-        if wants_more || has_more || !is_done {
+        if wants_more || has_more || !is_done || self.lost_because.is_some() {
             cx.waker().wake_by_ref();
         }
         Ok(())
     }
 
-    /// Writes what has been taken and takes what waits, until nothing does or the socket is full.
-    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
-        loop {
+    /// Writes what has been taken and takes what waits, until nothing does or the socket is full. An error does not end
+    /// the connection here: a DISCONNECT that came before the client closed still has to be read.
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        while self.lost_because.is_none() {
             while let Some(rest) = self.writing.get(self.written..).filter(|rest| !rest.is_empty()) {
                 match Pin::new(&mut self.stream).poll_write(cx, rest) {
                     Poll::Pending => {
                         self.set_blocked(true);
-                        return Ok(());
+                        return;
                     }
-                    Poll::Ready(Ok(0)) => return Err(Ending::lost("the socket takes no more bytes")),
-                    Poll::Ready(Ok(n)) => {
+                    Poll::Ready(Ok(n)) if n > 0 => {
                         self.written += n;
                         self.hub.counters.bytes_sent.add(n as u64);
                     }
-                    Poll::Ready(Err(error)) => return Err(Ending::lost(error.to_string())),
+                    lost => {
+                        self.lost_because = Some(match lost {
+                            Poll::Ready(Err(error)) => error.to_string(),
+                            _ => "the socket takes no more bytes".to_owned(),
+                        });
+                        return;
+                    }
                 }
             }
             self.set_blocked(false);
@@ -187,7 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let now_ms = self.hub.node.clock.now_ms();
                 state.pump(&self.hub, now_ms);
                 if state.outbox.is_empty() {
-                    return Ok(());
+                    return;
                 }
             }
             std::mem::swap(&mut state.outbox, &mut self.writing);
