@@ -72,7 +72,7 @@ pub(crate) struct Serve {
     #[arg(long, value_parser = size, default_value = "16M")]
     max_packet_size: u64,
     /// Unacknowledged QoS 1 and 2 publishes of one client (Receive Maximum, 1 to 65,535).
-    #[arg(long, default_value_t = u16::MAX, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..))]
     receive_maximum: u16,
     /// Unacknowledged QoS 1 and 2 publishes towards one client (1 to 65,535).
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..))]
@@ -80,8 +80,9 @@ pub(crate) struct Serve {
     /// Topic aliases of one client.
     #[arg(long, default_value_t = 32)]
     topic_alias_maximum: u16,
-    /// The longest keep alive in seconds, told to MQTT 5.0 clients; 0 leaves it to the client.
-    #[arg(long, default_value_t = 0)]
+    /// The longest keep alive in seconds, told to MQTT 5.0 clients; 0 leaves it to the client. A client that turned the
+    /// keep alive off keeps it off.
+    #[arg(long, default_value_t = 60)]
     max_keep_alive: u16,
     /// The longest life of a session without a connection, in seconds; without it sessions may live for ever.
     #[arg(long)]

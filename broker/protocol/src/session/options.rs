@@ -21,7 +21,8 @@ pub struct ServerOptions {
     pub retain_available: bool,
     /// The longest life of a session without a connection, in seconds; `u32::MAX` for no end.
     pub session_expiry_max_s: u32,
-    /// The longest keep alive, in seconds; 0 leaves it to the client.
+    /// The longest keep alive, in seconds, for 5.0 clients, which can be told; 0 leaves it to the client. A client that
+    /// turned the keep alive off keeps it off.
     pub keep_alive_max_s: u16,
     /// Answered to clients that request response information (MQTT 5.0, 3.2.2.3.15).
     pub response_information: Option<Box<str>>,
@@ -30,7 +31,7 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
-            receive_maximum: u16::MAX,
+            receive_maximum: 1024,
             inflight_max: 512,
             packet_bytes_max: 1024 * 1024 * 16,
             alias_maximum: 32,
@@ -38,7 +39,7 @@ impl Default for ServerOptions {
             qos_max: QoS::ExactlyOnce,
             retain_available: true,
             session_expiry_max_s: u32::MAX,
-            keep_alive_max_s: 0,
+            keep_alive_max_s: 60,
             response_information: None,
         }
     }

@@ -50,8 +50,8 @@ fn connect_cases() {
         Case("v5 CONNECT binary password", connect(0xC2, &[], &[&c, &field("u"), &field([0xFF, 0])]), Legal),
         Case("v5 CONNECT will delay + will props", connect(6, &[], &[&c, &will_properties, &field("w"), &c]), Legal),
         Case("v5 CONNECT auth method and data", plain(&[method.clone(), data.clone()].concat()), Legal),
-        Case("v5 CONNECT auth data before the method", plain(&[data.clone(), method].concat()), Legal),
-        Case("v5 user property ok", plain(&[user.clone(), user.clone()].concat()), Legal),
+        Case("v5 CONNECT auth data before the method", plain(&[data, method].concat()), Legal),
+        Case("v5 user property ok", plain(&[user.clone(), user].concat()), Legal),
         Case("v5 user property key bad utf8", plain(&bad_user), malformed("MQTT-1.5.4-1")),
         Case(
             "v5 user property value U+0000",
@@ -61,6 +61,15 @@ fn connect_cases() {
         Case("v5 user property without value", plain(&[&[0x26][..], &field("k")].concat()), malformed("MQTT-4.13.1-1")),
         Case("v5 CONNECT session expiry for ever", plain(&[0x11, 0xFF, 0xFF, 0xFF, 0xFF]), Legal),
         Case("v5 CONNECT topic alias maximum 0", plain(&[0x22, 0, 0]), Legal),
+    ];
+    judge(cases, Role::Server, Version::V5);
+}
+
+#[test]
+fn connect_cases_that_are_bad() {
+    let c = field("c");
+    let data = [&[0x16][..], &field([0xFF, 0])].concat();
+    let cases = vec![
         Case(
             "v5 CONNECT dup property session expiry",
             plain(&[0x11, 0, 0, 0, 1, 0x11, 0, 0, 0, 1]),

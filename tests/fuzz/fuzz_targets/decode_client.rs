@@ -1,0 +1,5 @@
+//! libFuzzer's program for [`primer_fuzz::targets::decode_client`].
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| primer_fuzz::targets::decode_client(data));
