@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn string(&mut self) -> Result<&'a str, Violation> {
         let text = self.utf8()?;
-        if memchr::memchr(0, text.as_bytes()).is_some() {
+        if text.as_bytes().contains(&0) {
             return Err(clause::NUL.malformed(self.version, "a string holds U+0000"));
         }
         Ok(text)

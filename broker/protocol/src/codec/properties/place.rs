@@ -196,6 +196,11 @@ fn check(bytes: &[u8], place: Place) -> Result<Found, Violation> {
             return Err(repeated(id));
         }
         seen = seen.with(id);
+        if id == id::USER_PROPERTY {
+            reader.string()?;
+            reader.string()?;
+            continue;
+        }
         match Property::read(id, &mut reader)? {
             Some(Property::TopicAlias(value)) => found.topic_alias = Some(value),
             Some(Property::MessageExpiry(value)) => found.expiry = Some(value),
