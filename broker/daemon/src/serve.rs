@@ -1,6 +1,7 @@
 //! `primer serve`: options from the command line, the runtime, the signals.
 
 use std::{
+    io::IsTerminal,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -156,7 +157,12 @@ fn size(text: &str) -> Result<u64, String> {
 pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
     let level = if arguments.verbose { "debug" } else { "info" };
     let filter = EnvFilter::try_from_env("PRIMER_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(serve(arguments))

@@ -6,7 +6,7 @@ use crate::reason::ReasonCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{detail} [{clause}]: {reason}")]
 pub struct Violation {
-    /// The normative statement, as `MQTT-3.1.2-3`, or the section, as `MQTT5 3.3.2.3.4`, where no statement is numbered.
+    /// The normative statement, as `MQTT-3.1.2-3`, or the section, as `MQTT5 3.3.2.3.4`, where it has no number.
     pub clause: &'static str,
     /// The MQTT 5.0 code that says so; 3.1.1 peers see the closed connection.
     pub reason: ReasonCode,

@@ -51,7 +51,8 @@ pub(crate) const SUBSCRIPTIONS_MAX: usize = 1_000_000;
 /// Steps of an enhanced authentication before it is given up.
 pub(crate) const AUTHENTICATION_STEPS_MAX: usize = 8;
 
-/// Bytes of a CONNECT, or of an AUTH before the connection is accepted: nobody is known yet who could be trusted with more.
+/// Bytes of a CONNECT, or of an AUTH before the connection is accepted: nobody is known yet who could be trusted with
+/// more.
 pub(crate) const CONNECT_BYTES_MAX: u32 = 1024 * 1024;
 
 /// Bytes that are still read and thrown away after the last word to a client, so that it hears that word.

@@ -4,9 +4,9 @@
 
 use std::borrow::Cow;
 
-use primer::{Kept, drops::Reason};
+use primer::drops::Reason;
 use primer_core::{
-    commit::{Ballot, Notifier, Outcome, Refused},
+    commit::{Accepted, Ballot, Notifier, Outcome, Refused},
     message::NEVER_MS,
 };
 use primer_mqtt::{
@@ -79,12 +79,12 @@ fn commit(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, votes: &m
     fanout::route(hub, batch, publication, |delivered| votes.count(delivered));
 }
 
-fn keep(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>) -> Result<primer_core::commit::Accepted, Refused> {
+fn keep(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>) -> Result<Accepted, Refused> {
     let message = batch.message(publication);
     if message.expires_at_ms() != NEVER_MS && !message.payload().is_empty() {
         hub.expire_retained_at(publication.topic, message.expires_at_ms());
     }
-    let answer = hub.node.retained.publish(&hub.node.budget, Kept { message, qos: publication.qos as u8 });
+    let answer = hub.node.retained.publish(&hub.node.budget, &message, publication.qos as u8);
     if let Err(why) = answer {
         hub.node.drops.add(reason_of(why), 1);
     }
@@ -107,7 +107,7 @@ impl Votes<'_> {
     }
 
     /// The retained store is not a subscriber: its acceptance does not make the publish a reached one.
-    fn store(&mut self, answer: Result<primer_core::commit::Accepted, Refused>) {
+    fn store(&mut self, answer: Result<Accepted, Refused>) {
         let Some(ballot) = self.ballot else { return };
         self.acks.vote_silently(ballot, answer);
     }
@@ -145,12 +145,7 @@ fn admit<'a>(hub: &Hub, identity: &Identity, publication: &Publication<'a>) -> R
     Ok(destination)
 }
 
-fn hold(
-    hub: &Hub,
-    batch: &mut Batch,
-    publication: &Publication<'_>,
-    seconds: u32,
-) -> Result<primer_core::commit::Accepted, Refused> {
+fn hold(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, seconds: u32) -> Result<Accepted, Refused> {
     if hub.node.budget.is_spent() {
         hub.node.drops.add(Reason::MemoryFull, 1);
         return Err(Refused::MemoryFull);

@@ -1,4 +1,5 @@
-//! SUBSCRIBE and UNSUBSCRIBE: authorise, change the routing table under one lock, answer, begin to send what is retained.
+//! SUBSCRIBE and UNSUBSCRIBE: authorise, change the routing table under one lock, answer, begin to send what is
+//! retained.
 
 use std::sync::Arc;
 

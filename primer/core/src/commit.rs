@@ -5,15 +5,27 @@
 //! and releases the outcomes in the order in which the publishes came in. Whoever writes an acknowledgement has to
 //! hand in the [`Committed`] by value, so an answer that precedes its commit does not compile:
 //!
-//! ```compile_fail
-//! // A `Committed` cannot be written down outside of this module.
+//! ```
+//! // A proof that came out of a notifier can be used up:
+//! fn once(proof: primer_core::commit::Committed<u8>) -> u8 {
+//!     proof.into_token()
+//! }
+//! ```
+//!
+//! ```compile_fail,E0451
+//! // but it cannot be written down outside of this module,
 //! let forged = primer_core::commit::Committed { token: 1_u8, reached: true };
 //! ```
 //!
-//! ```compile_fail
-//! // Nor can one proof answer two publishes.
-//! fn twice(proof: primer_core::commit::Committed<u8>) -> (u8, u8) {
-//!     (proof.into_token(), proof.into_token())
+//! ```compile_fail,E0423
+//! // nor can the acceptance of a destination,
+//! let forged = primer_core::commit::Accepted(());
+//! ```
+//!
+//! ```compile_fail,E0599
+//! // nor can a proof be copied.
+//! fn twice(proof: primer_core::commit::Committed<u8>) -> [primer_core::commit::Committed<u8>; 2] {
+//!     [proof.clone(), proof]
 //! }
 //! ```
 

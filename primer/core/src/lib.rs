@@ -1,4 +1,5 @@
-//! Primer's machines: pure state, no clock, no socket, no file, no thread, no global random source.
+//! Primer's machines: pure state, no clock, no socket, no file, no thread, no global random source. (Hash tables are
+//! seeded by the process against made-up collisions; nothing follows the order of a hash table.)
 //!
 //! What a node does with queues, topics and acknowledgements is decided here; `primer` (the node) carries it out.
 

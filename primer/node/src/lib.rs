@@ -3,8 +3,6 @@
 //!
 //! `S` is what a subscription carries: the face that uses the node (the MQTT server, say) brings its own.
 
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
-
 mod budget;
 mod clock;
 pub mod drops;

@@ -53,20 +53,18 @@ impl RetainedStore {
     ///
     /// # Errors
     /// The store or the budget is full; the earlier message stays.
-    pub fn publish(&self, budget: &Budget, kept: Kept) -> Result<Accepted, Refused> {
+    pub fn publish(&self, budget: &Budget, message: &Message, qos: u8) -> Result<Accepted, Refused> {
         let mut state = self.state.write();
         let state = &mut *state;
-        let topic = kept.message.topic();
-        let len = cost(&kept);
-        let (accepted, old) = if kept.message.payload().is_empty() {
-            state.topics.forget(topic)
+        let (accepted, old) = if message.payload().is_empty() {
+            state.topics.forget(message.topic())
         } else if budget.is_spent() {
             return Err(Refused::MemoryFull);
         } else {
-            let message = kept.message.compact();
-            let kept = Kept { message: message.clone(), ..kept };
+            let kept = Kept { message: message.compact(), qos };
+            let bytes = cost(&kept);
             let done = state.topics.keep(message.topic(), kept, self.topics_max)?;
-            state.bytes += len;
+            state.bytes += bytes;
             done
         };
         state.bytes -= old.as_ref().map_or(0, cost);

@@ -142,7 +142,41 @@ impl Session {
         })
     }
 
-    /// Answers a publish with PUBACK or PUBREC. The proof is used up; there is no other way to write either with success.
+    /// Answers a publish with PUBACK or PUBREC. The proof is used up; nothing else writes either with success.
+    ///
+    /// With a proof it builds:
+    ///
+    /// ```
+    /// use primer_core::commit::Committed;
+    /// use primer_mqtt::session::{PublishToken, Session};
+    ///
+    /// fn answer(session: &mut Session, proof: Committed<PublishToken>, out: &mut Vec<u8>) {
+    ///     session.acknowledge(proof, out);
+    /// }
+    /// ```
+    ///
+    /// With the mere token of the publish, which is what is at hand before anything is stored, it does not:
+    ///
+    /// ```compile_fail,E0308
+    /// use primer_core::commit::Committed;
+    /// use primer_mqtt::session::{PublishToken, Session};
+    ///
+    /// fn answer(session: &mut Session, token: PublishToken, out: &mut Vec<u8>) {
+    ///     session.acknowledge(token, out);
+    /// }
+    /// ```
+    ///
+    /// And one proof does not answer twice:
+    ///
+    /// ```compile_fail,E0382
+    /// use primer_core::commit::Committed;
+    /// use primer_mqtt::session::{PublishToken, Session};
+    ///
+    /// fn answer(session: &mut Session, proof: Committed<PublishToken>, out: &mut Vec<u8>) {
+    ///     session.acknowledge(proof, out);
+    ///     session.acknowledge(proof, out);
+    /// }
+    /// ```
     pub fn acknowledge(&mut self, proof: Committed<PublishToken>, out: &mut Vec<u8>) {
         let reason = if proof.reached() { ReasonCode::SUCCESS } else { ReasonCode::NO_MATCHING_SUBSCRIBERS };
         let token = proof.into_token();

@@ -85,6 +85,7 @@ impl Session {
     ///
     /// # Errors
     /// The client broke the protocol; the connection has to end with the violation's reason.
+    #[expect(clippy::needless_pass_by_value, reason = "a packet is handled once")]
     pub fn handle<'a>(&mut self, packet: Packet<'a>, out: &mut Vec<u8>) -> Result<Step<'a>, Violation> {
         match packet {
             Packet::Publish(publish) => self.handle_publish(publish, out),

@@ -145,7 +145,7 @@ proptest! {
                         let was_next = position.0 + 1 == queue.next;
                         queue.unlease(position);
                         if was_next {
-                            last_leased = queue.get(position).map(|job| job.id.wrapping_sub(1)).filter(|id| *id != u32::MAX);
+                            last_leased = queue.get(position).and_then(|job| job.id.checked_sub(1));
                         } else {
                             leased.push(position);
                         }

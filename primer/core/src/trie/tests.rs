@@ -1,6 +1,6 @@
 //! The trie against a list searched with [`topic::matches`], and its limits, order and size.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -84,7 +84,9 @@ proptest! {
                     prop_assert_eq!(trie.remove(&name.0, name.1, name.2), list.remove(&name));
                 }
                 Act::RemoveKnown(index) => {
-                    if let Some(name) = (!list.is_empty()).then(|| index.get(&list.keys().collect::<Vec<_>>()).to_owned().clone()) {
+                    let names: Vec<_> = list.keys().cloned().collect();
+                    if !names.is_empty() {
+                        let name = index.get(&names).clone();
                         prop_assert_eq!(trie.remove(&name.0, name.1, name.2), list.remove(&name));
                     }
                 }
@@ -124,7 +126,7 @@ proptest! {
 
 /// The root and one node for each beginning of a filter that ends at a level.
 fn nodes_needed<'n>(names: impl Iterator<Item = &'n Name>) -> usize {
-    let mut beginnings = HashSet::new();
+    let mut beginnings = BTreeSet::new();
     for (filter, ..) in names {
         let ends = filter.match_indices('/').map(|(at, _)| at).chain([filter.len()]);
         beginnings.extend(ends.map(|end| &filter[..end]));

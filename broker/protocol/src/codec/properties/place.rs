@@ -196,6 +196,7 @@ fn check(bytes: &[u8], place: Place) -> Result<Found, Violation> {
             return Err(repeated(id));
         }
         seen = seen.with(id);
+        // These come in numbers, and nothing of them is kept: they skip the general path.
         if id == id::USER_PROPERTY {
             reader.string()?;
             reader.string()?;
