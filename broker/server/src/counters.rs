@@ -14,7 +14,7 @@ macro_rules! counters {
 
 counters! {
     packets_received: "Control packets received.",
-    packets_sent: "Control packets sent, as far as they are counted one by one: publishes and what answers a packet.",
+    packets_sent: "Control packets sent, without PUBLISH packets.",
     publishes_received: "PUBLISH packets received.",
     publishes_sent: "PUBLISH packets sent.",
     publish_bytes_received: "Payload bytes received.",

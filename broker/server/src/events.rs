@@ -1,9 +1,9 @@
 //! What happens to clients, told in the log and on `$SYS/brokers/NODE/clients/CLIENTID/...` in EMQX's form.
 
-use primer_mqtt::session::Terms;
+use primer_mqtt::{ReasonCode, session::Terms};
 use serde_json::json;
 
-use crate::{access::Identity, batch::Batch, connection::Ending, hub::Hub};
+use crate::{access::Identity, batch::Batch, connection::Ending, hub::Hub, registry::Farewell};
 
 /// A client has its session.
 pub(crate) fn connected(hub: &Hub, identity: &Identity, terms: &Terms) {
@@ -34,8 +34,11 @@ pub(crate) fn disconnected(hub: &Hub, identity: &Identity, ending: &Ending) {
     let Identity { client_id, username, peer } = identity;
     tracing::info!("Client {client_id} disconnected: {}.", ending.why);
     let reason = match &ending.tell {
+        None if ending.farewell == Farewell::Clean => "normal",
+        None => "tcp_closed",
+        Some((ReasonCode::SESSION_TAKEN_OVER, _)) => "takenover",
+        Some((ReasonCode::KEEP_ALIVE_TIMEOUT, _)) => "keepalive_timeout",
         Some((reason, _)) => reason.name(),
-        None => &ending.why,
     };
     let event = json!({
         "clientid": &**client_id,

@@ -49,13 +49,13 @@ pub(crate) async fn run(hub: Arc<Hub>) {
 
 fn next_deadline(hub: &Hub) -> Option<u64> {
     let timer = hub.timers.lock().next();
-    let delayed = hub.node.delayed.lock().next_due_ms();
+    let delayed = hub.node.delayed.next_due_ms();
     timer.into_iter().chain(delayed).min()
 }
 
 fn publish_delayed(hub: &Hub, batch: &mut Batch) {
     for _ in 0..TURN_MAX {
-        let due = hub.node.delayed.lock().pop_due(batch.now_ms);
+        let due = hub.node.delayed.pop_due(&hub.node.budget, batch.now_ms);
         let Some(later) = due else { return };
         let publication = Publication::of_message(&later.message, later.qos, later.retain, batch.now_ms);
         pipeline::publish_own(hub, batch, &publication);

@@ -127,15 +127,12 @@ impl Hub {
 
     /// Holds a message back.
     pub(crate) fn hold(&self, due_ms: u64, later: Later) -> Result<Accepted, Refused> {
-        let mut delayed = self.node.delayed.lock();
-        let was_first = delayed.next_due_ms();
-        let answer = delayed.hold(due_ms, later);
-        let is_first = delayed.next_due_ms();
-        drop(delayed);
-        if was_first != is_first {
+        let bytes = later.message.len();
+        let (accepted, is_first) = self.node.delayed.hold(&self.node.budget, due_ms, bytes, later)?;
+        if is_first {
             self.timers_changed.notify_one();
         }
-        answer
+        Ok(accepted)
     }
 
     /// Publishes a message of the broker itself, at QoS 0.

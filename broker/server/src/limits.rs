@@ -60,3 +60,9 @@ pub(crate) const LINGER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Connections that wait in the kernel to be accepted.
 pub(crate) const BACKLOG: u32 = 4096;
+
+/// What a session is charged with beside its messages: its cell, its maps, its place in the registry.
+pub(crate) const SESSION_BYTES: usize = 1024;
+
+/// What a subscription is charged with: its nodes in the trie and its filter in the session.
+pub(crate) const SUBSCRIPTION_BYTES: usize = 256;

@@ -57,9 +57,18 @@ fn admit(hub: &Arc<Hub>, stream: TcpStream, peer: SocketAddr) {
     }
     let hub = Arc::clone(hub);
     tokio::spawn(async move {
+        let _counted = Counted(&hub);
         serve(&hub, stream, peer).await;
-        hub.connections.down();
     });
+}
+
+/// A connection that is counted until it is over, however it ends.
+struct Counted<'h>(&'h Hub);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.connections.down();
+    }
 }
 
 /// Serves one byte stream to its end.
@@ -78,6 +87,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(hub: &Arc<Hub>, mut stream: S,
         }
     };
     hub.counters.connects.add(1);
+    hub.counters.packets_sent.add(1);
     events::connected(hub, &admitted.identity, &admitted.terms);
     let mut connection = Connection::new(Arc::clone(hub), stream, admitted);
     let ending = (&mut connection).await;

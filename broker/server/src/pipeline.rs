@@ -146,10 +146,6 @@ fn admit<'a>(hub: &Hub, identity: &Identity, publication: &Publication<'a>) -> R
 }
 
 fn hold(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, seconds: u32) -> Result<Accepted, Refused> {
-    if hub.node.budget.is_spent() {
-        hub.node.drops.add(Reason::MemoryFull, 1);
-        return Err(Refused::MemoryFull);
-    }
     batch.next_publication();
     let later = Later { message: batch.own_message(publication), qos: publication.qos, retain: publication.retain };
     let answer = hub.hold(batch.now_ms + u64::from(seconds) * 1000, later);
@@ -163,7 +159,8 @@ fn hold(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, seconds: u3
 ///
 /// # Errors
 /// A refusal that the client's protocol cannot express; the connection has to end.
-pub(crate) fn settle(acks: &mut Acks, state: &mut State) -> Result<(), Violation> {
+pub(crate) fn settle(hub: &Hub, acks: &mut Acks, state: &mut State) -> Result<(), Violation> {
+    hub.counters.packets_sent.add(acks.len() as u64);
     while let Some(outcome) = acks.release() {
         match outcome {
             Outcome::Committed(proof) => state.machine.acknowledge(proof, &mut state.outbox),

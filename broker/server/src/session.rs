@@ -30,7 +30,7 @@ use crate::{
     batch::{Batch, Publication},
     delivery::{Ids, Queued, Share},
     hub::Hub,
-    limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX},
+    limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX, SESSION_BYTES, SUBSCRIPTION_BYTES},
     replay::Replay,
     will::Will,
 };
@@ -152,6 +152,10 @@ impl State {
             hub.node.drops.add(Reason::Offline, 1);
             return;
         }
+        if self.backlog() > PUMP_BYTES_MAX && hub.node.budget.is_spent() {
+            hub.node.drops.add(Reason::MemoryFull, 1);
+            return;
+        }
         if self.backlog() > hub.options.outbox_bytes_max {
             hub.node.drops.add(Reason::SlowConsumer, 1);
             if hub.options.disconnect_slow_consumers && self.close.is_none() {
@@ -270,7 +274,8 @@ impl State {
 
     /// Brings the charge on the node's budget up to date.
     pub(crate) fn account(&mut self, hub: &Hub) {
-        let bytes = self.queue.bytes() + self.outbox.capacity() + self.unwritten;
+        let fixed = SESSION_BYTES + self.subscriptions.len() * SUBSCRIPTION_BYTES;
+        let bytes = fixed + self.queue.bytes() + self.outbox.capacity() + self.unwritten;
         self.charge.set(&hub.node.budget, bytes);
     }
 

@@ -52,6 +52,7 @@ pub(crate) fn subscribe(hub: &Hub, cell: &Arc<Cell>, identity: &Identity, packet
     let v5 = state.machine.version().is_some_and(primer_mqtt::Version::is_v5);
     let codes: Vec<u8> = codes.into_iter().map(|code| if v5 { code } else { code.min(0x80) }).collect();
     let state = &mut *state;
+    hub.counters.packets_sent.add(1);
     state.machine.answer_subscribe(packet.packet_id, &codes, why, &mut state.outbox);
     for one in wanted.iter().filter(|one| one.refused.is_none()) {
         state.subscriptions.insert(one.whole.into(), ());
@@ -76,6 +77,7 @@ pub(crate) fn unsubscribe(hub: &Hub, cell: &Arc<Cell>, packet: &Unsubscribe<'_>)
         .collect();
     let mut state = cell.lock();
     let state = &mut *state;
+    hub.counters.packets_sent.add(1);
     for (whole, _) in packet.filters.iter() {
         state.subscriptions.remove(whole);
     }

@@ -139,7 +139,7 @@ fn totals(hub: &Hub) -> Vec<(String, String)> {
         ("connections/taken_over", c.taken_over.get().to_string()),
         ("connections/violations", c.violations.get().to_string()),
         ("connections/slow_closed", c.slow_closed.get().to_string()),
-        ("delayed/count", hub.node.delayed.lock().len().to_string()),
+        ("delayed/count", hub.node.delayed.len().to_string()),
     ];
     let drops = Reason::ALL.iter().map(|r| (format!("broker/drops/{}", r.name()), hub.node.drops.get(*r).to_string()));
     values.into_iter().map(|(name, value)| (format!("broker/{name}"), value)).chain(drops).collect()

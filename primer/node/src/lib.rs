@@ -3,8 +3,11 @@
 //!
 //! `S` is what a subscription carries: the face that uses the node (the MQTT server, say) brings its own.
 
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
+
 mod budget;
 mod clock;
+mod delayed;
 pub mod drops;
 mod node;
 mod retained;
@@ -13,6 +16,7 @@ mod routes;
 pub use self::{
     budget::{Budget, Charge},
     clock::Clock,
+    delayed::DelayedStore,
     drops::Drops,
     node::{Node, NodeOptions},
     retained::{Kept, RetainedPage, RetainedStore},

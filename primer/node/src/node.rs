@@ -1,9 +1,6 @@
 //! The node's shared state.
 
-use parking_lot::Mutex;
-use primer_core::delayed::Delayed;
-
-use crate::{Budget, Clock, Drops, RetainedStore, Routes};
+use crate::{Budget, Clock, DelayedStore, Drops, RetainedStore, Routes};
 
 /// The bounds of a node.
 #[derive(Debug, Clone)]
@@ -36,7 +33,7 @@ pub struct Node<S, D> {
     /// The last message of each topic that has one.
     pub retained: RetainedStore,
     /// What is published later.
-    pub delayed: Mutex<Delayed<D>>,
+    pub delayed: DelayedStore<D>,
     /// What was not delivered, and why.
     pub drops: Drops,
 }
@@ -50,7 +47,7 @@ impl<S, D> Node<S, D> {
             budget: Budget::new(options.memory_bytes_max),
             routes: Routes::default(),
             retained: RetainedStore::new(options.retained_topics_max),
-            delayed: Mutex::new(Delayed::new(options.delayed_max)),
+            delayed: DelayedStore::new(options.delayed_max),
             drops: Drops::default(),
         }
     }

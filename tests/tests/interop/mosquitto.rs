@@ -148,15 +148,15 @@ fn a_will_is_published_for_a_killed_client_and_not_for_one_that_leaves() {
     let broker = Broker::start();
     for version in VERSIONS {
         let mut watcher = Client::v5(broker.addr(), "watcher");
-        assert_eq!(watcher.subscribe("wills/#", 2), 2);
+        assert_eq!(watcher.subscribe(&format!("wills/{version}/#"), 2), 2);
         let with_will = |topic: &str| {
             let will = ["--will-topic", topic, "--will-payload", "gone", "--will-qos", "2", "--will-retain"];
             start_sub(&broker, &[&["-V", version, "-t", "x"], &will[..]].concat())
         };
-        let Some(left) = with_will("wills/left") else { return };
+        let Some(left) = with_will(&format!("wills/{version}/left")) else { return };
         left.terminate();
         left.wait(PROGRAM_TIMEOUT);
-        let killed_topic = format!("wills/{version}");
+        let killed_topic = format!("wills/{version}/killed");
         with_will(&killed_topic).expect("it is installed").kill9();
         let will = watcher.recv();
         assert_eq!((will.topic.as_str(), will.text().as_str(), will.qos), (killed_topic.as_str(), "gone", 2));

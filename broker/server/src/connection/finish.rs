@@ -25,9 +25,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             std::mem::take(&mut state.outbox)
         };
         registry::let_go(&self.hub, &self.cell, ending.farewell, ending.session_expiry_s);
+        self.has_let_go = true;
         events::disconnected(&self.hub, &self.identity, &ending);
         let speaks = ending.tell.is_some();
-        let unwritten = self.writing.get(self.written..).unwrap_or_default();
+        let writing = std::mem::take(&mut self.writing);
+        let unwritten = writing.get(self.written..).unwrap_or_default();
         let stream = &mut self.stream;
         let close = async {
             stream.write_all(unwritten).await?;

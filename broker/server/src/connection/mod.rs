@@ -15,6 +15,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use primer::Charge;
 use primer_mqtt::{
     ReasonCode,
     codec::{Role, Rules},
@@ -32,7 +33,7 @@ use crate::{
     limits::{READ_BUFFER_BYTES, READS_PER_TURN_MAX},
     pipeline::Acks,
     rate::Bucket,
-    registry::Farewell,
+    registry::{self, Farewell},
     replay,
     session::Cell,
 };
@@ -102,6 +103,9 @@ pub(crate) struct Connection<S> {
     exchange: Option<Box<Exchange>>,
     /// Bytes came with CONNECT that have not been looked at.
     has_rest: bool,
+    /// For a large packet that is being gathered.
+    charge: Charge,
+    has_let_go: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -142,6 +146,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             limiter,
             acks: Acks::default(),
             exchange: None,
+            charge: Charge::default(),
+            has_let_go: false,
             hub,
         }
     }
@@ -276,6 +282,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A packet larger than the worker's buffer is gathered in memory of the connection, as much as has come.
     fn read_large(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ending>> {
         let carried = self.pending.len();
+        if carried > READ_BUFFER_BYTES && self.hub.node.budget.is_spent() {
+            let why = "no memory for a large packet".to_owned();
+            return Poll::Ready(Err(Ending::told(ReasonCode::QUOTA_EXCEEDED, Some(why))));
+        }
         self.pending.resize(carried + READ_BUFFER_BYTES, 0);
         let (_, free) = self.pending.split_at_mut(carried);
         let mut free = ReadBuf::new(free);
@@ -298,6 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             bytes.drain(..used);
             self.pending = bytes;
         }
+        self.charge.set(&self.hub.node.budget, self.pending.capacity());
         Ok(())
     }
 
@@ -352,6 +363,17 @@ fn poll_read<S: AsyncRead + Unpin>(
             Poll::Pending
         }
         Poll::Ready(Err(error)) => Poll::Ready(Err(Ending::lost(error.to_string()))),
+    }
+}
+
+impl<S> Drop for Connection<S> {
+    /// A connection that is dropped half-way (its runtime ends, or a bug made its task panic) lets go of its session
+    /// all the same, or nobody could open it again.
+    fn drop(&mut self) {
+        self.charge.set(&self.hub.node.budget, 0);
+        if !self.has_let_go {
+            registry::let_go(&self.hub, &self.cell, Farewell::WithWill, None);
+        }
     }
 }
 

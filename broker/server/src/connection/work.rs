@@ -43,6 +43,8 @@ struct Tally {
     packets: u64,
     publishes: u64,
     payload_bytes: u64,
+    /// Packets that the machine answered at once.
+    answers: u64,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -70,6 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         batch.finish(&hub);
         hub.counters.packets_received.add(tally.packets);
+        hub.counters.packets_sent.add(tally.answers);
         hub.counters.publishes_received.add(tally.publishes);
         hub.counters.publish_bytes_received.add(tally.payload_bytes);
         self.slow_down(tally.publishes, used as u64);
@@ -99,9 +102,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             };
             tally.packets += 1;
-            if let Packet::Publish(publish) = &packet {
-                tally.publishes += 1;
-                tally.payload_bytes += publish.payload.len() as u64;
+            match &packet {
+                Packet::Publish(publish) => {
+                    tally.publishes += 1;
+                    tally.payload_bytes += publish.payload.len() as u64;
+                }
+                Packet::PingReq | Packet::PubRec(_) | Packet::PubRel(_) => tally.answers += 1,
+                _ => {}
             }
             match state.machine.handle(packet, &mut state.outbox) {
                 Ok(Step::Nothing) => {}
@@ -162,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if !self.acks.is_empty() {
             let mut state = self.cell.lock();
-            if let Err(violation) = pipeline::settle(&mut self.acks, &mut state) {
+            if let Err(violation) = pipeline::settle(&self.hub, &mut self.acks, &mut state) {
                 drop(state);
                 ending.get_or_insert_with(|| self.violated(&violation));
             }
