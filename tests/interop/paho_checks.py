@@ -157,8 +157,9 @@ def session_survives():
     sleeper = Peer("sleeper", clean=False, expiry=3600)
     assert sleeper.flags.session_present
     got = sleeper.take(100)
-    assert [m.payload.decode() for m in got] == [str(number) for number in range(100)]
-    assert [m.qos for m in got] == [1 + number % 2 for number in range(100)]
+    for qos in (1, 2):  # paho shows a message of QoS 2 when it is released: later ones of QoS 1 overtake it there
+        texts = [m.payload.decode() for m in got if m.qos == qos]
+        assert texts == [str(number) for number in range(qos - 1, 100, 2)], texts
     sleeper.leave()
     sleeper = Peer("sleeper", clean=True)
     assert not sleeper.flags.session_present

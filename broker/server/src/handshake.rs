@@ -109,7 +109,8 @@ async fn refuse<S: AsyncWrite + Unpin>(
 ) -> Result<Admitted, Refusal> {
     hub.counters.refused_connects.add(1);
     let mut bytes = Vec::new();
-    refuse_connect(terms.version, reason, if terms.problem_information { why } else { "" }, &mut bytes);
+    let why = if terms.problem_information { why } else { "" };
+    refuse_connect(terms.version, reason, why, terms.packet_bytes_max, &mut bytes);
     stream.write_all(&bytes).await?;
     Err(Refusal::Refused(reason, why))
 }
@@ -157,7 +158,8 @@ fn understand(hub: &Hub, buffer: &[u8], peer: SocketAddr) -> Result<Request, Ans
     let refused = |reason, why| {
         let mut bytes = Vec::new();
         let told = connect.properties.request_problem_information().unwrap_or(true);
-        refuse_connect(connect.version, reason, if told { why } else { "" }, &mut bytes);
+        let bytes_max = connect.properties.maximum_packet_size().unwrap_or(u32::MAX);
+        refuse_connect(connect.version, reason, if told { why } else { "" }, bytes_max, &mut bytes);
         Answer { bytes, refusal: Refusal::Refused(reason, why) }
     };
     if hub.is_stopping() {
@@ -192,9 +194,9 @@ fn answer_to(violation: &Violation, buffer: &[u8]) -> Vec<u8> {
     match codec::connect_level(buffer) {
         Some(level) if violation.reason == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => {
             let version = if level > 5 { Version::V5 } else { Version::V311 };
-            refuse_connect(version, violation.reason, "", &mut bytes);
+            refuse_connect(version, violation.reason, "", u32::MAX, &mut bytes);
         }
-        Some(5) => refuse_connect(Version::V5, violation.reason, violation.detail, &mut bytes),
+        Some(5) => refuse_connect(Version::V5, violation.reason, violation.detail, u32::MAX, &mut bytes),
         _ => {}
     }
     bytes

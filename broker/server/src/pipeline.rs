@@ -158,18 +158,20 @@ fn hold(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, seconds: u3
 /// Writes what has been decided: the one place where a proof becomes an acknowledgement.
 ///
 /// # Errors
-/// A refusal that the client's protocol cannot express; the connection has to end.
+/// A refusal that the client's protocol cannot express; the connection has to end. Everything is settled all the same.
 pub(crate) fn settle(hub: &Hub, acks: &mut Acks, state: &mut State) -> Result<(), Violation> {
     hub.counters.packets_sent.add(acks.len() as u64);
+    let mut result = Ok(());
     while let Some(outcome) = acks.release() {
         match outcome {
             Outcome::Committed(proof) => state.machine.acknowledge(proof, &mut state.outbox),
             Outcome::Refused { token, why } => {
-                state.machine.refuse(token, code_of(why), &why.to_string(), &mut state.outbox)?;
+                let refused = state.machine.refuse(token, code_of(why), &why.to_string(), &mut state.outbox);
+                result = result.and(refused);
             }
         }
     }
-    Ok(())
+    result
 }
 
 fn forwarded<'a>(incoming: &Incoming<'a>) -> Cow<'a, [u8]> {

@@ -53,7 +53,9 @@ pub(crate) fn subscribe(hub: &Hub, cell: &Arc<Cell>, identity: &Identity, packet
     let codes: Vec<u8> = codes.into_iter().map(|code| if v5 { code } else { code.min(0x80) }).collect();
     let state = &mut *state;
     hub.counters.packets_sent.add(1);
-    state.machine.answer_subscribe(packet.packet_id, &codes, why, &mut state.outbox);
+    if !state.machine.answer_subscribe(packet.packet_id, &codes, why, &mut state.outbox) {
+        state.close = Some(ReasonCode::PACKET_TOO_LARGE);
+    }
     for one in wanted.iter().filter(|one| one.refused.is_none()) {
         state.subscriptions.insert(one.whole.into(), ());
         let sends_retained = match one.options.retain_handling {
@@ -82,7 +84,9 @@ pub(crate) fn unsubscribe(hub: &Hub, cell: &Arc<Cell>, packet: &Unsubscribe<'_>)
         state.subscriptions.remove(whole);
     }
     let v5 = state.machine.version().is_some_and(primer_mqtt::Version::is_v5);
-    state.machine.answer_unsubscribe(packet.packet_id, if v5 { &codes } else { &[] }, &mut state.outbox);
+    if !state.machine.answer_unsubscribe(packet.packet_id, if v5 { &codes } else { &[] }, &mut state.outbox) {
+        state.close = Some(ReasonCode::PACKET_TOO_LARGE);
+    }
 }
 
 /// Takes all subscriptions of a session out of the routing table.

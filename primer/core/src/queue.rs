@@ -58,20 +58,32 @@ pub struct Dropped {
     pub refused: u64,
 }
 
+/// A message that has been given to the consumer.
+#[derive(Debug)]
+struct Leased<T> {
+    position: u64,
+    /// `None` once it is acknowledged; the entry goes when it comes to the front, or is swept out.
+    item: Option<T>,
+}
+
+/// Acknowledged entries that may stand between leased ones before they are swept out.
+const GAPS_MAX: usize = 64;
+
 /// A bounded queue. See the module's description.
 ///
-/// Invariants: `head <= next <= head + entries.len()`; the front entry is never empty; `count` and `bytes` are the
-/// sums over the entries that are present.
+/// Invariants: positions ascend through `leased` and on through `ready`; the front of `leased` is not acknowledged;
+/// the counts and sums are those of the messages that are present. Memory follows the messages that are present, not
+/// the distance between them.
 #[derive(Debug)]
 pub struct Queue<T> {
-    /// `None` where the message is acknowledged or dropped.
-    entries: VecDeque<Option<T>>,
-    /// Position of `entries[0]`.
-    head: u64,
-    /// Position of the first message that has not been leased.
+    leased: VecDeque<Leased<T>>,
+    /// Messages that wait, with their positions.
+    ready: VecDeque<(u64, T)>,
+    /// The position of the next push.
     next: u64,
-    count: usize,
-    bytes: usize,
+    leased_count: usize,
+    leased_bytes: usize,
+    ready_bytes: usize,
     bounds: Bounds,
     dropped: Dropped,
 }
@@ -80,8 +92,16 @@ impl<T: Item> Queue<T> {
     /// An empty queue.
     #[must_use]
     pub const fn new(bounds: Bounds) -> Self {
-        let dropped = Dropped { expired: 0, overflow: 0, refused: 0 };
-        Self { entries: VecDeque::new(), head: 0, next: 0, count: 0, bytes: 0, bounds, dropped }
+        Self {
+            leased: VecDeque::new(),
+            ready: VecDeque::new(),
+            next: 0,
+            leased_count: 0,
+            leased_bytes: 0,
+            ready_bytes: 0,
+            bounds,
+            dropped: Dropped { expired: 0, overflow: 0, refused: 0 },
+        }
     }
 
     /// Proof that the queue stands and keeps what it promises: what the opening of a session is committed under.
@@ -92,89 +112,96 @@ impl<T: Item> Queue<T> {
     /// Appends a message.
     ///
     /// # Errors
-    /// [`Refused::QueueFull`] when the queue is at its high watermark and its policy is to reject, or everything in
-    /// it is leased. The queue is as before.
+    /// [`Refused::QueueFull`] when the queue is at its high watermark and its policy is to reject, or the message does
+    /// not fit beside what is leased. Nothing but expired messages has been dropped then.
     pub fn push(&mut self, now_ms: u64, item: T) -> Result<Accepted, Refused> {
         let cost = item.cost();
-        if self.is_above(self.bounds.messages_max, self.bounds.bytes_max, 1, cost) {
-            self.make_room(now_ms, cost);
-            if self.is_above(self.bounds.messages_max, self.bounds.bytes_max, 1, cost) {
-                self.dropped.refused += 1;
-                return Err(Refused::QueueFull);
-            }
+        if !self.has_room(cost) && !self.make_room(now_ms, cost) {
+            self.dropped.refused += 1;
+            return Err(Refused::QueueFull);
         }
-        self.entries.push_back(Some(item));
-        self.count += 1;
-        self.bytes += cost;
+        self.ready.push_back((self.next, item));
+        self.next += 1;
+        self.ready_bytes += cost;
         Ok(Accepted::new())
     }
 
     /// Leases the oldest message that is neither leased nor expired.
     pub fn lease(&mut self, now_ms: u64) -> Option<(Position, &T)> {
         loop {
-            let index = self.index(self.next)?;
-            let expired = match self.entries.get(index)? {
-                Some(item) => now_ms > item.expires_at_ms(),
-                None => false,
-            };
-            if expired {
-                self.take(index);
+            let (position, item) = self.ready.pop_front()?;
+            let cost = item.cost();
+            self.ready_bytes -= cost;
+            if now_ms > item.expires_at_ms() {
                 self.dropped.expired += 1;
+                continue;
             }
-            let position = Position(self.next);
-            self.next += 1;
-            if self.entries.get(index)?.is_some() {
-                return Some((position, self.entries.get(index)?.as_ref()?));
-            }
-            self.pop_gone();
+            self.leased_bytes += cost;
+            self.leased_count += 1;
+            self.leased.push_back(Leased { position, item: Some(item) });
+            give_back(&mut self.ready);
+            return Some((Position(position), self.leased.back()?.item.as_ref()?));
         }
     }
 
-    /// The message at a position, while it is there.
+    /// A leased message, by its position.
     #[must_use]
     pub fn get(&self, position: Position) -> Option<&T> {
-        self.entries.get(self.index(position.0)?)?.as_ref()
+        self.leased.get(self.find(position)?)?.item.as_ref()
     }
 
-    /// The consumer is done with the message: it goes. `None` when it had gone before.
+    /// The consumer is done with a leased message: it goes. `None` when it had gone before.
     pub fn ack(&mut self, position: Position) -> Option<T> {
-        let item = self.take(self.index(position.0)?);
-        self.pop_gone();
-        item
+        let index = self.find(position)?;
+        let item = self.leased.get_mut(index)?.item.take()?;
+        self.leased_count -= 1;
+        self.leased_bytes -= item.cost();
+        while self.leased.front().is_some_and(|entry| entry.item.is_none()) {
+            self.leased.pop_front();
+        }
+        if self.leased.len() > 2 * self.leased_count + GAPS_MAX {
+            self.leased.retain(|entry| entry.item.is_some());
+        }
+        give_back(&mut self.leased);
+        Some(item)
     }
 
     /// Gives back the newest lease, for a consumer that could not take the message after all.
     pub fn unlease(&mut self, position: Position) {
-        if position.0 + 1 == self.next && position.0 >= self.head {
-            self.next = position.0;
+        if self.leased.back().is_none_or(|entry| entry.position != position.0) {
+            return;
+        }
+        if let Some(Leased { position, item: Some(item) }) = self.leased.pop_back() {
+            self.leased_count -= 1;
+            self.leased_bytes -= item.cost();
+            self.ready_bytes += item.cost();
+            self.ready.push_front((position, item));
         }
     }
 
     /// Drops what has expired among the messages that nobody has leased.
     pub fn expire(&mut self, now_ms: u64) {
-        let leased = self.leased_len();
-        for index in leased..self.entries.len() {
-            if self.entries.get(index).is_some_and(|e| e.as_ref().is_some_and(|i| now_ms > i.expires_at_ms())) {
-                self.take(index);
-                self.dropped.expired += 1;
-            }
-        }
-        self.pop_gone();
+        let (before, mut bytes) = (self.ready.len(), 0);
+        self.ready.retain(|(_, item)| {
+            let stays = now_ms <= item.expires_at_ms();
+            bytes += if stays { 0 } else { item.cost() };
+            stays
+        });
+        self.ready_bytes -= bytes;
+        self.dropped.expired += (before - self.ready.len()) as u64;
+        give_back(&mut self.ready);
     }
 
     /// Changes each leased message in place, as [`crate::message::Message::compact`] does when a connection ends.
     pub fn for_each_leased(&mut self, change: impl FnMut(&mut T)) {
-        let leased = self.leased_len();
-        self.entries.iter_mut().take(leased).flatten().for_each(change);
+        self.leased.iter_mut().filter_map(|entry| entry.item.as_mut()).for_each(change);
     }
 
     /// Empties the queue and hands out what was in it, oldest first.
     pub fn drain(&mut self) -> impl Iterator<Item = T> {
-        self.head += self.entries.len() as u64;
-        self.next = self.head;
-        self.count = 0;
-        self.bytes = 0;
-        std::mem::take(&mut self.entries).into_iter().flatten()
+        (self.leased_count, self.leased_bytes, self.ready_bytes) = (0, 0, 0);
+        let leased = std::mem::take(&mut self.leased).into_iter().filter_map(|entry| entry.item);
+        leased.chain(std::mem::take(&mut self.ready).into_iter().map(|(_, item)| item))
     }
 
     /// What was dropped since the last call.
@@ -184,78 +211,66 @@ impl<T: Item> Queue<T> {
 
     /// Messages in the queue, leased ones included.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.count
+    pub fn len(&self) -> usize {
+        self.leased_count + self.ready.len()
     }
 
     /// Whether nothing is in the queue.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.count == 0
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Bytes in the queue, leased messages included.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.bytes
+        self.leased_bytes + self.ready_bytes
     }
 
     /// Whether a message waits to be leased.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        self.leased_len() < self.entries.len()
+        !self.ready.is_empty()
     }
 
-    fn is_above(&self, messages_max: usize, bytes_max: usize, messages: usize, bytes: usize) -> bool {
-        self.count + messages > messages_max || self.bytes + bytes > bytes_max
+    fn has_room(&self, cost: usize) -> bool {
+        self.len() < self.bounds.messages_max && self.bytes() + cost <= self.bounds.bytes_max
     }
 
-    /// Trims in the order of the promise: expired messages first, then, if the policy says so, the oldest ones.
-    fn make_room(&mut self, now_ms: u64, cost: usize) {
+    /// Trims in the order of the promise: expired messages first, then, if the policy says so, the oldest ones, down
+    /// to the low watermark. Answers whether a message of `cost` bytes fits now.
+    fn make_room(&mut self, now_ms: u64, cost: usize) -> bool {
         self.expire(now_ms);
         let Bounds { messages_max, bytes_max, overflow } = self.bounds;
-        if overflow == OverflowPolicy::Reject || !self.is_above(messages_max, bytes_max, 1, cost) {
-            return;
+        let fits_beside_leased = self.leased_count < messages_max && self.leased_bytes + cost <= bytes_max;
+        if self.has_room(cost) || overflow == OverflowPolicy::Reject || !fits_beside_leased {
+            return self.has_room(cost);
         }
         let (messages_low, bytes_low) = (Bounds::low(messages_max), Bounds::low(bytes_max));
-        let mut index = self.leased_len();
-        while index < self.entries.len() && self.is_above(messages_low, bytes_low, 1, cost) {
-            if self.take(index).is_some() {
-                self.dropped.overflow += 1;
-            }
-            index += 1;
+        while self.len() + 1 > messages_low || self.bytes() + cost > bytes_low {
+            let Some((_, item)) = self.ready.pop_front() else { break };
+            self.ready_bytes -= item.cost();
+            self.dropped.overflow += 1;
         }
-        self.next = self.head + index as u64;
-        self.pop_gone();
-        if self.entries.is_empty() && self.entries.capacity() > 64 {
-            self.entries = VecDeque::new();
-        }
+        give_back(&mut self.ready);
+        self.has_room(cost)
     }
 
-    fn take(&mut self, index: usize) -> Option<T> {
-        let item = self.entries.get_mut(index)?.take()?;
-        self.count -= 1;
-        self.bytes -= item.cost();
-        Some(item)
-    }
-
-    fn pop_gone(&mut self) {
-        while let Some(None) = self.entries.front() {
-            self.entries.pop_front();
-            self.head += 1;
+    fn find(&self, position: Position) -> Option<usize> {
+        let front = self.leased.front()?.position;
+        // Without gaps the distance is the index; with gaps it is at or before it.
+        let guess = usize::try_from(position.0.checked_sub(front)?).unwrap_or(usize::MAX);
+        if self.leased.get(guess).is_some_and(|entry| entry.position == position.0) {
+            return Some(guess);
         }
-        self.next = self.next.max(self.head);
-        if self.entries.is_empty() && self.entries.capacity() > 64 {
-            self.entries = VecDeque::new();
-        }
+        self.leased.binary_search_by_key(&position.0, |entry| entry.position).ok()
     }
+}
 
-    fn leased_len(&self) -> usize {
-        usize::try_from(self.next - self.head).unwrap_or(usize::MAX)
-    }
-
-    fn index(&self, position: u64) -> Option<usize> {
-        usize::try_from(position.checked_sub(self.head)?).ok()
+/// An idle queue holds no memory.
+fn give_back<E>(entries: &mut VecDeque<E>) {
+    if entries.is_empty() && entries.capacity() > 64 {
+        *entries = VecDeque::new();
     }
 }
 

@@ -1,0 +1,57 @@
+//! Primer at its limits: what is beyond one is refused, slowed or counted, and everybody else goes on.
+
+mod connections;
+mod load;
+mod memory;
+mod process;
+mod rates;
+mod slow;
+
+use std::time::{Duration, Instant};
+
+use primer_harness::{Broker, Client};
+
+/// The value of a `$SYS/broker/` topic, once it is one that the test waits for. The broker needs `--sys-interval 1`.
+#[track_caller]
+fn await_sys(broker: &Broker, name: &str, is_it: impl Fn(u64) -> bool) -> u64 {
+    const WAIT: Duration = Duration::from_secs(10);
+    let mut client = Client::v5(broker.addr(), &format!("sys-{}", name.replace('/', "-")));
+    client.subscribe(&format!("$SYS/broker/{name}"), 0);
+    let deadline = Instant::now() + WAIT;
+    let mut last = None;
+    while let Some(message) = client.recv_publish(deadline.saturating_duration_since(Instant::now())) {
+        let value = message.text().parse().expect("a number");
+        if is_it(value) {
+            client.disconnect();
+            return value;
+        }
+        last = Some(value);
+    }
+    panic!("$SYS/broker/{name} did not become what it should within {WAIT:?}; it is {last:?}");
+}
+
+/// Pings a client of its own and publishes to it, again and again, while the test does something else on its thread.
+/// The longest that any of it took comes back.
+fn longest_stall_during<T>(broker: &Broker, id: &str, action: impl FnOnce() -> T) -> (T, Duration) {
+    let mut client = Client::v5(broker.addr(), id);
+    let topic = format!("stall/{id}");
+    client.subscribe(&topic, 0);
+    std::thread::scope(|scope| {
+        let (stop, stopped) = std::sync::mpsc::sync_channel::<()>(1);
+        let prober = scope.spawn(move || {
+            let mut longest = Duration::ZERO;
+            // It ends when the sender is dropped, also by a panic.
+            while stopped.recv_timeout(Duration::from_millis(5)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                let begun = Instant::now();
+                client.ping();
+                client.publish(&topic, "x", 0);
+                client.recv();
+                longest = longest.max(begun.elapsed());
+            }
+            longest
+        });
+        let result = action();
+        drop(stop);
+        (result, prober.join().expect("the client that is not part of it goes on"))
+    })
+}

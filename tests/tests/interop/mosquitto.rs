@@ -144,7 +144,7 @@ fn wildcards_take_what_they_name_and_no_more() {
 }
 
 #[test]
-fn a_will_is_published_for_a_killed_client_and_not_for_one_that_leaves() {
+fn a_will_is_published_for_a_killed_client_and_not_for_one_that_says_goodbye() {
     let broker = Broker::start();
     for version in VERSIONS {
         let mut watcher = Client::v5(broker.addr(), "watcher");
@@ -156,6 +156,10 @@ fn a_will_is_published_for_a_killed_client_and_not_for_one_that_leaves() {
         let Some(left) = with_will(&format!("wills/{version}/left")) else { return };
         left.terminate();
         left.wait(PROGRAM_TIMEOUT);
+        if version == "mqttv5" {
+            // Asked to end, it says DISCONNECT with 0x04: with the will.
+            assert_eq!(watcher.recv().topic, format!("wills/{version}/left"));
+        }
         let killed_topic = format!("wills/{version}/killed");
         with_will(&killed_topic).expect("it is installed").kill9();
         let will = watcher.recv();

@@ -1,0 +1,38 @@
+//! MQTT.js over TCP: the checks of `tests/interop/mqttjs_checks.js`.
+
+use primer_harness::{Broker, peers};
+
+use crate::support::run_check;
+
+#[track_caller]
+fn check_in_both_versions(name: &str) {
+    for version in ["4", "5"] {
+        let broker = Broker::start();
+        run_check(peers::node_with_mqtt(), "mqttjs_checks.js", broker.port(), name, &[version]);
+    }
+}
+
+#[test]
+fn messages_of_each_qos_go_through() {
+    check_in_both_versions("pubsub");
+}
+
+#[test]
+fn thousands_of_messages_come_in_order() {
+    check_in_both_versions("many");
+}
+
+#[test]
+fn a_will_comes_for_a_broken_connection() {
+    check_in_both_versions("will");
+}
+
+#[test]
+fn retained_messages_are_replaced_and_removed() {
+    check_in_both_versions("retained");
+}
+
+#[test]
+fn a_session_is_resumed_without_a_loss() {
+    check_in_both_versions("session");
+}

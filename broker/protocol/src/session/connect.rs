@@ -11,7 +11,7 @@ use crate::{
     codec::{
         self,
         packet::{ConnAck, Connect, Packet, QoS},
-        properties::{PropertiesBuf, Property},
+        properties::{Properties, PropertiesBuf, Property},
     },
 };
 
@@ -43,7 +43,9 @@ pub struct Terms {
     pub assign_client_id: bool,
     /// The method of the enhanced authentication, if there is one.
     pub authentication_method: Option<Box<str>>,
-    /// The expiry that the client asked for, when the server shortened it.
+    /// Whether CONNECT itself said that the session ends with the connection.
+    pub(super) asked_for_no_expiry: bool,
+    /// Whether the server shortened the expiry that the client asked for.
     shortened_expiry: bool,
     server_keep_alive: bool,
 }
@@ -94,6 +96,7 @@ impl Terms {
             wants_response_information: properties.request_response_information().unwrap_or(false),
             assign_client_id: connect.client_id.is_empty(),
             authentication_method: properties.authentication_method().map(Into::into),
+            asked_for_no_expiry: wanted_expiry == 0,
             shortened_expiry: session_expiry_s != wanted_expiry,
             server_keep_alive,
         })
@@ -179,8 +182,10 @@ fn announce(terms: &Terms, options: &ServerOptions, greeting: Greeting<'_>) -> P
     buf
 }
 
-/// Writes the CONNACK that refuses a connection; before 5.0 with the return code that comes closest.
-pub fn refuse_connect(version: Version, reason: ReasonCode, why: &str, out: &mut Vec<u8>) {
+/// Writes the CONNACK that refuses a connection; before 5.0 with the return code that comes closest. The reason string
+/// is left out where the client takes no packet of that size [MQTT-3.2.2-19].
+pub fn refuse_connect(version: Version, reason: ReasonCode, why: &str, packet_bytes_max: u32, out: &mut Vec<u8>) {
+    let start = out.len();
     let mut properties = PropertiesBuf::new();
     let reason = if version.is_v5() {
         if !why.is_empty() {
@@ -190,8 +195,13 @@ pub fn refuse_connect(version: Version, reason: ReasonCode, why: &str, out: &mut
     } else {
         ReasonCode(reason.to_v3_connack())
     };
-    let properties = properties.as_properties();
-    write(&Packet::ConnAck(ConnAck { session_present: false, reason, properties }), version, out);
+    for properties in [properties.as_properties(), Properties::EMPTY] {
+        out.truncate(start);
+        write(&Packet::ConnAck(ConnAck { session_present: false, reason, properties }), version, out);
+        if out.len() - start <= packet_bytes_max as usize {
+            break;
+        }
+    }
 }
 
 /// Encodes a packet that this crate has built within the limits of the wire; a packet that cannot be encoded is left

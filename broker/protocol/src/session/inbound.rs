@@ -63,23 +63,24 @@ pub struct PublishToken {
     packet_id: PacketId,
     qos: QoS,
     epoch: u32,
+    /// Tells a QoS 2 exchange from an earlier one with the same identifier.
+    serial: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Received {
-    /// Its destinations have not all accepted it.
-    Pending {
-        /// The client has sent it again, on a later connection, and waits there.
-        epoch: u32,
-    },
-    /// PUBREC was sent, or can be.
-    Committed,
+#[derive(Debug, Clone, Copy)]
+struct Exchange {
+    serial: u64,
+    /// The connection on which the client sent the publish last, and waits for its PUBREC.
+    epoch: u32,
+    /// All destinations have accepted it: PUBREC was sent, or can be.
+    is_committed: bool,
 }
 
 /// QoS 2 exchanges that the client has begun. They outlive the connection.
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
-    received: BTreeMap<PacketId, Received>,
+    received: BTreeMap<PacketId, Exchange>,
+    serials: u64,
 }
 
 impl Inbound {
@@ -122,10 +123,8 @@ impl Session {
                     return Ok(Step::Nothing);
                 }
                 take_quota(link)?;
-                if publish.qos == QoS::ExactlyOnce {
-                    self.inbound.received.insert(packet_id, Received::Pending { epoch });
-                }
-                Some(PublishToken { packet_id, qos: publish.qos, epoch })
+                let serial = self.inbound.begin(packet_id, publish.qos, epoch);
+                Some(PublishToken { packet_id, qos: publish.qos, epoch, serial })
             }
         };
         Ok(Step::Publish {
@@ -181,17 +180,18 @@ impl Session {
         let reason = if proof.reached() { ReasonCode::SUCCESS } else { ReasonCode::NO_MATCHING_SUBSCRIBERS };
         let token = proof.into_token();
         let epoch = self.epoch;
-        let Some(link) = self.link.as_mut() else {
-            self.inbound.commit(token.packet_id, token.qos);
-            return;
+        let waits_on = match token.qos {
+            QoS::ExactlyOnce => self.inbound.commit(token),
+            _ => Some(token.epoch),
         };
-        let reason = if link.version.is_v5() { reason } else { ReasonCode::SUCCESS };
+        let Some(link) = self.link.as_mut().filter(|_| waits_on == Some(epoch)) else { return };
+        // The longer form says that nobody was reached; a client that takes four bytes only gets the shorter one.
+        let tells = link.version.is_v5() && link.packet_bytes_max > 4;
+        let reason = if tells { reason } else { ReasonCode::SUCCESS };
         if token.qos == QoS::AtLeastOnce {
-            if token.epoch == epoch {
-                link.unanswered = link.unanswered.saturating_sub(1);
-                encode_ack(AckKind::PubAck, token.packet_id, reason, link.version, out);
-            }
-        } else if self.inbound.commit(token.packet_id, token.qos) == Some(epoch) {
+            link.unanswered = link.unanswered.saturating_sub(1);
+            encode_ack(AckKind::PubAck, token.packet_id, reason, link.version, out);
+        } else {
             encode_ack(AckKind::PubRec, token.packet_id, reason, link.version, out);
         }
     }
@@ -207,8 +207,11 @@ impl Session {
         why: &str,
         out: &mut Vec<u8>,
     ) -> Result<(), Violation> {
-        self.inbound.received.remove(&token.packet_id).filter(|_| token.qos == QoS::ExactlyOnce);
-        let Some(link) = self.link.as_mut().filter(|_| token.epoch == self.epoch) else { return Ok(()) };
+        let waits_on = match token.qos {
+            QoS::ExactlyOnce => self.inbound.forget(token),
+            _ => Some(token.epoch),
+        };
+        let Some(link) = self.link.as_mut().filter(|_| waits_on == Some(self.epoch)) else { return Ok(()) };
         if !link.version.is_v5() {
             return Err(Violation::with(reason, "MQTT-3.3.5-2", "the publish was refused and 3.x has no word for it"));
         }
@@ -230,17 +233,38 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn handle_pubrel(&mut self, ack: &Ack<'_>, out: &mut Vec<u8>) {
-        let Some(link) = self.link.as_mut() else { return };
-        let reason = match self.inbound.received.remove(&ack.packet_id) {
-            Some(_) => {
-                link.unanswered = link.unanswered.saturating_sub(1);
-                ReasonCode::SUCCESS
+    /// Forgets a publish that nobody will carry out any more, because its connection ends: the client's re-delivery
+    /// is to be taken for a new one.
+    pub fn abandon(&mut self, token: PublishToken) {
+        if token.qos == QoS::ExactlyOnce {
+            self.inbound.forget(token);
+        }
+    }
+
+    pub(super) fn handle_pubrel(&mut self, ack: &Ack<'_>, out: &mut Vec<u8>) -> Result<(), Violation> {
+        let Some(link) = self.link.as_mut() else { return Ok(()) };
+        let mut reason = ReasonCode::SUCCESS;
+        match self.inbound.received.get(&ack.packet_id) {
+            Some(exchange) if !exchange.is_committed => {
+                return Err(Violation::protocol("MQTT-4.3.3-3", "PUBREL comes before its PUBREC"));
             }
-            None if link.version.is_v5() => ReasonCode::PACKET_IDENTIFIER_NOT_FOUND,
-            None => ReasonCode::SUCCESS,
-        };
+            Some(_) => {
+                self.inbound.received.remove(&ack.packet_id);
+                link.unanswered = link.unanswered.saturating_sub(1);
+            }
+            None => {
+                if link.version.is_v5() {
+                    reason = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
+                }
+                // The client counts a place as free with each PUBCOMP, whatever it says (4.9).
+                if let Some(grace) = link.grace.checked_sub(1) {
+                    link.grace = grace;
+                    link.unanswered = link.unanswered.saturating_sub(1);
+                }
+            }
+        }
         encode_ack(AckKind::PubComp, ack.packet_id, reason, link.version, out);
+        Ok(())
     }
 }
 
@@ -256,30 +280,35 @@ fn take_quota(link: &mut Link) -> Result<(), Violation> {
 impl Inbound {
     /// Whether the client sends a publish again that is known; then PUBREC is repeated as soon as it is due.
     fn is_repeated(&mut self, packet_id: PacketId, link: &Link, epoch: u32, out: &mut Vec<u8>) -> bool {
-        match self.received.get_mut(&packet_id) {
-            None => false,
-            Some(Received::Committed) => {
-                encode_ack(AckKind::PubRec, packet_id, ReasonCode::SUCCESS, link.version, out);
-                true
-            }
-            Some(Received::Pending { epoch: waits_on }) => {
-                *waits_on = epoch;
-                true
-            }
+        let Some(exchange) = self.received.get_mut(&packet_id) else { return false };
+        exchange.epoch = epoch;
+        if exchange.is_committed {
+            encode_ack(AckKind::PubRec, packet_id, ReasonCode::SUCCESS, link.version, out);
         }
+        true
+    }
+
+    /// Notes a new publish; answers its serial.
+    fn begin(&mut self, packet_id: PacketId, qos: QoS, epoch: u32) -> u64 {
+        if qos == QoS::ExactlyOnce {
+            self.serials += 1;
+            self.received.insert(packet_id, Exchange { serial: self.serials, epoch, is_committed: false });
+        }
+        self.serials
     }
 
     /// Marks a QoS 2 publish as committed; answers on which connection its client waits for the PUBREC.
-    fn commit(&mut self, packet_id: PacketId, qos: QoS) -> Option<u32> {
-        if qos != QoS::ExactlyOnce {
-            return None;
-        }
-        match self.received.get_mut(&packet_id) {
-            Some(received @ Received::Pending { .. }) => {
-                let Received::Pending { epoch } = std::mem::replace(received, Received::Committed) else { return None };
-                Some(epoch)
-            }
-            _ => None,
-        }
+    fn commit(&mut self, token: PublishToken) -> Option<u32> {
+        let exchange = self.received.get_mut(&token.packet_id).filter(|exchange| exchange.serial == token.serial)?;
+        exchange.is_committed = true;
+        Some(exchange.epoch)
+    }
+
+    /// Ends a QoS 2 exchange that was refused; answers on which connection its client waits.
+    fn forget(&mut self, token: PublishToken) -> Option<u32> {
+        let exchange = self.received.get(&token.packet_id).filter(|exchange| exchange.serial == token.serial)?;
+        let epoch = exchange.epoch;
+        self.received.remove(&token.packet_id);
+        Some(epoch)
     }
 }

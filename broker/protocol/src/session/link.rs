@@ -18,6 +18,8 @@ pub(super) struct Link {
     /// Publishes of the client that the server has not answered to the end, on this connection.
     pub(super) unanswered: u16,
     pub(super) receive_maximum: u16,
+    /// PUBRELs of unknown identifiers whose PUBCOMP still gives a place back, as the client counts (4.9).
+    pub(super) grace: u16,
     pub(super) packet_bytes_max: u32,
     pub(super) problem_information: bool,
     pub(super) qos_max: QoS,
@@ -36,12 +38,14 @@ impl Link {
             window: terms.window,
             unacked: 0,
             unanswered: 0,
-            receive_maximum: options.receive_maximum,
+            // Before 5.0 a client cannot know of a Receive Maximum and is not held to one.
+            receive_maximum: if terms.version.is_v5() { options.receive_maximum } else { u16::MAX },
+            grace: options.receive_maximum,
             packet_bytes_max: terms.packet_bytes_max,
             problem_information: terms.problem_information,
             qos_max: options.qos_max,
             retain_available: options.retain_available,
-            ends_with_connection: terms.session_expiry_s == 0,
+            ends_with_connection: terms.asked_for_no_expiry,
             authentication_method: terms.authentication_method.clone(),
             aliases_in: AliasesIn::new(if terms.version.is_v5() { options.alias_maximum } else { 0 }),
             aliases_out: AliasesOut::new(terms.alias_out_maximum),

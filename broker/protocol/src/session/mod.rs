@@ -29,7 +29,7 @@ use crate::{
     ReasonCode, Version,
     codec::{
         packet::{Outcome, Packet, PacketId, SubAck, Subscribe, Unsubscribe},
-        properties::{PropertiesBuf, Property},
+        properties::{Properties, PropertiesBuf, Property},
     },
     violation::Violation,
 };
@@ -63,7 +63,7 @@ pub enum Step<'a> {
     Authenticate(Outcome<'a>),
     /// The client leaves.
     Disconnect {
-        /// Whether its will is to be published all the same (reason code 0x04).
+        /// Whether its will is to be published all the same (any reason code but 0x00).
         with_will: bool,
         /// A new session expiry in seconds.
         session_expiry_s: Option<u32>,
@@ -92,7 +92,7 @@ impl Session {
             Packet::PubAck(ack) => self.handle_puback(&ack),
             Packet::PubRec(ack) => self.handle_pubrec(&ack, out),
             Packet::PubRel(ack) => {
-                self.handle_pubrel(&ack, out);
+                self.handle_pubrel(&ack, out)?;
                 Ok(Step::Nothing)
             }
             Packet::PubComp(ack) => self.handle_pubcomp(&ack),
@@ -124,14 +124,21 @@ impl Session {
         self.outbound.clear();
     }
 
-    /// Answers a SUBSCRIBE: one code for each filter, in order [MQTT-3.9.3-1].
-    pub fn answer_subscribe(&mut self, packet_id: PacketId, codes: &[u8], why: Option<&str>, out: &mut Vec<u8>) {
-        self.answer(packet_id, codes, why, out, Packet::SubAck);
+    /// Answers a SUBSCRIBE: one code for each filter, in order [MQTT-3.9.3-1]. `false`: the client takes no packet of
+    /// this size, and nothing was written; its connection has to end (0x95).
+    pub fn answer_subscribe(
+        &mut self,
+        packet_id: PacketId,
+        codes: &[u8],
+        why: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.answer(packet_id, codes, why, out, Packet::SubAck)
     }
 
-    /// Answers an UNSUBSCRIBE: one code for each filter; before 5.0 no codes are sent.
-    pub fn answer_unsubscribe(&mut self, packet_id: PacketId, codes: &[u8], out: &mut Vec<u8>) {
-        self.answer(packet_id, codes, None, out, Packet::UnsubAck);
+    /// Answers an UNSUBSCRIBE: one code for each filter; before 5.0 no codes are sent. `false` as for SUBSCRIBE.
+    pub fn answer_unsubscribe(&mut self, packet_id: PacketId, codes: &[u8], out: &mut Vec<u8>) -> bool {
+        self.answer(packet_id, codes, None, out, Packet::UnsubAck)
     }
 
     /// Writes the DISCONNECT with which the server ends a connection; before 5.0 there is none.
@@ -176,10 +183,8 @@ impl Session {
         why: Option<&str>,
         out: &mut Vec<u8>,
         kind: impl Fn(SubAck<'p>) -> Packet<'p>,
-    ) where
-        Self: 'p,
-    {
-        let Some(link) = &self.link else { return };
+    ) -> bool {
+        let Some(link) = &self.link else { return true };
         let start = out.len();
         if let Some(why) = why.filter(|_| link.version.is_v5() && link.problem_information) {
             let mut properties = PropertiesBuf::new();
@@ -187,12 +192,16 @@ impl Session {
             let ack = SubAck { packet_id, properties: properties.as_properties(), codes };
             write(&Packet::SubAck(ack), link.version, out);
             if out.len() - start <= link.packet_bytes_max as usize {
-                return;
+                return true;
             }
             out.truncate(start); // the reason string does not fit the client [MQTT-3.9.2-1]
         }
-        let properties = crate::codec::properties::Properties::EMPTY;
-        write(&kind(SubAck { packet_id, properties, codes }), link.version, out);
+        write(&kind(SubAck { packet_id, properties: Properties::EMPTY, codes }), link.version, out);
+        let fits = out.len() - start <= link.packet_bytes_max as usize;
+        if !fits {
+            out.truncate(start); // [MQTT-3.1.2-24]
+        }
+        fits
     }
 
     fn handle_disconnect(&self, outcome: &Outcome<'_>) -> Result<Step<'static>, Violation> {
@@ -202,7 +211,8 @@ impl Session {
             let detail = "DISCONNECT sets a session expiry after CONNECT set none";
             return Err(Violation::protocol("MQTT-3.14.2-2", detail));
         }
-        Ok(Step::Disconnect { with_will: outcome.reason == ReasonCode::DISCONNECT_WITH_WILL, session_expiry_s })
+        // Only 0x00 discards the will [MQTT-3.14.4-3]; an error says that something went wrong.
+        Ok(Step::Disconnect { with_will: outcome.reason != ReasonCode::SUCCESS, session_expiry_s })
     }
 
     fn handle_auth<'a>(&self, outcome: Outcome<'a>) -> Result<Step<'a>, Violation> {

@@ -126,11 +126,16 @@ impl Outbound {
         let front = self.in_flight.front()?.packet_id;
         let wrapped = usize::from(packet_id < front); // zero is not used as an identifier
         let guess = usize::from(packet_id.wrapping_sub(front)).saturating_sub(wrapped);
+        let is_it = |entry: &InFlight| entry.packet_id == packet_id && entry.phase != Phase::Done;
         let index = match self.in_flight.get(guess) {
-            Some(entry) if entry.packet_id == packet_id => guess,
-            _ => self.in_flight.iter().position(|entry| entry.packet_id == packet_id)?,
+            Some(entry) if is_it(entry) => guess,
+            // A finished entry where an open one would be: while identifiers ascend there is no other.
+            Some(entry) if entry.packet_id == packet_id && self.in_flight.len() < usize::from(u16::MAX / 2) => {
+                return None;
+            }
+            _ => self.in_flight.iter().position(is_it)?,
         };
-        self.in_flight.get_mut(index).filter(|entry| entry.phase != Phase::Done)
+        self.in_flight.get_mut(index)
     }
 
     fn next_packet_id(&mut self) -> Option<PacketId> {
@@ -214,7 +219,10 @@ impl Session {
             return None;
         }
         while let Some(packet_id) = self.outbound.resend.pop_front() {
-            if let Some(entry) = self.outbound.find(packet_id.get()) {
+            // A late PUBREC may have moved the exchange on: its PUBLISH must not be sent again [MQTT-4.3.3-6].
+            if let Some(entry) = self.outbound.find(packet_id.get())
+                && matches!(entry.phase, Phase::AwaitAck | Phase::AwaitRec)
+            {
                 return Some(Resend { packet_id, position: entry.position });
             }
         }
@@ -276,6 +284,7 @@ impl Session {
                 }
                 _ => Step::Nothing,
             },
+            None if ack.reason.is_error() => return Ok(Step::Nothing),
             None => {
                 reason = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
                 Step::Nothing
@@ -342,6 +351,7 @@ fn write_publish(
             AliasUse::Known(alias) => (frame.topic, frame.topic_alias) = ("", Some(alias)),
         }
     }
+    let start = out.len();
     frame.encode(link.version, out);
-    Sent::Written
+    if out.len() == start { Sent::TooLarge } else { Sent::Written } // nothing is written of what no packet can hold
 }

@@ -144,7 +144,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Without a lock: routes publishes, changes subscriptions; then answers what has been decided.
     fn carry_out(&mut self, batch: &mut Batch, steps: &mut Vec<Step<'_>>) -> Result<(), Ending> {
         let mut ending = None;
-        for step in steps.drain(..) {
+        let mut steps = steps.drain(..);
+        for step in steps.by_ref() {
             match step {
                 Step::Publish { incoming, token } => {
                     let from = (&*self.cell, &*self.identity);
@@ -167,6 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 break;
             }
         }
+        self.abandon(steps);
         if !self.acks.is_empty() {
             let mut state = self.cell.lock();
             if let Err(violation) = pipeline::settle(&self.hub, &mut self.acks, &mut state) {
@@ -175,6 +177,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         ending.map_or(Ok(()), Err)
+    }
+
+    /// The connection ends before these steps: their publishes are as if they had not come.
+    fn abandon<'s>(&self, steps: impl Iterator<Item = Step<'s>>) {
+        for step in steps {
+            if let Step::Publish { token: Some(token), .. } = step {
+                self.cell.lock().machine.abandon(token);
+            }
+        }
     }
 
     fn violated(&self, violation: &Violation) -> Ending {

@@ -85,6 +85,33 @@ fn an_item_larger_than_the_queue_is_refused_and_leaves_the_rest() {
     assert_eq!(queue.len(), 1);
 }
 
+/// A consumer that never acknowledged one message and all others made the queue grow by an entry a message, unseen by
+/// every bound.
+#[test]
+fn one_message_that_is_never_acknowledged_costs_one_entry() {
+    let mut queue = queue(10, OverflowPolicy::Reject);
+    let _accepted = queue.push(0, job(0)).unwrap();
+    queue.lease(0).unwrap();
+    for id in 1..100_000 {
+        let _accepted = queue.push(0, job(id)).unwrap();
+        let (position, _) = queue.lease(0).unwrap();
+        queue.ack(position).unwrap();
+    }
+    assert!(queue.leased.len() <= 2 + GAPS_MAX && queue.leased.capacity() < 1024, "{}", queue.leased.len());
+    assert_eq!(queue.get(Position(0)).unwrap().id, 0);
+}
+
+/// A message too large for the queue used to empty it before it was refused.
+#[test]
+fn a_message_that_cannot_fit_trims_nothing() {
+    let mut queue = Queue::new(Bounds { messages_max: 9, bytes_max: 10, overflow: OverflowPolicy::DropOldest });
+    for id in 0..5 {
+        let _accepted = queue.push(0, job(id)).unwrap();
+    }
+    assert!(queue.push(0, Job { cost: 11, ..job(9) }).is_err());
+    assert_eq!((queue.len(), queue.take_dropped().overflow), (5, 0));
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Push { cost: usize, ttl: u64 },
@@ -142,10 +169,10 @@ proptest! {
                 }
                 Act::Unlease => {
                     if let Some(position) = leased.pop() {
-                        let was_next = position.0 + 1 == queue.next;
+                        let was_next = queue.leased.back().is_some_and(|entry| entry.position == position.0);
                         queue.unlease(position);
                         if was_next {
-                            last_leased = queue.get(position).and_then(|job| job.id.checked_sub(1));
+                            last_leased = queue.ready.front().and_then(|(_, job)| job.id.checked_sub(1));
                         } else {
                             leased.push(position);
                         }
@@ -162,7 +189,9 @@ proptest! {
             prop_assert!(leased.iter().all(|position| queue.get(*position).is_some()));
             let gone = acked + usize::try_from(dropped.expired + dropped.overflow).unwrap();
             prop_assert_eq!(queue.len() + gone, pushed as usize);
-            prop_assert_eq!(queue.bytes(), queue.entries.iter().flatten().map(|job| job.cost).sum::<usize>());
+            let leased_items = queue.leased.iter().filter_map(|entry| entry.item.as_ref());
+            let sum: usize = leased_items.chain(queue.ready.iter().map(|(_, job)| job)).map(|job| job.cost).sum();
+            prop_assert_eq!(queue.bytes(), sum);
         }
     }
 }
