@@ -165,7 +165,8 @@ fn understand(hub: &Hub, buffer: &[u8], peer: SocketAddr) -> Result<Request, Ans
     if hub.is_stopping() {
         return Err(refused(ReasonCode::SERVER_SHUTTING_DOWN, "the broker is stopping"));
     }
-    if hub.node.budget.is_spent() {
+    // A session that exists is let in: its queue may be what the budget is spent on.
+    if hub.node.budget.is_spent() && hub.registry.get(connect.client_id).is_none() {
         return Err(refused(ReasonCode::SERVER_BUSY, "the broker's memory budget is spent"));
     }
     let terms = Terms::negotiate(&connect, &hub.options.protocol).map_err(|(reason, why)| refused(reason, why))?;
