@@ -1,5 +1,6 @@
 //! The binary `primer`: reads the command line, puts the parts together, and waits for a signal. No logic of its own.
 
+mod machine;
 mod serve;
 
 use clap::{Parser, Subcommand};

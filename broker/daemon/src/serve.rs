@@ -18,6 +18,8 @@ use primer_mqtt::auth::scram::{Credentials, SALT_BYTES};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::machine;
+
 /// What happens to a queue that is full.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Overflow {
@@ -115,9 +117,10 @@ pub(crate) struct Serve {
     /// Disconnect a consumer that is too slow instead of dropping its QoS 0 messages.
     #[arg(long)]
     disconnect_slow_consumers: bool,
-    /// Memory for queues, buffers and stores together; above it new messages and connections are refused.
-    #[arg(long, value_parser = size, default_value = "1G")]
-    memory_limit: u64,
+    /// Memory for queues, buffers and stores together; above it new messages and sessions are refused. Half of what the
+    /// machine or its container has, if not given.
+    #[arg(long, value_parser = size)]
+    memory_limit: Option<u64>,
     /// A copy for each matching subscription, not one for all.
     #[arg(long)]
     copy_each_overlap: bool,
@@ -172,6 +175,11 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let drain = Duration::from_secs(arguments.drain_timeout);
     let users = users(&arguments.users)?;
     let options = options(arguments)?;
+    let memory_limit = options.node.memory_bytes_max;
+    match machine::raise_descriptor_limit() {
+        Ok(limit) => tracing::debug!(limit, "file descriptors"),
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of file descriptors, and so of connections"),
+    }
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let who = if users.is_some() { "the users given by --user" } else { "anybody (--user NAME:PASSWORD changes that)" };
@@ -183,7 +191,10 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     for address in broker.addresses() {
         tracing::info!("MQTT 3.1, 3.1.1 and 5.0 on {address}, for {who}");
     }
-    tracing::info!("Messages are kept in memory: they end with this process");
+    tracing::info!(
+        "Messages are kept in memory, {} MiB at most (--memory-limit): they end with this process",
+        memory_limit >> 20
+    );
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -234,7 +245,7 @@ fn options(arguments: Serve) -> anyhow::Result<Options> {
         sys_interval: Duration::from_secs(arguments.sys_interval),
         ..Options::default()
     };
-    options.node.memory_bytes_max = bytes(arguments.memory_limit);
+    options.node.memory_bytes_max = bytes(arguments.memory_limit.unwrap_or_else(|| machine::memory_bytes() / 2));
     options.queue.messages_max = arguments.max_queued_messages;
     options.queue.bytes_max = bytes(arguments.max_queued_bytes);
     options.queue.overflow = match arguments.overflow {

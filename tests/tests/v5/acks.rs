@@ -1,6 +1,6 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP (3.4 to 3.7): their codes, their short forms and their flags.
 
-use primer_harness::wire::{Ack, ack_with, frame, prop, publish, puback, pubrec, pubrel};
+use primer_harness::wire::{Ack, ack_with, frame, prop, puback, publish, pubrec, pubrel};
 use primer_harness::{Client, Version};
 
 use crate::fixture::{MALFORMED, PROTOCOL_ERROR, assert_closed_with, assert_taken, broker, durable, manual, unique};
@@ -72,8 +72,7 @@ fn a_pubrel_with_other_flags_is_malformed() {
 #[test]
 fn short_and_long_acknowledgements_of_a_receiver_mean_the_same() {
     let broker = broker();
-    let mut subscriber =
-        Client::v5_with(broker.addr(), "ackform-sub", |c| c.props(&[prop::receive_maximum(1)]));
+    let mut subscriber = Client::v5_with(broker.addr(), "ackform-sub", |c| c.props(&[prop::receive_maximum(1)]));
     subscriber.manual_ack();
     subscriber.subscribe("ackform/t", 2);
     let mut publisher = Client::v5(broker.addr(), "ackform-pub");

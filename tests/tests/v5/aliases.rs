@@ -142,8 +142,7 @@ fn a_client_that_states_no_maximum_gets_no_aliases() {
 #[test]
 fn the_server_gives_the_most_frequent_topics_aliases_within_the_clients_maximum() {
     let broker = broker();
-    let mut client =
-        Client::v5_with(broker.addr(), "aliasout", |c| c.props(&[prop::topic_alias_maximum(2)]));
+    let mut client = Client::v5_with(broker.addr(), "aliasout", |c| c.props(&[prop::topic_alias_maximum(2)]));
     client.subscribe("aliasout/#", 0);
     let mut publisher = Client::v5(broker.addr(), "aliasout-pub");
     let mut sent = vec!["aliasout/rare/first".to_owned(), "aliasout/rare/second".to_owned()];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use primer_harness::wire::{Ack, ack_with, publish, puback, pubcomp, pubrec, pubrel};
+use primer_harness::wire::{Ack, ack_with, puback, pubcomp, publish, pubrec, pubrel};
 use primer_harness::{Client, Publish, SILENCE, Version};
 
 use crate::fixture::{broker, manual, unique};

@@ -41,8 +41,7 @@ fn expiry_is_counted_down_while_a_message_is_queued() {
 #[test]
 fn a_message_that_waits_for_the_window_expires() {
     let broker = broker();
-    let mut subscriber =
-        Client::v5_with(broker.addr(), "expwindow", |c| c.props(&[prop::receive_maximum(1)]));
+    let mut subscriber = Client::v5_with(broker.addr(), "expwindow", |c| c.props(&[prop::receive_maximum(1)]));
     subscriber.manual_ack();
     subscriber.subscribe("expwindow/t", 1);
     let mut publisher = Client::v5(broker.addr(), "expwindow-pub");

@@ -60,7 +60,8 @@ fn the_stream_is_read_in_whatever_pieces_it_comes() {
     let mut subscriber = Client::v5(broker.addr(), "stream-sub");
     subscriber.subscribe("stream", 1);
     let mut publisher = Client::v5(broker.addr(), "stream-pub");
-    let packets: Vec<u8> = (1..=20).flat_map(|n| publish(Version::V5, "stream", &[n as u8]).qos(1, n).build()).collect();
+    let packets: Vec<u8> =
+        (1..=20).flat_map(|n| publish(Version::V5, "stream", &[n as u8]).qos(1, n).build()).collect();
     publisher.raw().send_bytewise(&packets);
     publisher.raw().send(&packets);
     for chunk in packets.chunks(13) {

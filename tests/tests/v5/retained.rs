@@ -150,7 +150,7 @@ fn kept_messages_come_for_each_new_subscription_with_the_lower_qos() {
     client.expect_no_publish_before_ping();
 }
 
-/// A retained will is kept like any other retained message [MQTT-3.3.1-5].
+/// [MQTT-3.3.1-9], however many there are and however few the client takes at a time.
 #[test]
 fn many_kept_messages_all_come_once_under_a_small_window() {
     let broker = broker();

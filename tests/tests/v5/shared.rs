@@ -37,13 +37,14 @@ fn a_shared_filter_without_a_proper_share_name_and_filter_is_refused() {
 #[test]
 fn each_group_gets_each_message_once_and_direct_subscribers_get_it_too() {
     let broker = broker();
-    let mut clients: Vec<_> = [("a", "$share/a/once/t"), ("a2", "$share/a/once/t"), ("b", "$share/b/once/#"), ("d", "once/t")]
-        .map(|(id, filter)| {
-            let mut client = Client::v5(broker.addr(), &format!("once-{id}"));
-            client.subscribe(filter, 1);
-            client
-        })
-        .into();
+    let mut clients: Vec<_> =
+        [("a", "$share/a/once/t"), ("a2", "$share/a/once/t"), ("b", "$share/b/once/#"), ("d", "once/t")]
+            .map(|(id, filter)| {
+                let mut client = Client::v5(broker.addr(), &format!("once-{id}"));
+                client.subscribe(filter, 1);
+                client
+            })
+            .into();
     let mut publisher = Client::v5(broker.addr(), "once-pub");
     for n in 0..10 {
         assert_eq!(publisher.publish("once/t", n.to_string(), 1), 0);

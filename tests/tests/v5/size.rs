@@ -68,8 +68,7 @@ fn answers_leave_out_what_would_make_them_too_large() {
 #[test]
 fn answers_without_problem_information_have_no_reason_string() {
     let broker = broker();
-    let mut client =
-        Client::v5_with(broker.addr(), "noproblem", |c| c.props(&[prop::request_problem_information(0)]));
+    let mut client = Client::v5_with(broker.addr(), "noproblem", |c| c.props(&[prop::request_problem_information(0)]));
     client.send(&publish(Version::V5, "$delayed/never/t", b"x").qos(1, 1).build());
     let packet = client.await_other(|packet| matches!(packet, Packet::Ack { kind: Ack::Puback, .. }));
     assert_eq!((packet.reason(), packet.props()), (Some(0x90), &[][..]));
@@ -89,7 +88,10 @@ fn auth_packets_keep_to_the_clients_maximum_packet_size() {
     let (length, packet) = answer(&mut raw, &connect.build());
     assert!(length <= BYTES as usize, "{length} bytes");
     let Packet::Auth { reason: 0x18, props } = packet else { panic!("{packet:02x?}") };
-    assert!(props.iter().all(|p| [prop::AUTHENTICATION_METHOD, prop::AUTHENTICATION_DATA].contains(&p.id)), "{props:?}");
+    assert!(
+        props.iter().all(|p| [prop::AUTHENTICATION_METHOD, prop::AUTHENTICATION_DATA].contains(&p.id)),
+        "{props:?}"
+    );
     let wrong = [prop::authentication_method("SCRAM-SHA-256"), prop::authentication_data(b"nonsense")];
     let (length, packet) = answer(&mut raw, &auth(0x18, Some(&wrong)));
     assert!(length <= BYTES as usize && packet.reason().is_some_and(|code| code >= 0x80), "{packet:02x?}");

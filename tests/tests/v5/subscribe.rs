@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use primer_harness::wire::{self, Packet, frame, prop, subscribe, subscribe_with};
 use primer_harness::{Client, TIMEOUT, Version};
 
-use crate::fixture::{
-    MALFORMED, NO_LOCAL, PROTOCOL_ERROR, assert_closed_with, assert_taken, broker, unique,
-};
+use crate::fixture::{MALFORMED, NO_LOCAL, PROTOCOL_ERROR, assert_closed_with, assert_taken, broker, unique};
 
 /// The body of a SUBSCRIBE with one filter of any bytes.
 fn with_filter(filter: &[u8]) -> Vec<u8> {
@@ -95,7 +93,7 @@ fn no_local_keeps_a_clients_own_messages_from_it_and_no_others() {
     client.expect_no_publish_before_ping();
 }
 
-/// A will is the client's own message too; its next connection takes it like any other's [MQTT-3.8.3-3].
+/// [MQTT-3.8.3-3]
 #[test]
 fn no_local_with_an_overlapping_filter_holds_for_its_own_filter_alone() {
     let broker = broker();

@@ -78,6 +78,7 @@ fn a_slow_consumer_is_disconnected_where_that_is_asked_for() {
         publisher.ping();
         std::thread::sleep(Duration::from_millis(1));
     }
+    await_sys(&broker, "drops/slow_consumer", |count| count > 0);
     // The client itself reads nothing: that it is gone shows by its will.
     let will = watcher.recv_publish(Duration::from_secs(5));
     assert_eq!(will.map(|will| will.text()).as_deref(), Some("too slow"), "its connection ends though it never reads");

@@ -1,0 +1,47 @@
+//! What the machine has: memory and file descriptors.
+
+use std::fs;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Assumed where the system does not say how much memory there is.
+const MEMORY_BYTES_UNKNOWN: u64 = 2 << 30;
+
+/// Bytes of memory of the machine, or of its container where that is less.
+pub(crate) fn memory_bytes() -> u64 {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
+    let container = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    machine.into_iter().chain(container).min().unwrap_or(MEMORY_BYTES_UNKNOWN)
+}
+
+fn total_of(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+/// Raises the soft limit of open files, which bounds the connections, to the hard one; answers what it is now.
+///
+/// # Errors
+/// The system does not let it.
+pub(crate) fn raise_descriptor_limit() -> Result<u64, rustix::io::Errno> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    Ok(maximum.unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_is_read_in_kibibytes() {
+        assert_eq!(total_of("MemTotal:       24689764 kB\nMemFree: 1 kB\n"), Some(24_689_764 * 1024));
+        assert_eq!(total_of("nothing of the kind"), None);
+    }
+
+    #[test]
+    fn this_machine_has_memory() {
+        assert!(memory_bytes() > 1 << 20);
+    }
+}
