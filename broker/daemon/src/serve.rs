@@ -60,8 +60,8 @@ pub(crate) struct Serve {
     #[arg(long, default_value = "primer", env = "PRIMER_NODE")]
     node: String,
     /// Connections at a time.
-    #[arg(long, default_value_t = 1_000_000)]
-    max_connections: usize,
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    max_connections: u64,
     /// New connections a second; 0 for any.
     #[arg(long, default_value_t = 0)]
     max_connection_rate: u32,
@@ -100,8 +100,8 @@ pub(crate) struct Serve {
     #[arg(long)]
     response_information: Option<String>,
     /// Messages in the queue of one session.
-    #[arg(long, default_value_t = 1_000_000)]
-    max_queued_messages: usize,
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    max_queued_messages: u64,
     /// Bytes in the queue of one session.
     #[arg(long, value_parser = size, default_value = "256M")]
     max_queued_bytes: u64,
@@ -119,7 +119,7 @@ pub(crate) struct Serve {
     disconnect_slow_consumers: bool,
     /// Memory for queues, buffers and stores together; above it new messages and sessions are refused. Half of what the
     /// machine or its container has, if not given.
-    #[arg(long, value_parser = size)]
+    #[arg(long, value_parser = memory)]
     memory_limit: Option<u64>,
     /// A copy for each matching subscription, not one for all.
     #[arg(long)]
@@ -154,6 +154,12 @@ fn size(text: &str) -> Result<u64, String> {
     let number: u64 =
         digits.trim().parse().map_err(|_| format!("`{text}` is no size: write 1048576, 1024K, 1M or 1G"))?;
     number.checked_mul(unit).ok_or_else(|| format!("`{text}` is too large"))
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    const MIN: u64 = 1 << 20;
+    size(text)
+        .and_then(|bytes| if bytes < MIN { Err(format!("`{text}` is too little: 1M at least")) } else { Ok(bytes) })
 }
 
 /// Runs the broker until SIGINT or SIGTERM.
@@ -229,12 +235,12 @@ fn options(arguments: Serve) -> anyhow::Result<Options> {
     let mut options = Options {
         listeners: bind.into_iter().map(|address| SocketAddr::new(address, port)).collect(),
         node_name: node,
-        connections_max: arguments.max_connections,
+        connections_max: to_usize(arguments.max_connections),
         connection_rate_max: arguments.max_connection_rate,
         connect_timeout: Duration::from_secs(arguments.connect_timeout),
         publish_rate_max: arguments.max_publish_rate,
         byte_rate_max: u32::try_from(arguments.max_byte_rate).unwrap_or(u32::MAX),
-        outbox_bytes_max: bytes(arguments.max_outbox),
+        outbox_bytes_max: to_usize(arguments.max_outbox),
         disconnect_slow_consumers: arguments.disconnect_slow_consumers,
         queue_qos0: arguments.queue_qos0,
         overlap: if arguments.copy_each_overlap { Overlap::CopyEach } else { Overlap::OneCopy },
@@ -245,9 +251,9 @@ fn options(arguments: Serve) -> anyhow::Result<Options> {
         sys_interval: Duration::from_secs(arguments.sys_interval),
         ..Options::default()
     };
-    options.node.memory_bytes_max = bytes(arguments.memory_limit.unwrap_or_else(|| machine::memory_bytes() / 2));
-    options.queue.messages_max = arguments.max_queued_messages;
-    options.queue.bytes_max = bytes(arguments.max_queued_bytes);
+    options.node.memory_bytes_max = to_usize(arguments.memory_limit.unwrap_or_else(|| machine::memory_bytes() / 2));
+    options.queue.messages_max = to_usize(arguments.max_queued_messages);
+    options.queue.bytes_max = to_usize(arguments.max_queued_bytes);
     options.queue.overflow = match arguments.overflow {
         Overflow::DropOldest => OverflowPolicy::DropOldest,
         Overflow::Reject => OverflowPolicy::Reject,
@@ -272,6 +278,6 @@ fn options(arguments: Serve) -> anyhow::Result<Options> {
     Ok(options)
 }
 
-fn bytes(size: u64) -> usize {
-    usize::try_from(size).unwrap_or(usize::MAX)
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -73,29 +73,36 @@ impl Broker {
         &self.addresses
     }
 
-    /// Stops gracefully: no new connections; each client is told (0x8B) and gets what waits for it; then the rest is
-    /// cut off. Wills are published, as the connections end without a farewell of their clients. Takes at most
-    /// `deadline`; answers how many connections had to be cut.
+    /// Stops gracefully: no new connections, no new publishes. A client for whom nothing waits is told (0x8B) at once, the
+    /// others when they have taken and acknowledged what waits for them, or when the time is up. Wills are published,
+    /// as the connections end without a farewell of their clients. Takes at most `deadline` and a moment; answers how
+    /// many connections had to be cut.
     pub async fn shutdown(self, deadline: Duration) -> u64 {
-        let end = Instant::now() + deadline;
+        const LAST_WORD: Duration = Duration::from_millis(300);
         self.hub.begin_stop();
         self.hub.timers_changed.notify_one();
-        loop {
-            for cell in self.hub.registry.all() {
-                let mut state = cell.lock();
-                if state.connected.is_some() && state.close.is_none() {
-                    state.close = Some(ReasonCode::SERVER_SHUTTING_DOWN);
-                    state.wake();
-                }
-            }
-            if self.hub.connections.get() == 0 || Instant::now() >= end {
-                break;
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
+        self.close_all(Instant::now() + deadline).await;
+        let cut = self.hub.connections.get();
+        self.hub.begin_cut();
+        self.close_all(Instant::now() + LAST_WORD).await;
         for task in self.tasks {
             task.abort();
         }
-        self.hub.connections.get()
+        cut
+    }
+
+    async fn close_all(&self, end: Instant) {
+        while self.hub.connections.get() > 0 && Instant::now() < end {
+            for cell in self.hub.registry.all() {
+                let mut state = cell.lock();
+                if state.connected.is_some() {
+                    state.close.get_or_insert(ReasonCode::SERVER_SHUTTING_DOWN);
+                    if state.must_close(&self.hub).is_some() {
+                        state.wake();
+                    }
+                }
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 }

@@ -65,6 +65,7 @@ pub(crate) struct Hub {
     pub(crate) hasher: foldhash::fast::RandomState,
     pub(crate) secret: [u8; 32],
     stopping: AtomicBool,
+    cutting: AtomicBool,
     /// Told when the broker begins to stop.
     pub(crate) stop: Notify,
 }
@@ -92,12 +93,22 @@ impl Hub {
             hasher: foldhash::fast::RandomState::default(),
             secret,
             stopping: AtomicBool::new(false),
+            cutting: AtomicBool::new(false),
             stop: Notify::new(),
         }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Whether the time to drain is up.
+    pub(crate) fn is_cutting(&self) -> bool {
+        self.cutting.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin_cut(&self) {
+        self.cutting.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn begin_stop(&self) {

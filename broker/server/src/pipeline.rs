@@ -121,6 +121,9 @@ enum Destination<'a> {
 /// Who may publish where; and what the topic means.
 fn admit<'a>(hub: &Hub, identity: &Identity, publication: &Publication<'a>) -> Result<Destination<'a>, Refused> {
     let Publication { topic, qos, retain, .. } = *publication;
+    if hub.is_stopping() {
+        return Err(Refused::Stopping); // what is taken in now would end with the process
+    }
     let destination = match topic.strip_prefix("$delayed/") {
         None => Destination::Now,
         Some(rest) => {
@@ -190,6 +193,7 @@ fn code_of(why: Refused) -> ReasonCode {
     match why {
         Refused::NotAuthorized => ReasonCode::NOT_AUTHORIZED,
         Refused::InvalidTopic => ReasonCode::TOPIC_NAME_INVALID,
+        Refused::Stopping => ReasonCode::IMPLEMENTATION_SPECIFIC,
         _ => ReasonCode::QUOTA_EXCEEDED,
     }
 }
@@ -200,6 +204,7 @@ fn reason_of(why: Refused) -> Reason {
         Refused::MemoryFull => Reason::MemoryFull,
         Refused::NotAuthorized => Reason::NotAuthorized,
         Refused::InvalidTopic => Reason::InvalidTopic,
+        Refused::Stopping => Reason::Stopping,
         _ => Reason::StoreFull,
     }
 }

@@ -257,7 +257,7 @@ impl State {
 
     /// Notes that the buffer has changed: the connection is to be woken, once, at the end of the batch.
     pub(crate) fn touch(&mut self, hub: &Hub, wakers: &mut Vec<Waker>) {
-        if self.is_blocked || self.connected.is_none() {
+        if self.connected.is_none() || (self.is_blocked && self.close.is_none()) {
             self.account(hub);
         } else if let Some(waker) = self.waker.take() {
             self.account(hub);
@@ -295,6 +295,14 @@ impl State {
             QoS::AtMostOnce => self.connected.is_some() && self.backlog() < PUMP_BYTES_MAX,
             _ => !self.queue.has_ready() && self.machine.credit() > 0,
         }
+    }
+
+    /// With which reason the connection has to end now. A broker that stops leaves it until what waits for the client
+    /// has been taken, or the time for that is up.
+    pub(crate) fn must_close(&self, hub: &Hub) -> Option<ReasonCode> {
+        let drains = self.close == Some(ReasonCode::SERVER_SHUTTING_DOWN) && !hub.is_cutting();
+        let waits = !self.queue.is_empty() || self.backlog() > 0 || self.machine.in_flight() > 0;
+        self.close.filter(|_| !(drains && waits))
     }
 
     /// Begins a connection.

@@ -59,6 +59,9 @@ pub enum Refused {
     /// The publisher may not publish there.
     #[error("not authorized to publish to this topic")]
     NotAuthorized,
+    /// The node is stopping.
+    #[error("the broker is stopping")]
+    Stopping,
     /// The topic names no place that can be published to.
     #[error("this topic cannot be published to")]
     InvalidTopic,

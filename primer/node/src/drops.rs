@@ -37,6 +37,7 @@ reasons! {
     RejectedByConsumer, "rejected_by_consumer", "The consumer answered with an error.";
     NoConsumer, "no_consumer", "Every member of its share group was gone.";
     SessionEnded, "session_ended", "Its session ended before it could be delivered.";
+    Stopping, "stopping", "The node was stopping; the publisher was told.";
     InvalidTopic, "invalid_topic", "The topic names no place that can be published to.";
 }
 

@@ -1,6 +1,7 @@
 //! Primer at its limits: what is beyond one is refused, slowed or counted, and everybody else goes on.
 
 mod connections;
+mod descriptors;
 mod load;
 mod memory;
 mod process;
@@ -54,4 +55,12 @@ fn longest_stall_during<T>(broker: &Broker, id: &str, action: impl FnOnce() -> T
         drop(stop);
         (result, prober.join().expect("the client that is not part of it goes on"))
     })
+}
+
+/// The memory that the broker has from the system.
+#[track_caller]
+fn resident_megabytes(broker: &Broker) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.pid())).expect("the broker's status");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    resident.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") / 1024
 }

@@ -139,7 +139,11 @@ fn wildcards_take_what_they_name_and_no_more() {
         for topic in ["a/c", "a/b/c", "a//c", "a/b/c/d", "b", "b/x/y", "c/one", "one", "$b/one", "a/c/c"] {
             let _ = publish(&broker, &["-V", version, "-q", "1", "-t", topic, "-m", "x"]);
         }
-        assert_eq!(lines_of(Some(sub)).expect("it ran"), ["a/b/c", "a//c", "b", "b/x/y", "c/one", "a/c/c"], "{version}");
+        assert_eq!(
+            lines_of(Some(sub)).expect("it ran"),
+            ["a/b/c", "a//c", "b", "b/x/y", "c/one", "a/c/c"],
+            "{version}"
+        );
     }
 }
 

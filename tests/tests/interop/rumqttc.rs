@@ -18,9 +18,14 @@ const LIMIT: Duration = Duration::from_secs(40);
 /// What a client heard from the broker, as far as a test asks.
 #[derive(Debug, PartialEq, Eq)]
 enum Heard {
-    Connected { session_present: bool },
+    Connected {
+        session_present: bool,
+    },
     Subscribed,
-    Message { number: u32, qos: u8 },
+    Message {
+        number: u32,
+        qos: u8,
+    },
     /// A publish of ours is acknowledged in full.
     Acknowledged,
     Other,

@@ -74,6 +74,11 @@ impl Program {
         output
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it with SIGKILL, as a crash does.
     #[track_caller]
     pub(crate) fn kill9(mut self) {

@@ -1,7 +1,7 @@
 //! The fixed header (2.2): type and flags, and the remaining length.
 
-use primer_harness::wire::{connect, disconnect, frame, publish, subscribe, unsubscribe};
-use primer_harness::{Client, Raw};
+use primer_harness::wire::{Will, connect, disconnect, frame, publish, subscribe, unsubscribe};
+use primer_harness::{Client, Raw, SILENCE};
 
 use crate::fixture::{ACCEPTED, V, assert_closes, assert_no_connack, assert_takes, broker, opened, unique};
 
@@ -48,14 +48,14 @@ fn a_disconnect_with_reserved_bits_is_no_farewell() {
     let mut watcher = Client::v311(broker.addr(), "flags-watch");
     watcher.subscribe("flags/will", 0);
     for (farewell, has_will) in [(vec![0xe0, 0], false), (vec![0xe1, 0], true), (vec![0xe8, 0], true)] {
-        let will = primer_harness::wire::Will::new("flags/will", &farewell);
+        let will = Will::new("flags/will", &farewell);
         let mut client = Client::v311_with(broker.addr(), &unique("flags-will"), |c| c.will(will));
         client.send(&farewell);
         client.expect_closed();
         if has_will {
             assert_eq!(watcher.recv().payload, farewell);
         } else {
-            watcher.expect_no_publish(primer_harness::SILENCE);
+            watcher.expect_no_publish(SILENCE);
         }
     }
 }
@@ -104,7 +104,6 @@ fn a_remaining_length_has_at_most_four_bytes() {
     for length in [127, 128, 16_383, 16_384, 2_097_151, 2_097_152] {
         let topic_bytes = 2 + "flags/len".len();
         let packet = publish(V, "flags/len", &vec![b'x'; length - topic_bytes - 2]).qos(1, 5).build();
-        assert_eq!(packet.len() - length, 1 + primer_harness::wire::varint(u32::try_from(length).unwrap_or(0)).len());
         assert_takes(broker.addr(), &packet, &[0x40, 2, 0, 5]);
     }
     for packet in [&[0x30, 0x80, 0x80, 0x80, 0x80][..], &[0x30, 0xff, 0xff, 0xff, 0xff, 0x01]] {

@@ -3,26 +3,20 @@
 use std::sync::Arc;
 
 use primer_harness::wire::{self, Packet, auth, frame, prop};
-use primer_harness::{Broker, Client, Launch, Prop, Raw, Version};
+use primer_harness::{Broker, Client, Prop, Raw, Version};
 use primer_mqtt::auth::scram::{ClientStep, METHOD, NONCE_BYTES, ScramClient};
 
-use crate::fixture::{MALFORMED, PROTOCOL_ERROR, assert_closed_with, broker, unique};
+use crate::fixture::{MALFORMED, PROTOCOL_ERROR, Shared, assert_closed_with, broker, unique};
 
 const CONTINUE: u8 = 0x18;
 const RE_AUTHENTICATE: u8 = 0x19;
 const NOT_AUTHORIZED: u8 = 0x87;
 const BAD_METHOD: u8 = 0x8c;
 
-/// A broker with the users `user` and `other`, one for all tests that run at the same time (see `fixture`).
+/// The shared broker with the users `user` and `other`.
 fn guarded() -> Arc<Broker> {
-    static SHARED: std::sync::Mutex<std::sync::Weak<Broker>> = std::sync::Mutex::new(std::sync::Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    shared.upgrade().unwrap_or_else(|| {
-        let broker = Launch::new().args(&["--user", "user:pencil", "--user", "other:paper"]).start();
-        let broker = Arc::new(broker);
-        *shared = Arc::downgrade(&broker);
-        broker
-    })
+    static GUARDED: Shared = Shared::new(&["--user", "user:pencil", "--user", "other:paper"]);
+    GUARDED.get()
 }
 
 fn scram(user: &str, password: &str) -> ScramClient {

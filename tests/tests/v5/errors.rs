@@ -28,7 +28,7 @@ fn a_malformed_packet_gets_a_disconnect_0x81_and_a_close() {
     let addr = broker().addr();
     let whole = publish(Version::V5, "malformed", b"").qos(1, 1).props(&[prop::content_type("t")]).build();
     let mut short_properties = whole.clone();
-    short_properties[13] += 40; // the properties end behind the packet
+    short_properties[2 + 11 + 2] += 40; // behind the fixed header, the topic and the identifier
     for bytes in [
         vec![0x00, 0x00],                          // type 0
         vec![0x30, 0xff, 0xff, 0xff, 0xff, 0x01],  // a remaining length of five bytes

@@ -2,6 +2,7 @@
 //!
 //! Tests that share a broker keep apart by their client identifiers and topics, which begin with the test's subject.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,16 +18,41 @@ pub(crate) const NO_LOCAL: u8 = 0x04;
 /// Retain As Published among the subscription options.
 pub(crate) const RETAIN_AS_PUBLISHED: u8 = 0x08;
 
-/// A broker without options, one for all tests that run at the same time. It ends with the last test that uses it: a
-/// value that lived as long as the program would leave the process behind.
-pub(crate) fn broker() -> Arc<Broker> {
-    static SHARED: Mutex<Weak<Broker>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    shared.upgrade().unwrap_or_else(|| {
-        let broker = Arc::new(Broker::start());
-        *shared = Arc::downgrade(&broker);
+thread_local! {
+    /// The shared brokers that this thread, that is: this test, has asked for.
+    static HELD: RefCell<Vec<Arc<Broker>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A broker for all tests that run at the same time. It ends with the last test that has asked for it: a value that
+/// lived as long as the program would leave the process behind.
+pub(crate) struct Shared {
+    running: Mutex<Weak<Broker>>,
+    args: &'static [&'static str],
+}
+
+impl Shared {
+    pub(crate) const fn new(args: &'static [&'static str]) -> Self {
+        Self { running: Mutex::new(Weak::new()), args }
+    }
+
+    /// The broker, which runs at least until the test's thread ends.
+    pub(crate) fn get(&self) -> Arc<Broker> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let broker = running.upgrade().unwrap_or_else(|| Arc::new(Broker::with_args(self.args)));
+        *running = Arc::downgrade(&broker);
+        HELD.with_borrow_mut(|held| {
+            if !held.iter().any(|known| Arc::ptr_eq(known, &broker)) {
+                held.push(Arc::clone(&broker));
+            }
+        });
         broker
-    })
+    }
+}
+
+/// The shared broker without options.
+pub(crate) fn broker() -> Arc<Broker> {
+    static PLAIN: Shared = Shared::new(&[]);
+    PLAIN.get()
 }
 
 /// A client identifier that no other test has.

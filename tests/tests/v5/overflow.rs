@@ -64,7 +64,7 @@ fn a_full_queue_closes_the_connection_of_a_3_1_1_publisher_without_an_acknowledg
     assert_eq!(subscriber.recv().text(), "refused", "sent again, it is taken");
 }
 
-/// The default: the oldest go, the newest stay.
+/// The default: the oldest go, the newest stay. A tenth more may go, so that it is not done for each message.
 #[test]
 fn a_full_queue_drops_the_oldest_by_default() {
     let broker = Broker::with_args(&["--max-queued-messages", "10"]);
@@ -74,7 +74,12 @@ fn a_full_queue_drops_the_oldest_by_default() {
         assert_eq!(publisher.publish("t", n.to_string(), 1), 0);
     }
     let mut subscriber = durable(broker.addr(), "sub");
-    assert_eq!(texts(&subscriber.recv_publishes(10)), (15..25).map(|n| n.to_string()).collect::<Vec<_>>());
+    let mut got = Vec::new();
+    while got.last().is_none_or(|last| last != "24") {
+        got.push(subscriber.recv().text());
+    }
+    assert!((9..=10).contains(&got.len()), "{got:?}");
+    assert_eq!(got, (25 - got.len()..25).map(|n| n.to_string()).collect::<Vec<_>>());
     subscriber.expect_no_publish_before_ping();
 }
 

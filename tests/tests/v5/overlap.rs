@@ -30,7 +30,7 @@ fn one_copy_comes_at_the_highest_qos_with_all_identifiers() {
     subscribe(&mut client, "overlap/#", 0, Some(1));
     subscribe(&mut client, "overlap/+", 2, Some(268_435_455));
     subscribe(&mut client, "overlap/t", 1, Some(1));
-    subscribe(&mut client, "+/t", 1, None);
+    subscribe(&mut client, "overlap/t/#", 1, None);
     subscribe(&mut client, "overlap/other", 2, Some(9));
     let mut publisher = Client::v5(broker.addr(), "overlap-pub");
     for qos in 0..3 {

@@ -225,7 +225,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn asked_to_close(&self) -> Result<(), Ending> {
-        let close = self.cell.lock().close;
+        let close = self.cell.lock().must_close(&self.hub);
         match close {
             None => Ok(()),
             Some(reason) => {
@@ -343,7 +343,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.writing = Vec::new();
         }
         state.account(&self.hub);
-        state.close.is_none()
+        state.must_close(&self.hub).is_none()
     }
 }
 

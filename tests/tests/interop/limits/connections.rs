@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use primer_harness::wire::{self, Packet, Will, prop};
 use primer_harness::{Broker, Client, Raw, Received, Version};
 
-use super::{await_sys, longest_stall_during};
+use super::{await_sys, longest_stall_during, resident_megabytes};
 
 #[test]
 fn the_connection_beyond_the_limit_is_shed_and_the_others_go_on() {
@@ -100,10 +100,8 @@ fn two_thousand_idle_connections_are_held_at_once() {
         assert!(matches!(client.recv_other(primer_harness::TIMEOUT), Some(Packet::Suback { .. })));
     }
     await_sys(&broker, "clients/connected", |connected| connected >= count as u64);
-    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.pid())).expect("the broker's status");
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-    let kilobytes: usize = resident.trim().trim_end_matches(" kB").parse().expect("a number");
-    assert!(kilobytes < 100 * 1024, "{count} idle connections take {kilobytes} kB");
+    let megabytes = resident_megabytes(&broker);
+    assert!(megabytes < 100, "{count} idle connections take {megabytes} MB");
     let begun = Instant::now();
     let mut publisher = Client::v5(broker.addr(), "publisher");
     publisher.publish("all", "to each", 0);
@@ -144,7 +142,11 @@ fn fifty_takeovers_keep_the_session() {
     }
     // What was taken away before it was acknowledged comes again: doubles are allowed, gaps and disorder are not.
     let mut firsts: Vec<String> = Vec::new();
-    received.into_iter().for_each(|text| if !firsts.contains(&text) { firsts.push(text) });
+    received.into_iter().for_each(|text| {
+        if !firsts.contains(&text) {
+            firsts.push(text);
+        }
+    });
     assert_eq!(firsts, (0..50).map(|number| number.to_string()).collect::<Vec<_>>());
     watcher.expect_no_publish_before_ping();
     for _ in 0..5 {

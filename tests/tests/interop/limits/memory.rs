@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use primer_harness::wire;
 use primer_harness::{Broker, Client, Version};
 
-use super::longest_stall_during;
+use super::{longest_stall_during, resident_megabytes};
 
 const PAYLOAD: [u8; 16 * 1024] = [b'.'; 16 * 1024];
 const QUOTA_EXCEEDED: u8 = 0x97;
@@ -93,10 +93,59 @@ fn an_older_publisher_is_disconnected_rather_than_told_a_lie() {
 fn retained_messages_are_held_to_the_limit() {
     let broker = Broker::with_args(&["--memory-limit", "8M"]);
     let mut publisher = Client::v5(broker.addr(), "publisher");
-    let refused = (0..MORE_THAN_FIT).find(|n| publisher.publish_retained(&format!("kept/{n}"), PAYLOAD, 1) != 0);
-    let kept = refused.expect("1,024 retained messages of 16 KiB do not fit into 8 MiB");
+    let kept = (0..MORE_THAN_FIT).find(|n| match publisher.publish_retained(&format!("kept/{n}"), PAYLOAD, 1) {
+        0x10 => false, // nobody subscribes; it is kept
+        QUOTA_EXCEEDED => true,
+        other => panic!("reason {other:#04x} where the memory is spent"),
+    });
+    let kept = kept.expect("1,024 retained messages of 16 KiB do not fit into 8 MiB");
+    assert!(kept >= 256, "only {kept} retained messages of 16 KiB fit into 8 MiB");
     for number in 0..kept {
         publisher.publish_retained(&format!("kept/{number}"), "", 1);
     }
-    assert!(publisher.publish_retained("kept/again", PAYLOAD, 1) < 0x80, "there is room again");
+    assert_eq!(publisher.publish_retained("kept/again", PAYLOAD, 1), 0x10, "there is room again");
+}
+
+#[test]
+fn consumers_that_do_not_read_are_held_to_the_limit() {
+    let broker = Broker::with_args(&["--memory-limit", "8M"]);
+    let mut publisher = Client::v5(broker.addr(), "publisher");
+    let mut deaf: Vec<Client> = (0..10).map(|n| Client::v5(broker.addr(), &format!("deaf-{n}"))).collect();
+    for client in &mut deaf {
+        client.subscribe("flood", 0);
+    }
+    let packet = wire::publish(Version::V5, "flood", &PAYLOAD).build();
+    let ((), stall) = longest_stall_during(&broker, "other", || {
+        for _ in 0..1_500 {
+            publisher.send(&packet);
+        }
+        publisher.ping();
+    });
+    let megabytes = resident_megabytes(&broker);
+    assert!(megabytes < 64, "{megabytes} MB with a memory limit of 8 MB");
+    assert!(stall < Duration::from_secs(1), "another client waited for {stall:?}");
+    drop(deaf);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Client::try_open(broker.addr(), &wire::connect(Version::V5, "late")).is_err() {
+        assert!(Instant::now() < deadline, "they are gone, and still nobody is let in");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn packets_that_never_end_are_held_to_the_limit() {
+    let broker = Broker::with_args(&["--memory-limit", "16M"]);
+    let mut senders: Vec<Client> = (0..30).map(|n| Client::v5(broker.addr(), &format!("half-{n}"))).collect();
+    let whole = wire::publish(Version::V5, "large", &vec![b'.'; 12 * 1024 * 1024]).build();
+    let half = &whole[..4 * 1024 * 1024];
+    let ((), stall) = longest_stall_during(&broker, "other", || {
+        for sender in &mut senders {
+            // What is beyond the limit may be refused, or not be read.
+            sender.raw().stream().set_write_timeout(Some(Duration::from_millis(50))).expect("a limit on writes");
+            let _ = sender.raw().try_send(half);
+        }
+    });
+    let megabytes = resident_megabytes(&broker);
+    assert!(megabytes < 80, "{megabytes} MB with a memory limit of 16 MB");
+    assert!(stall < Duration::from_secs(1), "another client waited for {stall:?}");
 }
