@@ -12,3 +12,6 @@ pub const FILTERS_MAX: u16 = u16::MAX;
 
 /// The longest string or binary field, in bytes: its length has two bytes (MQTT 5.0, 1.5.4 and 1.5.6).
 pub const FIELD_BYTES_MAX: usize = 65_535;
+
+/// The largest packet with its fixed header, in bytes.
+pub const PACKET_BYTES_MAX: u32 = REMAINING_LENGTH_MAX + 5;

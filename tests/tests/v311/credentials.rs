@@ -43,7 +43,12 @@ fn what_follows_a_refused_connect_is_ignored() {
     let mut watcher = Client::v311_with(broker.addr(), "watch", |c| c.user("ann").password(b"secret"));
     watcher.subscribe("refused/#", 0);
     let packets = [
-        connect(V, "intruder").clean(false).user("ann").password(b"wrong").will(Will::new("refused/will", b"x")).build(),
+        connect(V, "intruder")
+            .clean(false)
+            .user("ann")
+            .password(b"wrong")
+            .will(Will::new("refused/will", b"x"))
+            .build(),
         subscribe(V, 1, &[("refused/#", 1)]),
         publish(V, "refused/now", b"x").build(),
         publish(V, "refused/retained", b"x").qos(1, 2).retain().build(),

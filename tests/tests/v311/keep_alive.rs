@@ -3,8 +3,8 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use primer_harness::wire::{Will, connect, pingreq, publish};
 use primer_harness::Client;
+use primer_harness::wire::{Will, connect, pingreq, publish};
 
 use crate::fixture::{ACCEPTED, V, broker, knock, opened};
 

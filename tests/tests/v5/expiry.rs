@@ -105,3 +105,18 @@ fn a_qos_2_exchange_goes_through_after_the_message_has_expired() {
     publisher.send(&pubrel(3));
     assert_eq!(publisher.await_ack(Ack::Pubcomp, 3), 0);
 }
+
+/// A message that is delivered at once has its whole interval [MQTT-3.3.2-6].
+#[test]
+fn a_message_that_does_not_wait_keeps_its_interval() {
+    let broker = broker();
+    let mut subscriber = Client::v5(broker.addr(), "exponline");
+    subscriber.subscribe("exponline", 2);
+    let mut publisher = Client::v5(broker.addr(), "exponline-pub");
+    for qos in 0..3 {
+        publisher.publish_with("exponline", "x", qos, &[prop::message_expiry_interval(1000)]);
+        let message = subscriber.recv();
+        let left = prop::number(&message.props, prop::MESSAGE_EXPIRY_INTERVAL);
+        assert!(left.is_some_and(|left| (990..=1000).contains(&left)), "{message:?}");
+    }
+}

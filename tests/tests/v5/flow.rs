@@ -3,7 +3,7 @@
 use primer_harness::wire::{Ack, ack_with, prop, pubcomp, publish, pubrec, pubrel};
 use primer_harness::{Broker, Client, Publish, SILENCE, Version};
 
-use crate::fixture::{broker, unique};
+use crate::fixture::{broker, manual, unique};
 
 const RECEIVE_MAXIMUM_EXCEEDED: u8 = 0x93;
 
@@ -165,4 +165,20 @@ fn answered_messages_of_a_client_take_no_place() {
         assert_eq!(client.publish("$delayed/never/t", "x", 2), 0x90);
         assert_eq!(client.publish("free", "x", 2), 0);
     }
+}
+
+/// `--max-inflight` bounds what is under way to a client that states no maximum of its own.
+#[test]
+fn the_servers_own_bound_holds_too() {
+    let broker = Broker::with_args(&["--max-inflight", "4"]);
+    let mut subscriber = manual(broker.addr(), "inflight");
+    subscriber.subscribe("t", 1);
+    let mut publisher = Client::v5(broker.addr(), "pub");
+    for n in 0..8 {
+        publisher.publish("t", [n], 1);
+    }
+    let messages = subscriber.recv_publishes(4);
+    subscriber.expect_no_publish_before_ping();
+    messages.iter().for_each(|message| subscriber.ack(message));
+    assert_eq!(subscriber.recv_publishes(4).last().map(|message| message.payload.clone()), Some(vec![7]));
 }

@@ -85,3 +85,27 @@ fn acknowledgements_come_in_the_order_of_their_publishes() {
         assert!(matches!(answer, Some(primer_harness::Packet::Ack { pid, .. }) if pid == wanted), "{answer:02x?}");
     }
 }
+
+/// Payloads of many sizes, to 3 MiB, arrive whole and in their order, online and from a queue [MQTT-4.2.0-1].
+#[test]
+fn payloads_of_all_sizes_arrive_whole() {
+    let broker = broker();
+    let mut online = Client::v5(broker.addr(), "sizes-on");
+    online.subscribe("sizes", 2);
+    let mut offline = durable(broker.addr(), "sizes-off");
+    offline.subscribe("sizes", 2);
+    offline.disconnect();
+    let mut publisher = Client::v5(broker.addr(), "sizes-pub");
+    let sizes = [0, 1, 127, 128, 16_300, 16_384, 32_768, 65_500, 65_536, 66_000, 131_072, 3 << 20, 5];
+    let payload = |size: usize| (0..size).map(|n| (n % 251) as u8).collect::<Vec<u8>>();
+    for (size, qos) in sizes.into_iter().zip([1, 2].into_iter().cycle()) {
+        assert_eq!(publisher.publish("sizes", payload(size), qos), 0);
+    }
+    let mut offline = durable(broker.addr(), "sizes-off");
+    for client in [&mut online, &mut offline] {
+        for size in sizes {
+            let message = client.recv();
+            assert!(message.payload == payload(size), "{} bytes came where {size} were sent", message.payload.len());
+        }
+    }
+}

@@ -96,3 +96,20 @@ fn a_queue_that_is_full_by_bytes_refuses_too() {
     subscriber.recv_publishes(taken);
     subscriber.expect_no_publish_before_ping();
 }
+
+/// QoS 0 is not queued for a session without a connection, unless `--queue-qos0` says so.
+#[test]
+fn qos_0_is_queued_only_where_asked() {
+    for (args, wanted) in [(&[][..], &["kept"][..]), (&["--queue-qos0"], &["live", "kept", "last"])] {
+        let broker = Broker::with_args(args);
+        away(&broker);
+        let mut publisher = Client::v5(broker.addr(), "pub");
+        for (text, qos) in [("live", 0), ("kept", 1), ("last", 0)] {
+            publisher.publish("t", text, qos);
+        }
+        publisher.ping();
+        let mut subscriber = durable(broker.addr(), "sub");
+        assert_eq!(texts(&subscriber.recv_publishes(wanted.len())), wanted);
+        subscriber.expect_no_publish_before_ping();
+    }
+}

@@ -235,3 +235,33 @@ fn a_message_arrives_under_a_topic_that_matches_the_filter() {
     }
     subscriber.expect_no_publish_before_ping();
 }
+
+/// Messages go between versions: what the other version has not is left out, all else arrives.
+#[test]
+fn messages_go_between_clients_of_different_versions() {
+    let broker = broker();
+    let mut new = Client::v5(broker.addr(), "versions-5");
+    let mut old = Client::v311(broker.addr(), "versions-4");
+    let mut oldest = Client::connect_with(broker.addr(), Version::V31, "versions-3", |c| c);
+    for client in [&mut new, &mut old, &mut oldest] {
+        client.subscribe("versions/t", 2);
+    }
+    for qos in 0..3 {
+        new.publish_with("versions/t", "from 5", qos, &forwarded());
+        old.publish("versions/t", "from 4", qos);
+        oldest.publish("versions/t", "from 3", qos);
+        for client in [&mut new, &mut old, &mut oldest] {
+            let version = client.version();
+            let mut got = client.recv_publishes(3);
+            got.sort_by_key(primer_harness::Publish::text);
+            assert!(got.iter().all(|message| message.qos == qos && message.topic == "versions/t"), "{got:?}");
+            assert_eq!(
+                got.iter().map(primer_harness::Publish::text).collect::<Vec<_>>(),
+                ["from 3", "from 4", "from 5"]
+            );
+            let props = if version.is_v5() { sorted(&forwarded()) } else { Vec::new() };
+            assert_eq!(sorted(&got[2].props), props);
+            assert_eq!((&got[0].props, &got[1].props), (&vec![], &vec![]));
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use primer_harness::wire::{Ack, ack_with, subscribe};
+use primer_harness::wire::{Ack, ack_with, prop, subscribe};
 use primer_harness::{Broker, Client, Publish, SILENCE, Version};
 
 use crate::fixture::{MALFORMED, PROTOCOL_ERROR, assert_closed_with, assert_taken, broker, durable_manual, manual};
@@ -135,20 +135,26 @@ fn sticky_groups_keep_a_publisher_with_one_member() {
     assert_eq!((seen.len(), used), (publishers, 2), "sixteen publishers are spread over both members");
 }
 
-/// A member that is gone for good leaves its QoS 1 messages to the others.
+/// A member that is gone for good leaves its QoS 1 messages to the others, but for those that it acknowledged.
 #[test]
 fn qos_1_messages_of_a_dead_member_go_on_to_another() {
     let broker = broker();
-    let (first, mut second) = members(&broker, "dead1");
+    let (mut first, mut second) = members(&broker, "dead1");
     let mut publisher = Client::v5(broker.addr(), "dead1-pub");
     for n in 0..6 {
         assert_eq!(publisher.publish("dead1/t", n.to_string(), 1), 0);
     }
     let mut got = second.recv_publishes(3);
     second.expect_no_publish_before_ping();
-    first.abort(); // its session ends with its connection, and nothing of it was acknowledged
-    got.extend(second.recv_publishes(3));
-    assert_eq!(texts(&got).len(), 6);
+    let done = first.recv();
+    first.ack(&done);
+    first.ping();
+    first.abort(); // its session ends with its connection
+    got.extend(second.recv_publishes(2));
+    second.expect_no_publish(SILENCE / 2);
+    let mut texts = texts(&got);
+    assert!(texts.insert(done.text()), "what was acknowledged goes to nobody else");
+    assert_eq!(texts.len(), 6);
     assert!(got.iter().all(|message| !message.dup), "each is the first delivery to this member");
 }
 
@@ -255,4 +261,56 @@ fn a_member_that_unsubscribes_is_passed_over() {
     }
     second.recv_publishes(4);
     first.expect_no_publish_before_ping();
+}
+
+/// A member whose window is full, and one that is not connected, are passed over while another can take the message.
+#[test]
+fn a_member_that_can_take_a_message_comes_first() {
+    let broker = broker();
+    let mut full = Client::v5_with(broker.addr(), "credit-full", |c| c.props(&[prop::receive_maximum(1)]));
+    full.manual_ack();
+    full.subscribe("$share/g/credit", 1);
+    let mut away = durable_manual(broker.addr(), "credit-away");
+    away.subscribe("$share/g/credit", 1);
+    away.disconnect();
+    let mut free = Client::v5(broker.addr(), "credit-free");
+    free.subscribe("$share/g/credit", 1);
+    let mut publisher = Client::v5(broker.addr(), "credit-pub");
+    for n in 0..12 {
+        publisher.publish("credit", n.to_string(), 1);
+    }
+    full.recv();
+    free.recv_publishes(11);
+    let mut away = durable_manual(broker.addr(), "credit-away");
+    away.expect_no_publish_before_ping();
+}
+
+/// A shared delivery has the identifier of its subscription [MQTT-3.3.4-3].
+#[test]
+fn a_shared_delivery_has_its_subscription_identifier() {
+    let broker = broker();
+    let mut member = Client::v5(broker.addr(), "shareid");
+    member.subscribe_with(&[("$share/g/shareid", 1)], &[prop::subscription_identifier(300)]);
+    let mut publisher = Client::v5(broker.addr(), "shareid-pub");
+    for qos in 0..2 {
+        publisher.publish("shareid", "x", qos);
+        assert_eq!(member.recv().props, [prop::subscription_identifier(300)]);
+    }
+}
+
+/// A shared subscription of a session without a connection keeps messages when nobody else is there.
+#[test]
+fn a_group_without_a_connected_member_keeps_its_messages() {
+    let broker = broker();
+    let mut only = durable_manual(broker.addr(), "sharekeep");
+    only.subscribe("$share/g/sharekeep", 2);
+    only.disconnect();
+    let mut publisher = Client::v5(broker.addr(), "sharekeep-pub");
+    for (text, qos) in [("1", 1), ("2", 2), ("0", 0)] {
+        publisher.publish("sharekeep", text, qos);
+    }
+    let mut only = durable_manual(broker.addr(), "sharekeep");
+    let got: Vec<_> = only.recv_publishes(2).iter().map(Publish::text).collect();
+    assert_eq!(got, ["1", "2"]);
+    only.expect_no_publish_before_ping();
 }

@@ -1,7 +1,7 @@
 //! UNSUBSCRIBE and UNSUBACK (3.10, 3.11).
 
 use primer_harness::wire::{self, Ack, Packet, frame, unsubscribe};
-use primer_harness::{Client, TIMEOUT, Version};
+use primer_harness::{Client, SILENCE, TIMEOUT, Version};
 
 use crate::fixture::{MALFORMED, PROTOCOL_ERROR, assert_closed_with, assert_taken, broker, durable_manual};
 
@@ -98,4 +98,27 @@ fn deliveries_that_had_begun_are_brought_to_their_end() {
     client.send_ack(Ack::Pubcomp, two.pid.unwrap_or_default());
     publisher.publish("unsubmid/t", "three", 1);
     client.expect_no_publish_before_ping();
+}
+
+/// Kept messages that a subscription was still to get stop with it as well [MQTT-3.10.4-2]; those that were queued
+/// already may come.
+#[test]
+fn kept_messages_that_were_not_queued_yet_stop_with_the_subscription() {
+    let broker = broker();
+    let mut publisher = Client::v5(broker.addr(), "unsubkept-pub");
+    for n in 0..100 {
+        publisher.publish_retained(&format!("unsubkept/{n}"), "x", 1);
+    }
+    let mut client = Client::v5_with(broker.addr(), "unsubkept", |c| c.props(&[wire::prop::receive_maximum(1)]));
+    client.manual_ack();
+    client.subscribe("unsubkept/+", 1);
+    let mut message = Some(client.recv());
+    assert_eq!(client.unsubscribe("unsubkept/+"), 0);
+    let mut came = 0;
+    while let Some(one) = message {
+        came += 1;
+        client.ack(&one);
+        message = client.recv_publish(SILENCE);
+    }
+    assert!(came < 50, "{came} of 100 kept messages came, most of them after the UNSUBACK");
 }

@@ -15,6 +15,7 @@ use crate::{
         packet::{Ack, PacketId, QoS},
         publish::PublishFrame,
     },
+    limits::PACKET_BYTES_MAX,
     violation::Violation,
 };
 
@@ -201,6 +202,7 @@ impl Session {
     /// Writes a new QoS 1 or 2 publish whose message stands at `position`. The caller has seen a credit.
     pub fn send(&mut self, delivery: &Delivery<'_>, position: Position, out: &mut Vec<u8>) -> Sent {
         let Some(link) = &mut self.link else { return Sent::Offline };
+        let before = self.outbound.last_packet_id;
         let Some(packet_id) = self.outbound.next_packet_id() else { return Sent::Offline };
         let sent = write_publish(link, delivery, false, Some(packet_id), out);
         if sent == Sent::Written {
@@ -208,6 +210,8 @@ impl Session {
             let phase = if delivery.qos == QoS::ExactlyOnce { Phase::AwaitRec } else { Phase::AwaitAck };
             self.outbound.in_flight.push_back(InFlight { packet_id: packet_id.get(), phase, position, counted: true });
             self.outbound.open += 1;
+        } else {
+            self.outbound.last_packet_id = before; // an identifier without an entry would leave a gap in the order
         }
         sent
     }
@@ -336,10 +340,11 @@ fn write_publish(
         payload: delivery.payload,
     };
     let mut may_alias = !link.aliases_out.is_off();
-    if link.packet_bytes_max != u32::MAX {
+    if may_alias || link.packet_bytes_max != u32::MAX {
+        // Known before an alias is chosen: what is chosen has to be sent. A length of 0 stands for what no packet holds.
         let len = frame.encoded_len(link.version);
-        let max = link.packet_bytes_max as usize;
-        if len > max {
+        let max = link.packet_bytes_max.min(PACKET_BYTES_MAX) as usize;
+        if len == 0 || len > max {
             return Sent::TooLarge;
         }
         may_alias &= len + 8 <= max; // the alias property and a longer length must fit as well

@@ -70,7 +70,8 @@ fn a_client_that_does_not_read_cannot_hold_up_the_stop() {
     let begun = Instant::now();
     broker.terminate();
     let status = broker.wait(Duration::from_secs(1) + GRACE);
-    assert_eq!(status.and_then(|status| status.code()), Some(0), "after {:?}", begun.elapsed());
+    assert_eq!(status.and_then(|status| status.code()), Some(0));
+    assert!(begun.elapsed() < Duration::from_millis(1_900), "with a limit of 1 s it took {:?}", begun.elapsed());
 }
 
 #[test]
