@@ -107,6 +107,22 @@ const checks = {
     await sender.client.endAsync();
   },
 
+  /** Aliases that the sender chooses by itself, and aliases that the broker may choose towards the taker. */
+  async aliases() {
+    const taker = await peer("taker", { properties: { topicAliasMaximum: 5 } });
+    await taker.client.subscribeAsync("long/topic/#", { qos: 2 });
+    const sender = await peer("sender", { autoAssignTopicAlias: true });
+    const topics = range(300).map((text) => `long/topic/number/${(text * 7) % 20}/of/twenty`);
+    for (const [number, topic] of topics.entries()) {
+      await sender.client.publishAsync(topic, topic, { qos: number % 3 });
+    }
+    const got = await taker.take(300);
+    assert.deepStrictEqual(got.filter(({ topic, text }) => topic !== text), []);
+    assert.deepStrictEqual(got.map(({ topic }) => topic).sort(), [...topics].sort());
+    await taker.client.endAsync();
+    await sender.client.endAsync();
+  },
+
   /** A will comes for a connection that breaks, and not for one that is ended. */
   async will() {
     const watcher = await peer("watcher");

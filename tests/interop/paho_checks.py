@@ -256,6 +256,34 @@ def shared_subscription():
         peer.leave()
 
 
+def a_worker_dies():
+    """A worker dies with messages that it has not acknowledged: the others of its group get them."""
+    properties = Properties(PacketTypes.CONNECT)
+    properties.ReceiveMaximum = 20
+    dying = Peer("dying", properties=properties, manual_ack=True)
+    workers = [Peer(f"worker-{number}") for number in range(2)]
+    for worker in [dying, *workers]:
+        worker.subscribe("$share/crew/jobs", 1)
+    sender = Peer("sender")
+    numbers = [str(number) for number in range(300)]
+    for number in numbers[:150]:
+        sender.publish("jobs", number, qos=1)
+    held = dying.texts(20)
+    dying.nothing_more()
+    dying.client.loop_stop()
+    dying.client.socket().close()
+    for number in numbers[150:]:
+        sender.publish("jobs", number, qos=1)
+    deadline = time.monotonic() + WAIT
+    while sum(worker.messages.qsize() for worker in workers) < 300 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    got = sum([worker.texts(worker.messages.qsize()) for worker in workers], [])
+    assert sorted(set(got), key=int) == numbers, f"{len(set(got))} of 300; {len(set(held) - set(got))} of the held are lost"
+    assert len(got) == 300, f"{len(got)} messages"
+    for peer in [*workers, sender]:
+        peer.leave()
+
+
 def manual_acknowledgement():
     """A client that acknowledges by hand holds the broker to its Receive Maximum of 5."""
     properties = Properties(PacketTypes.CONNECT)

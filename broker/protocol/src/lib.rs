@@ -8,7 +8,6 @@
     test,
     expect(
         clippy::indexing_slicing,
-        clippy::expect_used,
         clippy::panic,
         clippy::unwrap_used,
         reason = "tests fail by panicking"

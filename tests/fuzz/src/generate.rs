@@ -169,7 +169,8 @@ impl<'a> Source<'a> {
         *choices.get(at).expect("the index is below the length")
     }
 
-    /// Mostly short; now and then long enough for a length of three bytes, never too long for text of four-byte letters.
+    /// Mostly short; now and then long enough for a length of three bytes, never too long for text of four-byte
+    /// letters.
     fn len(&mut self) -> usize {
         match self.byte() {
             255 => usize::from(self.u16()) % 16_000,

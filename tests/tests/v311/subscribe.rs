@@ -42,7 +42,10 @@ fn a_filter_that_is_none_is_not_subscribed() {
         raw.expect_alive();
     }
     for filter in ["#", "+", "/", "sub/#", "+/sub", "sub/+", "+/+", "+/#", "/#", "sub/+/x", "//", "sub//#", " "] {
-        assert_takes(broker.addr(), &subscribe(V, 1, &[(filter, 1)]), &[0x90, 3, 0, 1, 1]);
+        let mut raw = opened(broker.addr(), "sub-right");
+        raw.send(&subscribe(V, 1, &[(filter, 1)]));
+        // Retained messages of other tests may follow.
+        raw.expect(&[0x90, 3, 0, 1, 1]);
     }
 }
 

@@ -166,3 +166,53 @@ fn the_server_gives_the_most_frequent_topics_aliases_within_the_clients_maximum(
     assert!(short * 10 >= all * 9, "{short} of {all} messages of the frequent topics came by alias alone");
     client.expect_no_publish(SILENCE / 4);
 }
+
+/// What is kept, delayed or queued under an alias has the topic that the alias stood for.
+#[test]
+fn kept_and_delayed_messages_have_the_topic_of_their_alias() {
+    let broker = broker();
+    let mut offline = durable(broker.addr(), "aliaskept-off");
+    offline.subscribe("aliaskept/#", 1);
+    offline.disconnect();
+    let mut publisher = Client::v5(broker.addr(), "aliaskept-pub");
+    publisher.publish_packet(with_alias("aliaskept/kept", 1).retain(), 1);
+    publisher.publish_packet(with_alias("", 1).retain(), 1);
+    publisher.publish_packet(with_alias("$delayed/0/aliaskept/later", 2), 1);
+    publisher.publish_packet(with_alias("", 2), 1);
+    publisher.disconnect();
+    let mut late = Client::v5(broker.addr(), "aliaskept-late");
+    late.subscribe("aliaskept/kept", 1);
+    let kept = late.recv();
+    assert_eq!((kept.topic.as_str(), kept.props.as_slice()), ("aliaskept/kept", &[][..]));
+    let mut offline = durable(broker.addr(), "aliaskept-off");
+    let mut topics: Vec<_> = offline.recv_publishes(4).into_iter().map(|message| message.topic).collect();
+    topics.sort();
+    assert_eq!(topics, ["aliaskept/kept", "aliaskept/kept", "aliaskept/later", "aliaskept/later"]);
+}
+
+/// What is sent again on a new connection names its topic, whatever alias it had before [MQTT-3.3.2-7].
+#[test]
+fn messages_sent_again_do_not_lean_on_aliases_of_the_old_connection() {
+    let broker = broker();
+    let open = || {
+        let mut client = Client::v5_with(broker.addr(), "aliasagain", |c| {
+            c.clean(false).session_expiry(60).props(&[prop::topic_alias_maximum(3)])
+        });
+        client.manual_ack();
+        client
+    };
+    let mut client = open();
+    client.subscribe("aliasagain/+", 1);
+    let mut publisher = Client::v5(broker.addr(), "aliasagain-pub");
+    let topics: Vec<_> = (0..20).map(|n| format!("aliasagain/{}", n % 4)).collect();
+    for topic in &topics {
+        publisher.publish(topic, "x", 1);
+    }
+    for _ in 0..3 {
+        let mut known = BTreeMap::new();
+        let got: Vec<_> = client.recv_publishes(20).iter().map(|message| resolve(&mut known, message)).collect();
+        assert_eq!(got, topics);
+        client.abort();
+        client = open();
+    }
+}

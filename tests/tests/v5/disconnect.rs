@@ -164,3 +164,29 @@ fn a_server_that_shuts_down_says_so() {
     let status = broker.wait(primer_harness::TIMEOUT);
     assert!(status.is_some_and(|status| status.success()), "{status:?}");
 }
+
+/// Of many connections with one identifier that come at the same time, each is let in and one remains.
+#[test]
+fn of_many_connections_with_one_identifier_the_last_remains() {
+    let broker = broker();
+    let addr = broker.addr();
+    let connects: Vec<_> = (0..6)
+        .map(|_| {
+            std::thread::spawn(move || {
+                (0..4).map(|_| Client::v5_with(addr, "storm", |c| c.clean(false).session_expiry(5))).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let mut clients: Vec<_> = connects.into_iter().flat_map(|thread| thread.join().expect("all are let in")).collect();
+    let mut open = 0;
+    for client in &mut clients {
+        // That the connection is closed already shows in what comes.
+        let _ = client.raw().try_send(&wire::pingreq());
+        match client.raw().recv(true) {
+            Packet::Pingresp => open += 1,
+            Packet::Disconnect { reason: TAKEN_OVER, .. } => client.raw().expect_closed(),
+            other => panic!("{other:02x?}"),
+        }
+    }
+    assert_eq!(open, 1);
+}

@@ -10,6 +10,7 @@ mod delayed;
 mod delivery;
 mod disconnect;
 mod errors;
+mod exactly_once;
 mod expiry;
 mod fixture;
 mod flow;

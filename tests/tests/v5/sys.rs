@@ -126,3 +126,17 @@ fn events_of_clients_are_published() {
     assert!(event["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{event}");
     assert!(near(&event["disconnected_at"]), "{event}");
 }
+
+/// What the broker tells cannot be forged: a client may not publish there.
+#[test]
+fn clients_may_not_publish_to_sys() {
+    let broker = broker();
+    let mut watcher = Client::v5(broker.addr(), "forge-watch");
+    watcher.subscribe("$SYS/forged/#", 1);
+    let mut forger = Client::v5(broker.addr(), "forge");
+    assert_eq!(forger.publish("$SYS/forged/t", "x", 1), 0x87);
+    assert_eq!(forger.publish("$SYS/forged/t", "x", 2), 0x87);
+    forger.publish_retained("$SYS/forged/t", "x", 0);
+    forger.ping();
+    watcher.expect_no_publish_before_ping();
+}

@@ -341,7 +341,7 @@ fn write_publish(
     };
     let mut may_alias = !link.aliases_out.is_off();
     if may_alias || link.packet_bytes_max != u32::MAX {
-        // Known before an alias is chosen: what is chosen has to be sent. A length of 0 stands for what no packet holds.
+        // Known before an alias is chosen: what is chosen has to be sent. Length 0 stands for what no packet holds.
         let len = frame.encoded_len(link.version);
         let max = link.packet_bytes_max.min(PACKET_BYTES_MAX) as usize;
         if len == 0 || len > max {

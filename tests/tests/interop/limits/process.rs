@@ -75,6 +75,26 @@ fn a_client_that_does_not_read_cannot_hold_up_the_stop() {
 }
 
 #[test]
+fn a_client_that_does_not_acknowledge_cannot_hold_up_the_stop() {
+    let mut broker = Broker::with_args(&["--drain-timeout", "1"]);
+    let mut idle = Client::v5(broker.addr(), "idle");
+    let mut silent = Client::v5_with(broker.addr(), "silent", |connect| connect.session_expiry(3600));
+    silent.manual_ack();
+    silent.subscribe("queue", 1);
+    let mut sender = Client::v5(broker.addr(), "sender");
+    for number in 0..1000 {
+        sender.publish("queue", number.to_string(), 1);
+    }
+    let begun = Instant::now();
+    broker.terminate();
+    assert_eq!(idle.expect_closed(), Some(0x8b));
+    assert!(begun.elapsed() < Duration::from_millis(900), "an idle client was told after {:?}", begun.elapsed());
+    assert_eq!(silent.expect_closed(), Some(0x8b));
+    assert_eq!(broker.wait(GRACE).and_then(|status| status.code()), Some(0));
+    assert!(begun.elapsed() < Duration::from_millis(1_900), "with a limit of 1 s it took {:?}", begun.elapsed());
+}
+
+#[test]
 fn a_killed_broker_is_back_at_once_on_its_port() {
     let mut broker = Broker::start();
     for round in 0..5 {

@@ -67,7 +67,11 @@ fn compare_all<T: Theirs>(choices: &[u8]) {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn mqtt_3_1_1(choices in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..250)) {
