@@ -26,6 +26,11 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
+    /// Whether it is for this filter, without its share prefix.
+    pub(crate) fn is_for(&self, filter: &str) -> bool {
+        *self.filter == *filter
+    }
+
     pub(crate) fn new(filter: &str, qos: QoS, id: Option<u32>) -> Self {
         Self { filter: filter.into(), qos, id, after: None }
     }

@@ -58,6 +58,9 @@ pub(crate) fn subscribe(hub: &Hub, cell: &Arc<Cell>, identity: &Identity, packet
     }
     for one in wanted.iter().filter(|one| one.refused.is_none()) {
         state.subscriptions.insert(one.whole.into(), ());
+        if one.group.is_none() {
+            state.replays.retain(|replay| !replay.is_for(one.filter)); // this subscription replaces the earlier one
+        }
         let sends_retained = match one.options.retain_handling {
             RetainHandling::Always => true,
             RetainHandling::IfNew => one.is_new,
@@ -82,6 +85,7 @@ pub(crate) fn unsubscribe(hub: &Hub, cell: &Arc<Cell>, packet: &Unsubscribe<'_>)
     hub.counters.packets_sent.add(1);
     for (whole, _) in packet.filters.iter() {
         state.subscriptions.remove(whole);
+        state.replays.retain(|replay| !replay.is_for(whole)); // [MQTT-3.10.4-2]
     }
     let v5 = state.machine.version().is_some_and(primer_mqtt::Version::is_v5);
     if !state.machine.answer_unsubscribe(packet.packet_id, if v5 { &codes } else { &[] }, &mut state.outbox) {

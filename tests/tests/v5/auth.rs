@@ -215,7 +215,7 @@ fn an_auth_without_a_method_or_with_a_property_twice_is_a_protocol_error() {
         vec![data.clone()],
         vec![method.clone(), method.clone(), data.clone()],
         vec![method.clone(), data.clone(), data.clone()],
-        vec![method.clone(), data.clone(), reason.clone(), reason],
+        vec![method, data, reason.clone(), reason],
     ] {
         let (mut raw, _) = log_in(&broker, &unique("props"));
         raw.send(&auth(RE_AUTHENTICATE, Some(&props)));

@@ -26,8 +26,8 @@ fn a_pingreq_gets_a_pingresp() {
 #[test]
 fn a_malformed_packet_gets_a_disconnect_0x81_and_a_close() {
     let addr = broker().addr();
-    let whole = publish(Version::V5, "malformed", b"").qos(1, 1).props(&[prop::content_type("t")]).build();
-    let mut short_properties = whole.clone();
+    let mut short_properties =
+        publish(Version::V5, "malformed", b"").qos(1, 1).props(&[prop::content_type("t")]).build();
     short_properties[2 + 11 + 2] += 40; // behind the fixed header, the topic and the identifier
     for bytes in [
         vec![0x00, 0x00],                          // type 0

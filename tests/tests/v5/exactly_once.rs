@@ -29,7 +29,7 @@ impl Publisher {
         self.client.send(&packet.build());
         if n % 7 == 3 {
             self.reconnect();
-            self.client.send(&packet.clone().dup().build());
+            self.client.send(&packet.dup().build());
         }
         assert!(self.client.await_ack(Ack::Pubrec, pid) < 0x80);
         if n % 7 == 4 {

@@ -154,3 +154,21 @@ fn a_clean_start_gets_nothing_again() {
     assert!(!subscriber.session_present());
     subscriber.expect_no_publish(primer_harness::SILENCE / 2);
 }
+
+/// A clean start forgets the identifiers that the client had in use as well [MQTT-4.3.3-12].
+#[test]
+fn a_clean_start_forgets_the_exchanges_of_a_publisher() {
+    let broker = broker();
+    let (mut subscriber, _) = pair("cleanpub", broker.addr());
+    let packet = publish(Version::V5, "cleanpub/t", b"x").qos(2, 21);
+    let mut publisher = durable_manual(broker.addr(), "cleanpub-pub2");
+    publisher.send(&packet.build());
+    publisher.await_ack(Ack::Pubrec, 21);
+    publisher.abort();
+    let mut publisher = Client::v5(broker.addr(), "cleanpub-pub2");
+    publisher.send(&pubrel(21));
+    assert_eq!(publisher.await_ack(Ack::Pubcomp, 21), 0x92);
+    publisher.send(&packet.build());
+    assert_eq!(publisher.await_ack(Ack::Pubrec, 21), 0);
+    assert_eq!(subscriber.recv_publishes(2).len(), 2);
+}

@@ -1,5 +1,8 @@
 //! Retained messages (3.3.1.3, 3.8.3.1): which one is kept, who gets it, and the flag on its way.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use primer_harness::wire::prop;
 use primer_harness::{Broker, Client, SILENCE};
 
 use crate::fixture::{RETAIN_AS_PUBLISHED, broker, unique};
@@ -158,11 +161,65 @@ fn many_kept_messages_all_come_once_under_a_small_window() {
     for n in 0..300 {
         publisher.publish_retained(&format!("manykept/{n}"), n.to_string(), 1);
     }
-    let mut client =
-        Client::v5_with(broker.addr(), "manykept", |c| c.props(&[primer_harness::wire::prop::receive_maximum(3)]));
+    let mut client = Client::v5_with(broker.addr(), "manykept", |c| c.props(&[prop::receive_maximum(3)]));
     client.subscribe("manykept/+", 1);
     let mut got: Vec<u32> = client.recv_publishes(300).iter().filter_map(|m| m.text().parse().ok()).collect();
     got.sort_unstable();
     assert_eq!(got, (0..300).collect::<Vec<_>>());
     client.expect_no_publish_before_ping();
+}
+
+/// A subscription made again takes the place of the one whose kept messages were still coming [MQTT-3.8.4-3]: all come
+/// again, for the new one [MQTT-3.8.4-4].
+#[test]
+fn kept_messages_of_a_replaced_subscription_come_for_the_new_one() {
+    const KEPT: usize = 60;
+    let broker = broker();
+    let mut publisher = Client::v5(broker.addr(), "keptagain-pub");
+    for n in 0..KEPT {
+        publisher.publish_retained(&format!("keptagain/{n}"), "x", 1);
+    }
+    let mut client = Client::v5_with(broker.addr(), "keptagain", |c| c.props(&[prop::receive_maximum(1)]));
+    client.manual_ack();
+    client.subscribe_with(&[("keptagain/+", 1)], &[prop::subscription_identifier(5)]);
+    let first = client.recv();
+    client.subscribe_with(&[("keptagain/+", 1)], &[prop::subscription_identifier(6)]);
+    client.ack(&first);
+    let mut of_new = BTreeSet::new();
+    let mut of_old = 0;
+    while of_new.len() < KEPT {
+        let message = client.recv();
+        client.ack(&message);
+        if message.props == [prop::subscription_identifier(6)] {
+            assert!(of_new.insert(message.topic.clone()), "{} came twice", message.topic);
+        } else {
+            of_old += 1;
+        }
+    }
+    assert!(of_old < KEPT / 2, "{of_old} more messages came for the subscription that was replaced");
+}
+
+/// A client that subscribes while kept messages are replaced ends with the newest of each topic.
+#[test]
+fn a_kept_message_never_comes_after_a_newer_one() {
+    const TOPICS: usize = 200;
+    let broker = broker();
+    let mut publisher = Client::v5(broker.addr(), "newest-pub");
+    for n in 0..TOPICS {
+        publisher.publish_retained(&format!("newest/{n}"), "old", 1);
+    }
+    let publisher = std::thread::spawn(move || {
+        for n in (0..TOPICS).rev() {
+            publisher.publish_retained(&format!("newest/{n}"), "new", 1);
+        }
+    });
+    let mut client = Client::v5_with(broker.addr(), "newest", |c| c.props(&[prop::receive_maximum(4)]));
+    client.subscribe("newest/+", 1);
+    let mut last = BTreeMap::new();
+    while last.len() < TOPICS || last.values().any(|text| text != "new") {
+        let message = client.recv();
+        let before = last.insert(message.topic.clone(), message.text());
+        assert!(before.as_deref() != Some("new") || message.text() == "new", "{} went back", message.topic);
+    }
+    assert!(publisher.join().is_ok());
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use primer_harness::wire::{Ack, publish, pubrel};
+use primer_harness::wire::{Ack, prop, publish, pubrel};
 use primer_harness::{Client, TIMEOUT, Version};
 
 use crate::fixture::{broker, durable};
@@ -80,4 +80,30 @@ fn a_message_goes_into_the_session_of_every_client_that_matches() {
         }
         other.expect_no_publish_before_ping();
     }
+}
+
+/// A session is the client's whatever version it speaks: what waits comes, and what was under way comes again.
+#[test]
+fn a_session_outlives_a_change_of_the_version() {
+    let broker = broker();
+    let mut client = crate::fixture::durable_manual(broker.addr(), "change");
+    client.subscribe_with(&[("change/t", 2)], &[prop::subscription_identifier(7)]);
+    let mut publisher = Client::v5(broker.addr(), "change-pub");
+    let props = [prop::content_type("text"), prop::message_expiry_interval(1000)];
+    publisher.publish_with("change/t", "under way", 1, &props);
+    client.recv();
+    client.disconnect();
+    publisher.publish_with("change/t", "queued", 2, &props);
+    let mut client = Client::v311_with(broker.addr(), "change", |c| c.clean(false));
+    assert!(client.session_present());
+    let got: Vec<_> = client.recv_publishes(2).iter().map(|message| (message.text(), message.dup)).collect();
+    assert_eq!(got, [("under way".to_owned(), true), ("queued".to_owned(), false)]);
+    client.ping();
+    client.disconnect();
+    let mut client = durable(broker.addr(), "change");
+    assert!(client.session_present());
+    publisher.publish_with("change/t", "new", 1, &props[..1]);
+    let mut got = client.recv().props;
+    got.sort_by_key(|prop| prop.id);
+    assert_eq!(got, [prop::content_type("text"), prop::subscription_identifier(7)]);
 }

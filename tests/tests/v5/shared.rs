@@ -314,3 +314,26 @@ fn a_group_without_a_connected_member_keeps_its_messages() {
     assert_eq!(got, ["1", "2"]);
     only.expect_no_publish_before_ping();
 }
+
+/// A sticky group goes on with another member when the chosen one is gone.
+#[test]
+fn a_sticky_group_goes_on_when_its_member_is_gone() {
+    let broker = Broker::with_args(&["--share", "sticky"]);
+    let mut members: Vec<_> = (0..3).map(|n| Client::v5(broker.addr(), &format!("member-{n}"))).collect();
+    for member in &mut members {
+        member.subscribe("$share/g/sticky", 1);
+    }
+    let mut publisher = Client::v5(broker.addr(), "publisher");
+    while !members.is_empty() {
+        assert_eq!(publisher.publish("sticky", "x", 1), 0);
+        let mut chosen = None;
+        for (index, member) in members.iter_mut().enumerate() {
+            member.ping();
+            if member.recv_publish(SILENCE / 10).is_some() {
+                assert_eq!(chosen.replace(index), None, "one member alone gets it");
+            }
+        }
+        members.remove(chosen.expect("a member that got it")).disconnect();
+    }
+    assert_eq!(publisher.publish("sticky", "x", 1), 0x10);
+}

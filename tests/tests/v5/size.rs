@@ -154,3 +154,27 @@ fn a_packet_above_the_servers_maximum_is_refused() {
     client.send(&packet(1001)[..5]); // the rest need not come
     assert_eq!(client.expect_closed(), Some(TOO_LARGE));
 }
+
+/// An answer that cannot be made small enough is not sent: the server may close instead [MQTT-3.1.2-24].
+#[test]
+fn no_answer_is_larger_than_the_client_takes() {
+    let broker = broker();
+    let filters: Vec<_> = (0..40).map(|n| format!("sizeanswer/{n}")).collect();
+    let wanted: Vec<_> = filters.iter().map(|filter| (filter.as_str(), 0)).collect();
+    let unwanted: Vec<_> = filters.iter().map(String::as_str).collect();
+    for bytes in [subscribe(Version::V5, 1, &wanted), unsubscribe(Version::V5, 1, &unwanted)] {
+        let mut raw = limited(&broker, 30);
+        raw.send(&bytes);
+        while let Received::Packet(packet) = raw.recv_within(SILENCE) {
+            assert!(packet.len() <= 30, "{} bytes: {packet:02x?}", packet.len());
+        }
+    }
+    for maximum in [1, 4, 8, 12, 15] {
+        let mut raw = Raw::connect(broker.addr());
+        let connect = wire::connect(Version::V5, "sizeanswer").props(&[prop::maximum_packet_size(maximum)]);
+        raw.send(&connect.build());
+        while let Received::Packet(packet) = raw.recv_within(SILENCE / 4) {
+            assert!(packet.len() <= maximum as usize, "{} bytes where {maximum} are allowed", packet.len());
+        }
+    }
+}

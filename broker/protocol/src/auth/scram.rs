@@ -67,6 +67,9 @@ pub enum ScramError {
     /// The nonce is not the one agreed on (RFC 5802, 5.1).
     #[error("the nonce is not that of this exchange")]
     Nonce,
+    /// The password holds U+0000, which SASLprep prohibits (RFC 4013, 2.3).
+    #[error("the password holds U+0000")]
+    Password,
     /// The number of iterations is not from [`ITERATIONS_MIN`] to [`ITERATIONS_MAX`].
     #[error("the number of iterations is not from {ITERATIONS_MIN} to {ITERATIONS_MAX}")]
     Iterations,

@@ -40,6 +40,9 @@ impl Credentials {
     /// # Errors
     /// [`ScramError::Iterations`] and [`ScramError::Salt`] for what is out of bounds.
     pub fn derive(password: &[u8], salt: &[u8], iterations: u32) -> Result<Self, ScramError> {
+        if password.contains(&0) {
+            return Err(ScramError::Password);
+        }
         let salted = SaltedPassword::derive(password, salt, iterations)?;
         Ok(Self {
             salt: salt.to_vec(),
@@ -50,10 +53,12 @@ impl Credentials {
     }
 
     /// Whether this is the password, for a client that sends it in the clear. Takes as long as [`Self::derive`].
+    ///
+    /// HMAC fills its key up with zeros, so a password with zeros behind it has the same key: none with a zero is right.
     #[must_use]
     pub fn verify(&self, password: &[u8]) -> bool {
         SaltedPassword::derive(password, &self.salt, self.iterations)
-            .is_ok_and(|salted| hash(&salted.client_key()).ct_eq(&self.stored_key).into())
+            .is_ok_and(|salted| !password.contains(&0) && hash(&salted.client_key()).ct_eq(&self.stored_key).into())
     }
 }
 
