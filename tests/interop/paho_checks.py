@@ -278,7 +278,8 @@ def a_worker_dies():
     while sum(worker.messages.qsize() for worker in workers) < 300 and time.monotonic() < deadline:
         time.sleep(0.01)
     got = sum([worker.texts(worker.messages.qsize()) for worker in workers], [])
-    assert sorted(set(got), key=int) == numbers, f"{len(set(got))} of 300; {len(set(held) - set(got))} of the held are lost"
+    lost = len(set(held) - set(got))
+    assert sorted(set(got), key=int) == numbers, f"{len(set(got))} of 300; {lost} of the held are lost"
     assert len(got) == 300, f"{len(got)} messages"
     for peer in [*workers, sender]:
         peer.leave()

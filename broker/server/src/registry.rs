@@ -143,7 +143,9 @@ fn try_open(
     }
     let proof = commit_opening(state.opened, &state.queue);
     state.attach(Arc::clone(identity), terms, will.cloned());
-    state.machine.accept(proof, terms, &hub.options.protocol, greeting, &mut state.outbox);
+    if !state.machine.accept(proof, terms, &hub.options.protocol, greeting, &mut state.outbox) {
+        state.close = Some(ReasonCode::PACKET_TOO_LARGE);
+    }
     state.pump(hub, now_ms);
     drop(guard);
     // Fired meanwhile, either timer finds a connection and does nothing.

@@ -22,7 +22,7 @@ fn messages_of_each_qos_go_through() {
 }
 
 #[test]
-fn thousands_of_messages_come_in_order() {
+fn a_thousand_messages_at_once_come_in_order() {
     check_in_both_versions("many");
 }
 

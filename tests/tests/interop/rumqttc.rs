@@ -1,7 +1,7 @@
 //! rumqttc, its client for MQTT 3.1.1 and its client for 5.0: sequences of thousands, and broken connections.
 //!
-//! Connections are broken at QoS 1 alone. rumqttc 0.25 forgets which messages of QoS 2 it has received when a connection
-//! ends, and takes the PUBREL that comes after it for an error; paho and MQTT.js break connections at QoS 2.
+//! Connections are broken at QoS 1 alone. rumqttc 0.25 forgets which messages of QoS 2 it has received when a
+//! connection ends, and takes the PUBREL that comes after it for an error; paho and MQTT.js break connections at QoS 2.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

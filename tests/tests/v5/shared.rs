@@ -309,6 +309,7 @@ fn a_group_without_a_connected_member_keeps_its_messages() {
     for (text, qos) in [("1", 1), ("2", 2), ("0", 0)] {
         publisher.publish("sharekeep", text, qos);
     }
+    publisher.ping();
     let mut only = durable_manual(broker.addr(), "sharekeep");
     let got: Vec<_> = only.recv_publishes(2).iter().map(Publish::text).collect();
     assert_eq!(got, ["1", "2"]);

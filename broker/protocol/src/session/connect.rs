@@ -122,6 +122,9 @@ pub struct Greeting<'a> {
 impl Session {
     /// Begins a connection under `terms` and writes the CONNACK that says so. The proof is what the client may build
     /// on: its session is kept as the policy of sessions promises.
+    ///
+    /// `false`: the client takes no packet of the CONNACK's size. Nothing was written, and nothing can be: the connection
+    /// has to be closed without a word [MQTT-3.1.2-24].
     pub fn accept(
         &mut self,
         proof: Committed<Opening>,
@@ -129,7 +132,8 @@ impl Session {
         options: &ServerOptions,
         greeting: Greeting<'_>,
         out: &mut Vec<u8>,
-    ) {
+    ) -> bool {
+        let start = out.len();
         let session_present = proof.into_token().session_present;
         self.epoch = self.epoch.wrapping_add(1);
         self.link = Some(Link::new(terms, options));
@@ -140,7 +144,13 @@ impl Session {
             properties: properties.as_properties(),
         });
         write(&packet, terms.version, out);
+        if out.len() - start > terms.packet_bytes_max as usize {
+            out.truncate(start);
+            self.link = None;
+            return false;
+        }
         self.outbound.resume(terms.version, out);
+        true
     }
 }
 

@@ -46,7 +46,7 @@ fn without_a_descriptor_newcomers_wait_and_the_others_go_on() {
     for number in 0..60 {
         let mut raw = Raw::connect(addr);
         raw.send(&wire::connect(Version::V311, &format!("c{number}")).build());
-        match raw.recv_within(Duration::from_millis(if waiting.is_empty() { 2_000 } else { 10 })) {
+        match raw.recv_within(Duration::from_millis(if waiting.is_empty() { 1_500 } else { 10 })) {
             Received::Packet(connack) if waiting.is_empty() => {
                 assert_eq!(connack, [0x20, 2, 0, 0]);
                 clients.push(raw);
@@ -67,6 +67,7 @@ fn without_a_descriptor_newcomers_wait_and_the_others_go_on() {
         assert_eq!(late.recv_packet(), Some(vec![0x20, 2, 0, 0]));
     }
     clients.iter_mut().for_each(Raw::expect_alive);
+    drop((clients, waiting));
     program.terminate();
     assert_eq!(program.wait(Duration::from_secs(8)).code, Some(0), "it ends well");
 }

@@ -112,11 +112,9 @@ fn send_until_closed(client: &mut Client, packet: &[u8]) {
 
 #[test]
 fn a_client_that_never_reads_its_answers_is_closed() {
-    for (version, packet) in [
-        (Version::V311, wire::pingreq()),
-        (Version::V5, wire::publish(Version::V5, "nobody", b"").qos(1, 1).build()),
-        (Version::V5, wire::subscribe(Version::V5, 1, &[("a", 0); 64])),
-    ] {
+    for (version, packet) in
+        [(Version::V311, wire::pingreq()), (Version::V5, wire::subscribe(Version::V5, 1, &[("a", 0); 64]))]
+    {
         let broker = Broker::with_args(&["--max-outbox", "64K"]);
         let mut other = Client::v5(broker.addr(), "other");
         let mut deaf = Client::connect_with(broker.addr(), version, "deaf", |connect| connect);
