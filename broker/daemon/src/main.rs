@@ -3,6 +3,8 @@
 mod machine;
 mod serve;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Primer: a distributed message queue and an MQTT 3.1.1 and 5.0 broker for the network's edge.
@@ -19,8 +21,15 @@ enum Command {
     Serve(Box<serve::Serve>),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(*arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("primer: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::IsTerminal,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     time::Duration,
 };
 
@@ -44,8 +44,8 @@ pub(crate) struct Serve {
     /// Port to listen on; 0 lets the system choose one.
     #[arg(short, long, default_value_t = 1883, env = "PRIMER_PORT")]
     port: u16,
-    /// Address to listen on; may be given several times.
-    #[arg(long, default_value = "0.0.0.0", env = "PRIMER_BIND")]
+    /// Address to listen on; may be given several times. All addresses, IPv4 and IPv6, if not given.
+    #[arg(long, env = "PRIMER_BIND", value_delimiter = ',')]
     bind: Vec<IpAddr>,
     /// Let in only these users, by password or SCRAM-SHA-256; may be given several times.
     #[arg(
@@ -233,7 +233,7 @@ fn options(arguments: Serve) -> anyhow::Result<Options> {
         bail!("--node `{node}`: a node's name is part of topics and holds none of / + #");
     }
     let mut options = Options {
-        listeners: bind.into_iter().map(|address| SocketAddr::new(address, port)).collect(),
+        listeners: addresses(bind).into_iter().map(|address| SocketAddr::new(address, port)).collect(),
         node_name: node,
         connections_max: to_usize(arguments.max_connections),
         connection_rate_max: arguments.max_connection_rate,
@@ -276,6 +276,15 @@ fn options(arguments: Serve) -> anyhow::Result<Options> {
     protocol.retain_available = !arguments.no_retain;
     protocol.response_information = arguments.response_information.map(Into::into);
     Ok(options)
+}
+
+/// Where to listen: as told, else everywhere; on a machine without IPv6 that is IPv4 alone.
+fn addresses(bind: Vec<IpAddr>) -> Vec<IpAddr> {
+    if !bind.is_empty() {
+        return bind;
+    }
+    let has_ipv6 = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+    vec![if has_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }]
 }
 
 fn to_usize(number: u64) -> usize {

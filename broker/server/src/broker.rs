@@ -21,7 +21,7 @@ use crate::{
 #[non_exhaustive]
 pub enum StartError {
     /// An address could not be bound.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Bind {
         /// Which one.
         address: SocketAddr,

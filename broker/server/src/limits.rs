@@ -36,6 +36,9 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a closing connection may take to write its last bytes.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
+/// The same for a broker that stops.
+pub(crate) const LINGER_AT_STOP: Duration = Duration::from_millis(200);
+
 /// How often queues and sessions are swept for what has expired.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -59,7 +62,7 @@ pub(crate) const CONNECT_BYTES_MAX: u32 = 1024 * 1024;
 pub(crate) const LINGER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Connections that wait in the kernel to be accepted.
-pub(crate) const BACKLOG: u32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// What a session is charged with beside its messages: its cell, its maps, its place in the registry.
 pub(crate) const SESSION_BYTES: usize = 1024;

@@ -2,9 +2,10 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use socket2::{Domain, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
 
@@ -12,10 +13,15 @@ use crate::{connection::Connection, events, handshake, hub::Hub, limits};
 
 /// Binds an address.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?; // a restart must not wait for the old connections' TIME_WAIT
-    socket.bind(address)?;
-    socket.listen(limits::BACKLOG)
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?; // `::` serves IPv4 as well, whatever the system's default is
+    }
+    socket.set_reuse_address(true)?; // a restart must not wait for the old connections' TIME_WAIT
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(limits::BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// Accepts until the broker stops.
@@ -31,7 +37,8 @@ pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener) {
         match accepted {
             Ok((stream, peer)) => {
                 let wait_ms = hub.accept_rate.lock().spend(1, hub.node.clock.now_ms());
-                admit(&hub, stream, peer);
+                // An IPv4 client of a listener on `::` is called by its IPv4 address.
+                admit(&hub, stream, SocketAddr::new(peer.ip().to_canonical(), peer.port()));
                 if wait_ms > 0 {
                     sleep(Duration::from_millis(wait_ms)).await; // the others wait in the kernel's queue
                 }

@@ -1,6 +1,9 @@
 //! What an operator may set. Units stand in the names; each default has its reason.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use primer::NodeOptions;
 use primer_core::queue::{Bounds, OverflowPolicy};
@@ -27,7 +30,7 @@ pub enum ShareStrategy {
 /// Everything that the server can be told.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Addresses to listen on.
+    /// Addresses to listen on; `::` serves IPv4 as well.
     pub listeners: Vec<SocketAddr>,
     /// The node's name in `$SYS/brokers/NAME/...`.
     pub node_name: String,
@@ -67,7 +70,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            listeners: vec![SocketAddr::from(([0, 0, 0, 0], 1883))],
+            listeners: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 1883))],
             node_name: "primer".to_owned(),
             protocol: ServerOptions::default(),
             node: NodeOptions::default(),

@@ -8,7 +8,7 @@ use tokio::{
 use super::{Connection, Ending};
 use crate::{
     events,
-    limits::{LINGER, LINGER_BYTES_MAX},
+    limits::{LINGER, LINGER_AT_STOP, LINGER_BYTES_MAX},
     registry,
 };
 
@@ -41,7 +41,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             std::io::Result::Ok(())
         };
         // A socket that is lost already, or does not take the last word in time, is closed all the same.
-        if let Ok(Err(error)) = timeout(LINGER, close).await {
+        let linger = if self.hub.is_stopping() { LINGER_AT_STOP } else { LINGER };
+        if let Ok(Err(error)) = timeout(linger, close).await {
             tracing::trace!(%error, "the last bytes were not written");
         }
     }
