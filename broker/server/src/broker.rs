@@ -74,9 +74,9 @@ impl Broker {
     }
 
     /// Stops gracefully: no new connections, no new publishes. A client for whom nothing waits is told (0x8B) at once,
-    /// the others when they have taken and acknowledged what waits for them, or when the time is up. Wills are published,
-    /// as the connections end without a farewell of their clients. Takes at most `deadline` and a moment; answers how
-    /// many connections had to be cut.
+    /// the others when they have taken and acknowledged what waits for them, or when the time is up. Wills are
+    /// published, as the connections end without a farewell of their clients. Takes at most `deadline` and a moment;
+    /// answers how many connections had to be cut.
     pub async fn shutdown(self, deadline: Duration) -> u64 {
         const LAST_WORD: Duration = Duration::from_millis(300);
         self.hub.begin_stop();

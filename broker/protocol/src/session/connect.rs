@@ -123,8 +123,8 @@ impl Session {
     /// Begins a connection under `terms` and writes the CONNACK that says so. The proof is what the client may build
     /// on: its session is kept as the policy of sessions promises.
     ///
-    /// `false`: the client takes no packet of the CONNACK's size. Nothing was written, and nothing can be: the connection
-    /// has to be closed without a word [MQTT-3.1.2-24].
+    /// `false`: the client takes no packet of the CONNACK's size. Nothing was written, and nothing can be: the
+    /// connection has to be closed without a word [MQTT-3.1.2-24].
     pub fn accept(
         &mut self,
         proof: Committed<Opening>,

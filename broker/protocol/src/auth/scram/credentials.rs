@@ -54,7 +54,8 @@ impl Credentials {
 
     /// Whether this is the password, for a client that sends it in the clear. Takes as long as [`Self::derive`].
     ///
-    /// HMAC fills its key up with zeros, so a password with zeros behind it has the same key: none with a zero is right.
+    /// HMAC fills its key up with zeros, so a password with zeros behind it has the same key; none with a zero is
+    /// right.
     #[must_use]
     pub fn verify(&self, password: &[u8]) -> bool {
         SaltedPassword::derive(password, &self.salt, self.iterations)
