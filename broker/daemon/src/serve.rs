@@ -20,6 +20,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::machine;
 
+/// The longest time that an option takes, in seconds.
+const DAY_S: u64 = 24 * 3600;
+
 /// What happens to a queue that is full.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Overflow {
@@ -47,14 +50,8 @@ pub(crate) struct Serve {
     /// Address to listen on; may be given several times. All addresses, IPv4 and IPv6, if not given.
     #[arg(long, env = "PRIMER_BIND", value_delimiter = ',')]
     bind: Vec<IpAddr>,
-    /// Let in only these users, by password or SCRAM-SHA-256; may be given several times.
-    #[arg(
-        long = "user",
-        value_name = "NAME:PASSWORD",
-        env = "PRIMER_USERS",
-        hide_env_values = true,
-        value_delimiter = ','
-    )]
+    /// Let in only this user, by password or SCRAM-SHA-256; may be given several times.
+    #[arg(long = "user", value_name = "NAME:PASSWORD", env = "PRIMER_USER", hide_env_values = true)]
     users: Vec<String>,
     /// The node's name, in `$SYS/brokers/NAME/...`.
     #[arg(long, default_value = "primer", env = "PRIMER_NODE")]
@@ -128,15 +125,15 @@ pub(crate) struct Serve {
     #[arg(long, value_enum, default_value_t = Share::RoundRobin)]
     share: Share,
     /// Seconds between two publications of `$SYS`; 0 for none.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=DAY_S))]
     sys_interval: u64,
     /// Seconds that a client may take for its CONNECT.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=DAY_S))]
     connect_timeout: u64,
     /// Seconds that a graceful stop may take.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=DAY_S))]
     drain_timeout: u64,
-    /// Log more: each protocol error and refused connection.
+    /// Log more, for people who work on the broker; PRIMER_LOG sets the level of each part.
     #[arg(short, long)]
     verbose: bool,
 }
@@ -193,7 +190,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
         Some(users) => Broker::start(options, users, Open),
         None => Broker::start(options, Anonymous, Open),
     }
-    .context("the broker did not start; choose another address with --bind and -p")?;
+    .context("the broker did not start (--bind and -p choose another address)")?;
     for address in broker.addresses() {
         tracing::info!("MQTT 3.1, 3.1.1 and 5.0 on {address}, for {who}");
     }

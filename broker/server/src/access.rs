@@ -39,6 +39,10 @@ pub trait Authenticator: Send + Sync + 'static {
     /// 0x86 for a wrong user name or password, 0x87 for one that must not connect.
     fn authenticate(&self, attempt: &Attempt<'_>) -> Result<(), ReasonCode>;
 
+    /// Whether [`authenticate`](Self::authenticate) computes or waits for long. Then it is called on a thread for
+    /// blocking work, a few at a time.
+    fn is_slow(&self) -> bool;
+
     /// What SCRAM-SHA-256 needs to know of a user; `None` for an unknown one.
     fn credentials(&self, username: &str) -> Option<Credentials>;
 
@@ -62,6 +66,10 @@ pub struct Anonymous;
 impl Authenticator for Anonymous {
     fn authenticate(&self, _: &Attempt<'_>) -> Result<(), ReasonCode> {
         Ok(())
+    }
+
+    fn is_slow(&self) -> bool {
+        false
     }
 
     fn credentials(&self, _: &str) -> Option<Credentials> {
@@ -89,10 +97,17 @@ impl Users {
 impl Authenticator for Users {
     fn authenticate(&self, attempt: &Attempt<'_>) -> Result<(), ReasonCode> {
         let known = attempt.username.and_then(|name| self.users.get(name));
-        match (known, attempt.password) {
-            (Some(credentials), Some(password)) if credentials.verify(password) => Ok(()),
-            _ => Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD),
+        // An unknown name takes as long as a known one, so that names cannot be found out.
+        let credentials = known.or_else(|| self.users.values().next());
+        let is_right = credentials.is_some_and(|c| c.verify(attempt.password.unwrap_or_default()));
+        if is_right && known.is_some() && attempt.password.is_some() {
+            return Ok(());
         }
+        Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD)
+    }
+
+    fn is_slow(&self) -> bool {
+        true
     }
 
     fn credentials(&self, username: &str) -> Option<Credentials> {

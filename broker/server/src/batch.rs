@@ -107,7 +107,7 @@ impl Frames {
 }
 
 /// See the module's description.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) now_ms: u64,
     pub(crate) wakers: Vec<Waker>,
@@ -122,9 +122,32 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// A batch that begins now.
+    fn empty() -> Self {
+        Self {
+            now_ms: 0,
+            wakers: Vec::new(),
+            frames: Frames::default(),
+            is_shared: false,
+            run: Run::default(),
+            message: None,
+            own_message: None,
+            sent: 0,
+            sent_bytes: 0,
+        }
+    }
+
+    /// A batch of the broker's own that begins now.
     pub(crate) fn begin(hub: &Hub) -> Self {
-        Self { now_ms: hub.node.clock.now_ms(), ..Self::default() }
+        let mut batch = Self::empty();
+        batch.now_ms = hub.node.clock.now_ms();
+        batch
+    }
+
+    /// A batch of what came in `bytes` bytes.
+    pub(crate) fn of_read(hub: &Hub, bytes: usize) -> Self {
+        let mut batch = Self::begin(hub);
+        batch.run = Run::sized(bytes);
+        batch
     }
 
     /// A new publication: nothing of the last one is used again.
@@ -165,5 +188,12 @@ impl Batch {
         self.wakers.drain(..).for_each(Waker::wake);
         hub.counters.publishes_sent.add(std::mem::take(&mut self.sent));
         hub.counters.publish_bytes_sent.add(std::mem::take(&mut self.sent_bytes));
+    }
+}
+
+impl Drop for Batch {
+    /// A batch that a panic ends half-way still wakes whom it has given something.
+    fn drop(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
     }
 }

@@ -10,10 +10,12 @@ use tokio::{
 
 use crate::{
     access::{Authenticator, Decider},
+    batch::Batch,
     housekeeper,
     hub::Hub,
     listener,
     options::Options,
+    registry,
 };
 
 /// Why a broker did not start. Nothing is left running.
@@ -58,9 +60,9 @@ impl Broker {
             let bound = listener::bind(address).map_err(|source| StartError::Bind { address, source })?;
             listeners.push(bound);
         }
-        let hub = Arc::new(Hub::new(options, Box::new(authenticator), Box::new(decider), secret));
+        let hub = Arc::new(Hub::new(options, Arc::new(authenticator), Box::new(decider), secret));
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        let mut tasks = vec![tokio::spawn(housekeeper::run(Arc::clone(&hub)))];
+        let mut tasks = vec![tokio::spawn(housekeeper::supervise(Arc::clone(&hub)))];
         for listener in listeners {
             tasks.push(tokio::spawn(listener::run(Arc::clone(&hub), listener)));
         }
@@ -82,6 +84,7 @@ impl Broker {
         self.hub.begin_stop();
         self.hub.timers_changed.notify_one();
         self.close_all(Instant::now() + deadline).await;
+        self.publish_wills();
         let cut = self.hub.connections.get();
         self.hub.begin_cut();
         self.close_all(Instant::now() + LAST_WORD).await;
@@ -91,18 +94,33 @@ impl Broker {
         cut
     }
 
+    /// Asks every connection to end and waits until they have. Who connected just before the stop is asked a little
+    /// later.
     async fn close_all(&self, end: Instant) {
+        let mut ask_at = Instant::now();
         while self.hub.connections.get() > 0 && Instant::now() < end {
-            for cell in self.hub.registry.all() {
-                let mut state = cell.lock();
-                if state.connected.is_some() {
-                    state.close.get_or_insert(ReasonCode::SERVER_SHUTTING_DOWN);
-                    if state.must_close(&self.hub).is_some() {
-                        state.wake();
+            if Instant::now() >= ask_at {
+                ask_at = Instant::now() + Duration::from_millis(200);
+                for cell in self.hub.registry.all() {
+                    let mut state = cell.lock();
+                    if state.connected.is_some() {
+                        state.close.get_or_insert(ReasonCode::SERVER_SHUTTING_DOWN);
+                        if state.must_close(&self.hub).is_some() {
+                            state.wake();
+                        }
                     }
                 }
             }
             sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Wills that still wait for their delay are due now: their sessions end with the process.
+    fn publish_wills(&self) {
+        let mut batch = Batch::begin(&self.hub);
+        for cell in self.hub.registry.all() {
+            registry::publish_will(&self.hub, &mut batch, &cell, |_| true);
+        }
+        batch.finish(&self.hub);
     }
 }

@@ -67,7 +67,11 @@ impl Queued {
 
 impl Item for Queued {
     fn cost(&self) -> usize {
-        self.message.len() + QUEUED_OVERHEAD_BYTES
+        let ids = match &self.ids {
+            Ids::Many(ids) => size_of_val(&**ids),
+            _ => 0,
+        };
+        self.message.len() + ids + QUEUED_OVERHEAD_BYTES
     }
 
     fn expires_at_ms(&self) -> u64 {

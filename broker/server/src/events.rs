@@ -9,11 +9,12 @@ use crate::{access::Identity, batch::Batch, connection::Ending, hub::Hub, regist
 pub(crate) fn connected(hub: &Hub, identity: &Identity, terms: &Terms) {
     let Identity { client_id, username, peer } = identity;
     tracing::info!(
-        "New client connected from {peer} as {client_id} (p{}, c{}, k{}{}).",
+        "New client connected from {peer} as {} (p{}, c{}, k{}{}).",
+        client_id.escape_debug(), // an identifier must not forge a line of the log
         terms.version.level(),
         u8::from(terms.clean_start),
         terms.keep_alive_s,
-        username.as_ref().map(|name| format!(", u'{name}'")).unwrap_or_default(),
+        username.as_ref().map(|name| format!(", u'{}'", name.escape_debug())).unwrap_or_default(),
     );
     let event = json!({
         "clientid": &**client_id,
@@ -32,7 +33,7 @@ pub(crate) fn connected(hub: &Hub, identity: &Identity, terms: &Terms) {
 /// A client's connection has ended.
 pub(crate) fn disconnected(hub: &Hub, identity: &Identity, ending: &Ending) {
     let Identity { client_id, username, peer } = identity;
-    tracing::info!("Client {client_id} disconnected: {}.", ending.why);
+    tracing::info!("Client {} disconnected: {}.", client_id.escape_debug(), ending.why);
     let reason = match &ending.tell {
         None if ending.farewell == Farewell::Clean => "normal",
         None => "tcp_closed",

@@ -2,7 +2,7 @@
 
 use std::{hash::BuildHasher, sync::Arc};
 
-use primer::SubscriberKey;
+use primer::{SubscriberKey, drops::Reason};
 use primer_core::trie::{Group, Subscribers};
 use primer_mqtt::codec::packet::{QoS, SubscribeOptions};
 
@@ -10,6 +10,7 @@ use crate::{
     batch::{Batch, Publication},
     delivery::Share,
     hub::Hub,
+    limits::SHARE_LOOKS_MAX,
     options::{Overlap, ShareStrategy},
     session::{Cell, Delivered, Wish},
 };
@@ -46,9 +47,11 @@ pub(crate) fn route(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>,
     }
     for node in nodes {
         for (_, group) in node.groups() {
-            if let Some(chosen) = choose(hub, publication, group) {
-                answer(to_one(hub, batch, publication, chosen));
+            let delivered = to_group(hub, batch, publication, group);
+            if matches!(delivered, Delivered::Gone) {
+                hub.node.drops.add(Reason::NoConsumer, 1);
             }
+            answer(delivered);
         }
     }
 }
@@ -121,32 +124,52 @@ fn choose<'g>(
         }
     };
     let len = members.len();
-    let mut connected = None;
-    for turn in 0..len {
-        let (_, member) = members.get_index(start.wrapping_add(turn) % len)?;
-        let state = member.cell.lock();
-        if state.connected.is_some() {
-            let qos = member.options.qos.min(publication.qos);
-            if hub.options.share == ShareStrategy::StickyByPublisher || state.can_take_now(qos) {
+    let in_turn = (0..len).filter_map(|turn| members.get_index(start.wrapping_add(turn) % len));
+    let mut online = in_turn.filter(|(_, member)| member.cell.is_online()).map(|(_, member)| member).peekable();
+    let first_online = online.peek().copied();
+    if hub.options.share == ShareStrategy::RoundRobin {
+        for member in online.take(SHARE_LOOKS_MAX) {
+            if member.cell.lock().can_take_now(member.options.qos.min(publication.qos)) {
                 return Some(member);
             }
-            connected.get_or_insert(member);
         }
     }
-    connected.or_else(|| members.get_index(start % len.max(1)).map(|(_, member)| member))
+    first_online.or_else(|| members.get_index(start % len.max(1)).map(|(_, member)| member))
+}
+
+/// Gives the publication to a member of a share group. A session that is just ending is no member any more: then the
+/// others have their turn.
+fn to_group(
+    hub: &Hub,
+    batch: &mut Batch,
+    publication: &Publication<'_>,
+    group: &Group<SubscriberKey, Subscription>,
+) -> Delivered {
+    let chosen = choose(hub, publication, group).map(|chosen| to_one(hub, batch, publication, chosen));
+    match chosen {
+        Some(Delivered::Gone) | None => {}
+        Some(delivered) => return delivered,
+    }
+    for member in group.members().values() {
+        match to_one(hub, batch, publication, member) {
+            Delivered::Gone => {}
+            delivered => return delivered,
+        }
+    }
+    Delivered::Gone
 }
 
 /// Gives a message that its session could not deliver any more to another member of the share group it came through.
-pub(crate) fn hand_on(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, share: &Share) -> Option<Delivered> {
+pub(crate) fn hand_on(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, share: &Share) -> Delivered {
     batch.next_publication();
     let trie = hub.node.routes.read();
-    let mut delivered = None;
+    let mut delivered = Delivered::Gone;
     trie.matching(publication.topic, |node| {
         for (name, group) in node.groups() {
             let is_it = name == &*share.group
                 && group.members().first().is_some_and(|(_, s)| s.share.as_deref() == Some(share));
-            if is_it && let Some(chosen) = choose(hub, publication, group) {
-                delivered = Some(to_one(hub, batch, publication, chosen));
+            if is_it {
+                delivered = to_group(hub, batch, publication, group);
             }
         }
     });

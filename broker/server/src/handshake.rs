@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use primer_mqtt::{
     ReasonCode, Version, Violation,
-    codec::{self, Decoded, Role, Rules, packet::Connect, packet::Packet},
+    codec::{self, Decoded, Role, Rules, packet::Packet},
     session::{Greeting, Terms, refuse_connect, write_auth},
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -14,8 +14,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::{
     access::{Attempt, Identity},
     authentication::{Exchange, Reply},
+    connection::finish::drain,
     hub::Hub,
-    limits::{ASSIGNED_ID_BYTES, CONNECT_BYTES_MAX},
+    limits::{ASSIGNED_ID_BYTES, CONNECT_BYTES_MAX, LINGER},
     registry,
     session::Cell,
     will::Will,
@@ -52,6 +53,7 @@ struct Request {
     will: Option<Will>,
     /// Data of the enhanced authentication.
     data: Option<Vec<u8>>,
+    password: Option<Vec<u8>>,
 }
 
 /// Does all of it. The caller bounds the time.
@@ -62,18 +64,22 @@ pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<Admitted, Refusal> {
     let mut buffer = Vec::with_capacity(512);
     let used = read_packet(stream, &mut buffer, None).await?;
-    let mut request = match understand(hub, &buffer, peer) {
+    let mut request = match understand(hub, &buffer) {
         Ok(request) => request,
         Err(Answer { bytes, refusal }) => {
             hub.counters.refused_connects.add(1);
-            stream.write_all(&bytes).await?;
+            say_last(stream, &bytes).await?;
             return Err(refusal);
         }
     };
     hub.counters.packets_received.add(1);
     buffer.drain(..used);
     let mut last_data = None;
-    if request.terms.authentication_method.is_some() {
+    if request.terms.authentication_method.is_none() {
+        if let Err(reason) = admit(hub, &mut request, peer).await {
+            return refuse(hub, stream, &request.terms, reason, "user name or password").await;
+        }
+    } else {
         match authenticate(hub, stream, &mut buffer, &request).await {
             Ok((username, data)) => {
                 request.username = Some(username);
@@ -100,7 +106,7 @@ pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-async fn refuse<S: AsyncWrite + Unpin>(
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
     hub: &Hub,
     stream: &mut S,
     terms: &Terms,
@@ -111,8 +117,19 @@ async fn refuse<S: AsyncWrite + Unpin>(
     let mut bytes = Vec::new();
     let why = if terms.problem_information { why } else { "" };
     refuse_connect(terms.version, reason, why, terms.packet_bytes_max, &mut bytes);
-    stream.write_all(&bytes).await?;
+    say_last(stream, &bytes).await?;
     Err(Refusal::Refused(reason, why))
+}
+
+/// Writes the last word and waits until the client has closed, so that a reset does not take it away. The caller bounds
+/// the time.
+async fn say_last<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> std::io::Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    stream.write_all(bytes).await?;
+    stream.shutdown().await?;
+    tokio::time::timeout(LINGER, drain(stream)).await.unwrap_or(Ok(()))
 }
 
 /// Reads until one whole packet stands at the start of the buffer; answers its length. What is wrong with the packet
@@ -143,7 +160,7 @@ struct Answer {
     refusal: Refusal,
 }
 
-fn understand(hub: &Hub, buffer: &[u8], peer: SocketAddr) -> Result<Request, Answer> {
+fn understand(hub: &Hub, buffer: &[u8]) -> Result<Request, Answer> {
     let rules = Rules { role: Role::Server, version: None, max_packet_size: CONNECT_BYTES_MAX };
     let connect = match codec::decode(buffer, &rules) {
         Ok(Decoded::Packet { packet: Packet::Connect(connect), .. }) => connect,
@@ -170,22 +187,38 @@ fn understand(hub: &Hub, buffer: &[u8], peer: SocketAddr) -> Result<Request, Ans
         return Err(refused(ReasonCode::SERVER_BUSY, "the broker's memory budget is spent"));
     }
     let terms = Terms::negotiate(&connect, &hub.options.protocol).map_err(|(reason, why)| refused(reason, why))?;
-    let client_id = if connect.client_id.is_empty() { assigned_id() } else { connect.client_id.into() };
-    if terms.authentication_method.is_none() {
-        admit(hub, &connect, &client_id, peer).map_err(|reason| refused(reason, "user name or password"))?;
-    }
+    let client_id = match connect.client_id {
+        "" => assigned_id().map_err(|reason| refused(reason, "no client identifier can be made up"))?,
+        given => given.into(),
+    };
     Ok(Request {
         client_id,
         username: connect.username.map(Into::into),
         will: connect.will.as_ref().map(Will::from_connect),
         data: connect.properties.authentication_data().map(<[u8]>::to_vec),
+        password: connect.password.map(<[u8]>::to_vec),
         terms,
     })
 }
 
-fn admit(hub: &Hub, connect: &Connect<'_>, client_id: &str, peer: SocketAddr) -> Result<(), ReasonCode> {
-    let attempt = Attempt { client_id, username: connect.username, password: connect.password, peer };
-    hub.authenticator.authenticate(&attempt)
+/// Asks the authenticator, which may take its time, on a thread of its own; a few at a time, or nothing else would run.
+async fn admit(hub: &Hub, request: &mut Request, peer: SocketAddr) -> Result<(), ReasonCode> {
+    let authenticator = Arc::clone(&hub.authenticator);
+    let (client_id, username) = (Arc::clone(&request.client_id), request.username.clone());
+    let password = request.password.take();
+    if !authenticator.is_slow() {
+        let attempt =
+            Attempt { client_id: &client_id, username: username.as_deref(), password: password.as_deref(), peer };
+        return authenticator.authenticate(&attempt);
+    }
+    let permit = Arc::clone(&hub.password_checks).acquire_owned().await.map_err(|_| ReasonCode::SERVER_BUSY)?;
+    let check = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let attempt =
+            Attempt { client_id: &client_id, username: username.as_deref(), password: password.as_deref(), peer };
+        authenticator.authenticate(&attempt)
+    });
+    check.await.unwrap_or(Err(ReasonCode::UNSPECIFIED_ERROR))
 }
 
 /// What a client hears whose CONNECT cannot be read. Before 5.0 that is nothing [MQTT-3.1.4-1], unless it is the
@@ -203,17 +236,16 @@ fn answer_to(violation: &Violation, buffer: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn assigned_id() -> Arc<str> {
+/// A client identifier that nobody else has.
+fn assigned_id() -> Result<Arc<str>, ReasonCode> {
     let mut random = [0_u8; ASSIGNED_ID_BYTES];
-    // Without randomness of the system an identifier that is taken would take a session over; better none at all.
-    if getrandom::fill(&mut random).is_err() {
-        tracing::error!("the system gives no random bytes");
-    }
+    // Without randomness of the system an identifier could be one that is taken, and take its session over.
+    getrandom::fill(&mut random).map_err(|_| ReasonCode::SERVER_UNAVAILABLE)?;
     let mut id = String::from("auto-");
     for byte in random {
         id.push_str(&format!("{byte:02x}"));
     }
-    id.into()
+    Ok(id.into())
 }
 
 /// The exchange of AUTH packets between CONNECT and CONNACK.

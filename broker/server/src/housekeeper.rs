@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use primer::drops::Reason;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
     batch::{Batch, Publication},
     hub::{Hub, Timer},
-    limits::SWEEP_INTERVAL,
+    limits::{SWEEP_INTERVAL, SWEEP_SLICE},
     pipeline, registry,
     sys::Sys,
 };
@@ -15,8 +16,19 @@ use crate::{
 /// Entries of one kind that are handled before the others have their turn.
 const TURN_MAX: usize = 1024;
 
+/// Runs the housekeeper until the broker stops. Should a bug make it panic, that is said, and it begins anew: wills and
+/// expiry must not end with it.
+pub(crate) async fn supervise(hub: Arc<Hub>) {
+    while !hub.is_stopping() {
+        if let Err(error) = tokio::spawn(run(Arc::clone(&hub))).await {
+            tracing::error!(%error, "the housekeeper ended and is started again");
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    }
+}
+
 /// Runs until the broker stops.
-pub(crate) async fn run(hub: Arc<Hub>) {
+async fn run(hub: Arc<Hub>) {
     let mut sys = Sys::new(&hub);
     let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
     loop {
@@ -34,10 +46,12 @@ pub(crate) async fn run(hub: Arc<Hub>) {
         let mut batch = Batch::begin(&hub);
         publish_delayed(&hub, &mut batch);
         run_timers(&hub, &mut batch);
+        hub.node.retained.expire(&hub.node.budget, batch.now_ms, TURN_MAX);
         let now = Instant::now();
         if now >= next_sweep {
             next_sweep = now + SWEEP_INTERVAL;
-            sweep(&hub, batch.now_ms);
+            batch.finish(&hub);
+            sweep(&hub, batch.now_ms).await;
         }
         if now >= sys.next() {
             sys.publish(&hub, &mut batch);
@@ -50,13 +64,18 @@ pub(crate) async fn run(hub: Arc<Hub>) {
 fn next_deadline(hub: &Hub) -> Option<u64> {
     let timer = hub.timers.lock().next();
     let delayed = hub.node.delayed.next_due_ms();
-    timer.into_iter().chain(delayed).min()
+    let retained = hub.node.retained.next_expiry_ms();
+    timer.into_iter().chain(delayed).chain(retained).min()
 }
 
 fn publish_delayed(hub: &Hub, batch: &mut Batch) {
     for _ in 0..TURN_MAX {
         let due = hub.node.delayed.pop_due(&hub.node.budget, batch.now_ms);
         let Some(later) = due else { return };
+        if later.message.is_expired(batch.now_ms) {
+            hub.node.drops.add(Reason::Expired, 1);
+            continue;
+        }
         let publication = Publication::of_message(&later.message, later.qos, later.retain, batch.now_ms);
         pipeline::publish_own(hub, batch, &publication);
     }
@@ -67,9 +86,11 @@ fn run_timers(hub: &Hub, batch: &mut Batch) {
         let due = hub.timers.lock().pop_due(batch.now_ms);
         match due {
             None => return,
-            Some(Timer::Will(client_id)) => registry::publish_will(hub, batch, &client_id),
-            Some(Timer::Retained(topic)) => {
-                hub.node.retained.expire(&hub.node.budget, &topic, batch.now_ms);
+            Some(Timer::Will(client_id)) => {
+                let now_ms = batch.now_ms;
+                if let Some(cell) = hub.registry.get(&client_id) {
+                    registry::publish_will(hub, batch, &cell, |due_ms| due_ms <= now_ms);
+                }
             }
             Some(Timer::SessionEnd(client_id)) => {
                 let Some(cell) = hub.registry.get(&client_id) else { continue };
@@ -84,8 +105,11 @@ fn run_timers(hub: &Hub, batch: &mut Batch) {
 }
 
 /// Drops what has expired in the queues of sessions, so that it goes by time and not by somebody's asking.
-fn sweep(hub: &Hub, now_ms: u64) {
-    for cell in hub.registry.all() {
+async fn sweep(hub: &Hub, now_ms: u64) {
+    for (index, cell) in hub.registry.all().iter().enumerate() {
+        if index % SWEEP_SLICE == SWEEP_SLICE - 1 {
+            tokio::task::yield_now().await;
+        }
         let mut state = cell.lock();
         if state.queue.has_ready() {
             state.queue.expire(now_ms);

@@ -16,13 +16,14 @@ use primer_core::{
     message::Message,
 };
 use primer_mqtt::codec::packet::QoS;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     access::{Authenticator, Decider},
     batch::{Batch, Publication},
     counters::{Counters, Gauge},
     fanout::Subscription,
+    limits::PASSWORD_CHECKS_MAX,
     options::Options,
     pipeline,
     rate::Bucket,
@@ -44,8 +45,6 @@ pub(crate) enum Timer {
     Will(Arc<str>),
     /// End a session that has no connection.
     SessionEnd(Arc<str>),
-    /// Drop a retained message.
-    Retained(Arc<str>),
 }
 
 /// See the module's description.
@@ -59,11 +58,13 @@ pub(crate) struct Hub {
     pub(crate) timers: Mutex<Deadlines<Timer>>,
     /// Told when the first deadline may have changed.
     pub(crate) timers_changed: Notify,
-    pub(crate) authenticator: Box<dyn Authenticator>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) decider: Box<dyn Decider>,
-    /// Seeded once a process: salts of unknown users, turns of sticky groups.
+    /// Seeded once a process: turns of sticky groups.
     pub(crate) hasher: foldhash::fast::RandomState,
+    /// Salts of unknown users.
     pub(crate) secret: [u8; 32],
+    pub(crate) password_checks: Arc<Semaphore>,
     stopping: AtomicBool,
     cutting: AtomicBool,
     /// Told when the broker begins to stop.
@@ -73,7 +74,7 @@ pub(crate) struct Hub {
 impl Hub {
     pub(crate) fn new(
         options: Options,
-        authenticator: Box<dyn Authenticator>,
+        authenticator: Arc<dyn Authenticator>,
         decider: Box<dyn Decider>,
         secret: [u8; 32],
     ) -> Self {
@@ -92,6 +93,7 @@ impl Hub {
             decider,
             hasher: foldhash::fast::RandomState::default(),
             secret,
+            password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
             stopping: AtomicBool::new(false),
             cutting: AtomicBool::new(false),
             stop: Notify::new(),
@@ -130,10 +132,6 @@ impl Hub {
 
     pub(crate) fn disarm(&self, timer: &Timer) {
         self.timers.lock().cancel(timer);
-    }
-
-    pub(crate) fn expire_retained_at(&self, topic: &str, at_ms: u64) {
-        self.arm(at_ms + 1, Timer::Retained(topic.into()));
     }
 
     /// Holds a message back.

@@ -6,6 +6,8 @@
 //! A publish goes `connection` -> session machine (`primer-mqtt`) -> `pipeline` (authorise, destinations, commit) ->
 //! `fanout` (into the subscribers' `session` buffers) -> proof -> acknowledgement. `docs/ARCHITECTURE.md` follows one.
 
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
+
 pub mod access;
 mod authentication;
 mod batch;

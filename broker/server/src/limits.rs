@@ -8,7 +8,7 @@ pub(crate) const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Reads of one connection in one turn; then the others come first (fairness).
 pub(crate) const READS_PER_TURN_MAX: usize = 4;
 
-/// Bytes of packets in one batch after which the effects are applied, so that a batch of small packets stays in cache.
+/// Steps of one batch after which they are carried out, so that what a batch holds stays in cache.
 pub(crate) const BATCH_PACKETS_MAX: usize = 2048;
 
 /// Bytes that may be gathered for a connection before messages wait in its queue instead. A socket takes less at once.
@@ -16,9 +16,6 @@ pub(crate) const PUMP_BYTES_MAX: usize = 64 * 1024;
 
 /// Retained topics looked at in one turn of a connection, so that a wildcard over all of them stalls nobody.
 pub(crate) const REPLAY_STEPS_MAX: usize = 512;
-
-/// Pending look-ups of retained messages in one session; a SUBSCRIBE beyond it waits for none and is refused (0x97).
-pub(crate) const REPLAYS_MAX: usize = 1024;
 
 /// Bytes by which what a connection itself causes (acknowledgements, PINGRESP) may exceed its buffer's limit before it
 /// is taken for one that never reads, and closed.
@@ -28,7 +25,7 @@ pub(crate) const ANSWERS_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) const SHARED_FRAME_BYTES_MAX: usize = 64 * 1024;
 
 /// What a queued message costs beside its bytes: its entry and its allocation.
-pub(crate) const QUEUED_OVERHEAD_BYTES: usize = 128;
+pub(crate) const QUEUED_OVERHEAD_BYTES: usize = 192;
 
 /// How long accepting pauses when the process is out of file descriptors or memory.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,15 +45,32 @@ pub(crate) const ASSIGNED_ID_BYTES: usize = 12;
 /// The longest delay of `$delayed`, in seconds, as EMQX has it: about 49.7 days.
 pub(crate) const DELAY_MAX_S: u32 = 4_294_967;
 
-/// Subscriptions of one session; the next is refused (0x97).
+/// Subscriptions of one session; the next is refused (0x97). Their memory is charged on the budget, which is what
+/// bounds them in practice.
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 1_000_000;
+
+/// Filters that are put into the routing table, or taken out of it, under one lock: publishers wait meanwhile.
+pub(crate) const FILTERS_PER_LOCK_MAX: usize = 256;
+
+/// Members of a share group that are asked whether they can take a message before one that is connected gets it.
+pub(crate) const SHARE_LOOKS_MAX: usize = 64;
+
+/// Growth of a session that nobody accounted for, as long as its connection has not run.
+pub(crate) const UNACCOUNTED_BYTES_MAX: usize = 64 * 1024;
+
+/// Passwords that are checked at the same time: each takes a millisecond or two of a core.
+pub(crate) const PASSWORD_CHECKS_MAX: usize = 2;
+
+/// Sessions that are swept before others have their turn.
+pub(crate) const SWEEP_SLICE: usize = 256;
 
 /// Steps of an enhanced authentication before it is given up.
 pub(crate) const AUTHENTICATION_STEPS_MAX: usize = 8;
 
 /// Bytes of a CONNECT, or of an AUTH before the connection is accepted: nobody is known yet who could be trusted with
 /// more.
-pub(crate) const CONNECT_BYTES_MAX: u32 = 1024 * 1024;
+/// All of its fields but user properties fit: five of 64 KiB.
+pub(crate) const CONNECT_BYTES_MAX: u32 = 512 * 1024;
 
 /// Bytes that are still read and thrown away after the last word to a client, so that it hears that word.
 pub(crate) const LINGER_BYTES_MAX: usize = 1024 * 1024;
@@ -67,5 +81,8 @@ pub(crate) const BACKLOG: i32 = 4096;
 /// What a session is charged with beside its messages: its cell, its maps, its place in the registry.
 pub(crate) const SESSION_BYTES: usize = 1024;
 
-/// What a subscription is charged with: its nodes in the trie and its filter in the session.
-pub(crate) const SUBSCRIPTION_BYTES: usize = 256;
+/// What a subscription is charged with, beside its filter.
+pub(crate) const SUBSCRIPTION_BYTES: usize = 192;
+
+/// What each level of a filter is charged with: its node in the trie.
+pub(crate) const LEVEL_BYTES: usize = 128;

@@ -26,7 +26,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Accepts until the broker stops.
 pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener) {
-    loop {
+    while !hub.is_stopping() {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = hub.stop.notified() => return,
@@ -43,6 +43,7 @@ pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener) {
                     sleep(Duration::from_millis(wait_ms)).await; // the others wait in the kernel's queue
                 }
             }
+            Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
                 // Out of descriptors or memory: what is connected goes on, what is not waits.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -50,6 +51,12 @@ pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener) {
             }
         }
     }
+}
+
+/// Whether accepting failed because of the connection that was to be accepted; the next one may be in order.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 fn admit(hub: &Arc<Hub>, stream: TcpStream, peer: SocketAddr) {
@@ -82,21 +89,27 @@ impl Drop for Counted<'_> {
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(hub: &Arc<Hub>, mut stream: S, peer: SocketAddr) {
     // Boxed, so that a connection in service does not carry the room that its handshake needed.
     let shaking = Box::pin(timeout(hub.options.connect_timeout, handshake::shake(hub, &mut stream, peer)));
-    let admitted = match shaking.await {
+    let shaken = tokio::select! {
+        shaken = shaking => shaken,
+        () = hub.stop.notified() => return,
+    };
+    let admitted = match shaken {
         Ok(Ok(admitted)) => admitted,
         Ok(Err(refusal)) => {
-            tracing::info!(%peer, "Client connection from {peer} denied: {refusal}");
+            tracing::info!("Client connection from {peer} denied: {refusal}");
             return;
         }
         Err(_) => {
-            tracing::info!(%peer, "Client connection from {peer} denied: no complete CONNECT in time");
+            tracing::info!("Client connection from {peer} denied: CONNECT was not complete in time");
             return;
         }
     };
+    let (identity, terms) = (Arc::clone(&admitted.identity), admitted.terms.clone());
+    let mut connection = Connection::new(Arc::clone(hub), stream, admitted);
     hub.counters.connects.add(1);
     hub.counters.packets_sent.add(1);
-    events::connected(hub, &admitted.identity, &admitted.terms);
-    let mut connection = Connection::new(Arc::clone(hub), stream, admitted);
+    events::connected(hub, &identity, &terms);
+    drop((identity, terms));
     let ending = (&mut connection).await;
     Box::pin(connection.finish(ending)).await;
 }

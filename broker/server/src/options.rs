@@ -63,8 +63,6 @@ pub struct Options {
     pub share: ShareStrategy,
     /// Time between two publications of `$SYS`; zero for none.
     pub sys_interval: Duration,
-    /// How long a graceful stop may take.
-    pub drain_timeout: Duration,
 }
 
 impl Default for Options {
@@ -90,7 +88,6 @@ impl Default for Options {
             overlap: Overlap::OneCopy,
             share: ShareStrategy::RoundRobin,
             sys_interval: Duration::from_secs(10),
-            drain_timeout: Duration::from_secs(5),
         }
     }
 }

@@ -81,14 +81,19 @@ fn commit(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, votes: &m
 
 fn keep(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>) -> Result<Accepted, Refused> {
     let message = batch.message(publication);
-    if message.expires_at_ms() != NEVER_MS && !message.payload().is_empty() {
-        hub.expire_retained_at(publication.topic, message.expires_at_ms());
-    }
     let answer = hub.node.retained.publish(&hub.node.budget, &message, publication.qos as u8);
-    if let Err(why) = answer {
-        hub.node.drops.add(reason_of(why), 1);
+    match answer {
+        Ok((accepted, has_deadline)) => {
+            if has_deadline {
+                hub.timers_changed.notify_one();
+            }
+            Ok(accepted)
+        }
+        Err(why) => {
+            hub.node.drops.add(reason_of(why), 1);
+            Err(why)
+        }
     }
-    answer
 }
 
 /// Where votes go: to the ballot of a QoS 1 or 2 publish, else nowhere.
@@ -101,6 +106,7 @@ impl Votes<'_> {
     fn count(&mut self, delivered: Delivered) {
         let Some(ballot) = self.ballot else { return };
         match delivered {
+            Delivered::Gone => {}
             Delivered::Live => self.acks.reach(ballot),
             Delivered::Queued(answer) => self.acks.vote(ballot, answer),
         }
@@ -124,28 +130,34 @@ fn admit<'a>(hub: &Hub, identity: &Identity, publication: &Publication<'a>) -> R
     if hub.is_stopping() {
         return Err(Refused::Stopping); // what is taken in now would end with the process
     }
-    let destination = match topic.strip_prefix("$delayed/") {
-        None => Destination::Now,
-        Some(rest) => {
-            let (seconds, topic) = rest.split_once('/').ok_or(Refused::InvalidTopic)?;
-            let seconds = seconds.parse().ok().filter(|s| *s <= DELAY_MAX_S).ok_or(Refused::InvalidTopic)?;
-            if topic.is_empty() || topic.starts_with("$delayed/") {
-                return Err(Refused::InvalidTopic);
-            }
-            Destination::Later { seconds, topic }
-        }
-    };
+    let destination = destination(topic)?;
     let target = match &destination {
         Destination::Now => topic,
         Destination::Later { topic, .. } => topic,
     };
-    if target.starts_with("$share/") {
-        return Err(Refused::InvalidTopic);
-    }
     if !hub.decider.may_publish(identity, target, qos, retain) {
         return Err(Refused::NotAuthorized);
     }
     Ok(destination)
+}
+
+/// What a topic names, as far as it can be published to.
+fn destination(topic: &str) -> Result<Destination<'_>, Refused> {
+    if topic.starts_with("$share/") {
+        return Err(Refused::InvalidTopic);
+    }
+    let Some(rest) = topic.strip_prefix("$delayed/") else { return Ok(Destination::Now) };
+    let (seconds, topic) = rest.split_once('/').ok_or(Refused::InvalidTopic)?;
+    let seconds = seconds.parse().ok().filter(|seconds| *seconds <= DELAY_MAX_S).ok_or(Refused::InvalidTopic)?;
+    if topic.is_empty() || topic.starts_with("$delayed/") || topic.starts_with("$share/") {
+        return Err(Refused::InvalidTopic);
+    }
+    Ok(Destination::Later { seconds, topic })
+}
+
+/// Whether a will may have this topic: a plain one, as a will has a delay of its own.
+pub(crate) fn is_plain(topic: &str) -> bool {
+    matches!(destination(topic), Ok(Destination::Now))
 }
 
 fn hold(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, seconds: u32) -> Result<Accepted, Refused> {

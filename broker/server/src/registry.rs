@@ -29,7 +29,7 @@ use crate::{
     delivery::Queued,
     fanout,
     hub::{Hub, Timer},
-    session::Cell,
+    session::{Cell, Delivered},
     subscribe,
     will::Will,
 };
@@ -101,6 +101,9 @@ pub(crate) async fn open(
 ) -> Result<Arc<Cell>, ReasonCode> {
     let deadline = tokio::time::Instant::now() + LET_GO;
     loop {
+        if hub.is_stopping() {
+            return Err(ReasonCode::SERVER_SHUTTING_DOWN);
+        }
         let cell = hub.registry.get_or_create(hub, &identity.client_id);
         let detached = cell.detached.notified();
         tokio::pin!(detached);
@@ -136,6 +139,9 @@ fn try_open(
         state.wake();
         return Attempt::Held;
     }
+    if state.is_leaving {
+        return Attempt::Held;
+    }
     if state.opened && (terms.clean_start || state.is_expired(now_ms)) {
         drop(guard);
         end(hub, cell);
@@ -147,6 +153,7 @@ fn try_open(
         state.close = Some(ReasonCode::PACKET_TOO_LARGE);
     }
     state.pump(hub, now_ms);
+    cell.set_online(true);
     drop(guard);
     // Fired meanwhile, either timer finds a connection and does nothing.
     hub.disarm(&Timer::SessionEnd(Arc::clone(&cell.client_id)));
@@ -166,45 +173,55 @@ fn commit_opening(session_present: bool, queue: &Queue<Queued>) -> Committed<Ope
     }
 }
 
-/// The connection lets go of its session: the will, the expiry, and whoever waits for the session.
-pub(crate) fn let_go(hub: &Hub, cell: &Arc<Cell>, farewell: Farewell, session_expiry_s: Option<u32>) {
+/// The connection lets go of its session: `told` tells the world, the will is published or waits, the session ends or
+/// waits. Only then may another connection have it, so that what this one leaves behind comes before what the next does.
+pub(crate) fn let_go(
+    hub: &Hub,
+    cell: &Arc<Cell>,
+    farewell: Farewell,
+    session_expiry_s: Option<u32>,
+    told: impl FnOnce(),
+) {
     let now_ms = hub.node.clock.now_ms();
-    let mut state = cell.lock();
+    let mut guard = cell.lock();
+    let state = &mut *guard;
+    cell.set_online(false);
+    state.is_leaving = true;
     if let Some(seconds) = session_expiry_s {
         state.session_expiry_s = seconds.min(hub.options.protocol.session_expiry_max_s);
     }
     state.detach(hub, now_ms);
     let expiry_s = state.session_expiry_s;
-    let ends = expiry_s == 0;
     let mut due = None;
     if farewell == Farewell::Clean {
         state.will = None;
-    } else if state.will.as_ref().is_some_and(|will| will.delay_s == 0 || ends) {
+    } else if state.will.as_ref().is_some_and(|will| will.delay_s == 0 || expiry_s == 0) {
         due = state.will.take();
     } else if let Some(will) = &state.will {
-        let seconds = will.delay_s.min(expiry_s);
-        hub.arm(now_ms + u64::from(seconds) * 1000, Timer::Will(Arc::clone(&cell.client_id)));
+        state.will_due_ms = now_ms + u64::from(will.delay_s.min(expiry_s)) * 1000;
+        hub.arm(state.will_due_ms, Timer::Will(Arc::clone(&cell.client_id)));
     }
-    drop(state);
+    drop(guard);
+    told();
     if let Some(will) = due {
         let mut batch = Batch::begin(hub);
         will.publish(hub, &mut batch);
         batch.finish(hub);
     }
-    if ends {
+    if expiry_s == 0 {
         end(hub, cell);
     } else if expiry_s != primer_mqtt::session::SESSION_NEVER_EXPIRES {
         hub.arm(now_ms + u64::from(expiry_s) * 1000, Timer::SessionEnd(Arc::clone(&cell.client_id)));
     }
+    cell.lock().is_leaving = false;
     cell.detached.notify_waiters();
 }
 
-/// The will of a session without a connection is due.
-pub(crate) fn publish_will(hub: &Hub, batch: &mut Batch, client_id: &str) {
-    let Some(cell) = hub.registry.get(client_id) else { return };
+/// The will of a session without a connection is due, or the broker ends and will not be there when it is.
+pub(crate) fn publish_will(hub: &Hub, batch: &mut Batch, cell: &Cell, is_due: impl FnOnce(u64) -> bool) {
     let will = {
         let mut state = cell.lock();
-        if state.connected.is_some() { None } else { state.will.take() }
+        if state.connected.is_some() || !is_due(state.will_due_ms) { None } else { state.will.take() }
     };
     if let Some(will) = will {
         will.publish(hub, batch);
@@ -224,7 +241,7 @@ pub(crate) fn end(hub: &Hub, cell: &Arc<Cell>) {
     };
     hub.disarm(&Timer::Will(Arc::clone(&cell.client_id)));
     hub.disarm(&Timer::SessionEnd(Arc::clone(&cell.client_id)));
-    subscribe::forget(hub, cell, subscriptions.into_keys());
+    subscribe::forget(hub, cell, subscriptions.into_iter());
     hub.registry.remove(cell);
     let mut batch = Batch::begin(hub);
     if let Some(will) = will {
@@ -240,7 +257,7 @@ fn hand_on_rest(hub: &Hub, batch: &mut Batch, left: Vec<Queued>) {
         let handed_on = match &item.share {
             Some(share) if item.qos != primer_mqtt::codec::packet::QoS::ExactlyOnce => {
                 let publication = Publication::of_message(&item.message, item.qos, item.retain, batch.now_ms);
-                fanout::hand_on(hub, batch, &publication, share).is_some()
+                !matches!(fanout::hand_on(hub, batch, &publication, share), Delivered::Gone)
             }
             _ => false,
         };

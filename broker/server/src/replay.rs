@@ -1,9 +1,11 @@
 //! Retained messages for a new subscription, looked up piecewise and under the client's flow control.
 //!
 //! A look-up waits in its session and goes on when the connection has room, so that a wildcard over 100,000 topics
-//! neither stalls the broker nor is cut off.
+//! neither stalls the broker nor is cut off. A session has at most one look-up a filter.
 
-use primer::{Kept, RetainedPage};
+use std::collections::BTreeMap;
+
+use primer::{Kept, RetainedPage, drops::Reason};
 use primer_mqtt::{
     codec::packet::QoS,
     session::{Delivery, Sent},
@@ -12,7 +14,7 @@ use primer_mqtt::{
 use crate::{
     delivery::{Ids, Queued},
     hub::Hub,
-    limits::{PUMP_BYTES_MAX, REPLAY_STEPS_MAX},
+    limits::REPLAY_STEPS_MAX,
     session::{Cell, State},
 };
 
@@ -26,38 +28,87 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// Whether it is for this filter, without its share prefix.
-    pub(crate) fn is_for(&self, filter: &str) -> bool {
-        *self.filter == *filter
-    }
-
     pub(crate) fn new(filter: &str, qos: QoS, id: Option<u32>) -> Self {
         Self { filter: filter.into(), qos, id, after: None }
     }
 }
 
-/// Goes on with the session's look-ups, for one turn. Answers whether there is more to do that only waits for a turn.
+/// The look-ups of a session, in the order of their subscriptions.
+#[derive(Debug, Default)]
+pub(crate) struct Replays {
+    waiting: BTreeMap<u64, Replay>,
+    by_filter: BTreeMap<Box<str>, u64>,
+    next: u64,
+}
+
+impl Replays {
+    /// Adds a look-up; one of the same filter that has not ended is replaced.
+    pub(crate) fn add(&mut self, replay: Replay) {
+        self.cancel(&replay.filter);
+        self.by_filter.insert(replay.filter.clone(), self.next);
+        self.waiting.insert(self.next, replay);
+        self.next += 1;
+    }
+
+    /// Ends the look-up of a filter, without its share prefix.
+    pub(crate) fn cancel(&mut self, filter: &str) {
+        if let Some(turn) = self.by_filter.remove(filter) {
+            self.waiting.remove(&turn);
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+        self.by_filter.clear();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    fn take_first(&mut self) -> Option<(u64, Replay)> {
+        let (turn, replay) = self.waiting.pop_first()?;
+        self.by_filter.remove(&replay.filter);
+        Some((turn, replay))
+    }
+
+    fn put_back(&mut self, turn: u64, replay: Replay) {
+        self.by_filter.insert(replay.filter.clone(), turn);
+        self.waiting.insert(turn, replay);
+    }
+}
+
+/// Goes on with the session's look-ups, for one turn.
 ///
 /// The retained store is locked for reading while the messages enter the session, so that a retained message never
 /// comes after a newer one of its topic that is being published meanwhile: the publisher has to change the store first.
-pub(crate) fn advance(hub: &Hub, cell: &Cell, now_ms: u64) -> bool {
-    let Some(mut replay) = cell.lock().replays.pop_front() else { return false };
-    let page = hub.node.retained.look_up(&replay.filter, replay.after.as_deref(), REPLAY_STEPS_MAX, now_ms, |kept| {
-        let mut state = cell.lock();
-        if state.connected.is_none() || state.queue.has_ready() || state.backlog() >= PUMP_BYTES_MAX {
-            return false; // what waits already goes first; the look-up goes on after it
+pub(crate) fn advance(hub: &Hub, cell: &Cell, now_ms: u64) {
+    let mut steps = REPLAY_STEPS_MAX;
+    while steps > 0 {
+        let Some((turn, mut replay)) = cell.lock().take_replay() else { return };
+        let after = replay.after.take();
+        let page = hub.node.retained.look_up(&replay.filter, after.as_deref(), &mut steps, now_ms, |kept| {
+            let mut state = cell.lock();
+            // What waits already goes first; the look-up goes on after it.
+            state.has_room_for_retained() && state.take_retained(hub, kept, &replay, now_ms)
+        });
+        if let RetainedPage::More(after) = page {
+            replay.after = Some(after);
+            cell.lock().replays.put_back(turn, replay);
         }
-        state.take_retained(hub, kept, &replay, now_ms)
-    });
-    let mut state = cell.lock();
-    if let RetainedPage::More(after) = page {
-        replay.after = Some(after);
-        state.replays.push_front(replay);
     }
-    !state.replays.is_empty() && !state.queue.has_ready() && state.backlog() < PUMP_BYTES_MAX
 }
 
 impl State {
+    fn take_replay(&mut self) -> Option<(u64, Replay)> {
+        if self.can_replay() { self.replays.take_first() } else { None }
+    }
+
+    /// Whether a look-up can go on now.
+    pub(crate) fn can_replay(&self) -> bool {
+        !self.replays.is_empty() && self.has_room_for_retained()
+    }
+
     /// Takes one retained message in; answers `false` when it did not fit and has to be offered again.
     fn take_retained(&mut self, hub: &Hub, kept: &Kept, replay: &Replay, now_ms: u64) -> bool {
         let published = match kept.qos {
@@ -90,9 +141,29 @@ impl State {
                 hub.counters.publishes_sent.add(1);
                 hub.counters.publish_bytes_sent.add(delivery.payload.len() as u64);
             }
-            Sent::TooLarge => hub.node.drops.add(primer::drops::Reason::TooLarge, 1),
+            Sent::TooLarge => hub.node.drops.add(Reason::TooLarge, 1),
             Sent::Offline => return false,
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_has_one_look_up_and_the_order_is_that_of_subscribing() {
+        let mut replays = Replays::default();
+        for (filter, id) in [("a", 1), ("b", 2), ("a", 3), ("c", 4)] {
+            replays.add(Replay::new(filter, QoS::AtMostOnce, Some(id)));
+        }
+        replays.cancel("c");
+        let (turn, first) = replays.take_first().unwrap();
+        assert_eq!(first.id, Some(2));
+        replays.put_back(turn, first);
+        let order: Vec<Option<u32>> = std::iter::from_fn(|| replays.take_first()).map(|(_, r)| r.id).collect();
+        assert_eq!(order, [Some(2), Some(3)]);
+        assert!(replays.is_empty());
     }
 }

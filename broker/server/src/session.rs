@@ -7,8 +7,11 @@
 //! Lock order: the routing table before a cell; two cells are never locked together.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Waker,
 };
 
@@ -30,8 +33,8 @@ use crate::{
     batch::{Batch, Publication},
     delivery::{Ids, Queued, Share},
     hub::Hub,
-    limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX, SESSION_BYTES, SUBSCRIPTION_BYTES},
-    replay::Replay,
+    limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX, SESSION_BYTES, UNACCOUNTED_BYTES_MAX},
+    replay::Replays,
     will::Will,
 };
 
@@ -42,6 +45,8 @@ pub(crate) struct Cell {
     pub(crate) client_id: Arc<str>,
     /// Told when a connection has let go of the session.
     pub(crate) detached: Notify,
+    /// Whether somebody is connected, to be read without the lock; the lock's own word counts.
+    is_online: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -62,13 +67,19 @@ pub(crate) struct State {
     /// Asks the connection to end, with a reason for the client.
     pub(crate) close: Option<ReasonCode>,
     /// Retained messages that are still to be looked up.
-    pub(crate) replays: VecDeque<Replay>,
+    pub(crate) replays: Replays,
     pub(crate) will: Option<Will>,
+    /// When the will of a session without a connection is due.
+    pub(crate) will_due_ms: u64,
     pub(crate) session_expiry_s: u32,
     /// When the connection went; meaningless while there is one.
     pub(crate) detached_at_ms: u64,
     /// Filters as the client wrote them, share prefix included.
-    pub(crate) subscriptions: BTreeMap<Box<str>, ()>,
+    pub(crate) subscriptions: BTreeSet<Box<str>>,
+    /// What the subscriptions are charged with.
+    pub(crate) subscription_bytes: usize,
+    /// A connection is letting go of the session: nobody is connected, and nobody may connect yet.
+    pub(crate) is_leaving: bool,
     /// The session is over and its cell must not be used again.
     pub(crate) ended: bool,
     /// Whether a connection ever opened the session.
@@ -88,6 +99,8 @@ pub(crate) struct Wish<'s> {
 /// What became of a message at one session.
 #[derive(Debug)]
 pub(crate) enum Delivered {
+    /// The session is over: it is as if it had not subscribed.
+    Gone,
     /// It needs no proof: QoS 0, sent or dropped and counted.
     Live,
     /// The session's queue has answered for it.
@@ -105,16 +118,27 @@ impl Cell {
             is_blocked: false,
             connected: None,
             close: None,
-            replays: VecDeque::new(),
+            replays: Replays::default(),
             will: None,
+            will_due_ms: 0,
             session_expiry_s: 0,
             detached_at_ms: 0,
-            subscriptions: BTreeMap::new(),
+            subscriptions: BTreeSet::new(),
+            subscription_bytes: 0,
+            is_leaving: false,
             ended: false,
             opened: false,
             charge: Charge::default(),
         };
-        Self { key, client_id, detached: Notify::new(), state: Mutex::new(state) }
+        Self { key, client_id, detached: Notify::new(), is_online: AtomicBool::new(false), state: Mutex::new(state) }
+    }
+
+    pub(crate) fn is_online(&self) -> bool {
+        self.is_online.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_online(&self, is_online: bool) {
+        self.is_online.store(is_online, Ordering::Relaxed);
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -131,10 +155,12 @@ impl Cell {
     ) -> Delivered {
         let mut state = self.lock();
         if state.ended {
-            return Delivered::Live;
+            return Delivered::Gone;
         }
         let qos = wish.qos.min(publication.qos);
-        let delivered = if qos == QoS::AtMostOnce && !(hub.options.queue_qos0 && state.connected.is_none()) {
+        // With QoS 0 queued, what comes live waits behind what is queued.
+        let waits = hub.options.queue_qos0 && (state.connected.is_none() || state.queue.has_ready());
+        let delivered = if qos == QoS::AtMostOnce && !waits {
             state.send_now(hub, batch, wish, publication);
             Delivered::Live
         } else {
@@ -259,6 +285,10 @@ impl State {
     pub(crate) fn touch(&mut self, hub: &Hub, wakers: &mut Vec<Waker>) {
         if self.connected.is_none() || (self.is_blocked && self.close.is_none()) {
             self.account(hub);
+        } else if self.waker.is_none() {
+            if self.queue.bytes() + self.outbox.len() > self.charge.bytes() + UNACCOUNTED_BYTES_MAX {
+                self.account(hub);
+            }
         } else if let Some(waker) = self.waker.take() {
             self.account(hub);
             wakers.push(waker);
@@ -274,7 +304,7 @@ impl State {
 
     /// Brings the charge on the node's budget up to date.
     pub(crate) fn account(&mut self, hub: &Hub) {
-        let fixed = SESSION_BYTES + self.subscriptions.len() * SUBSCRIPTION_BYTES;
+        let fixed = SESSION_BYTES + self.subscription_bytes + self.will.as_ref().map_or(0, Will::bytes);
         let bytes = fixed + self.queue.bytes() + self.outbox.capacity() + self.unwritten;
         self.charge.set(&hub.node.budget, bytes);
     }
@@ -286,7 +316,14 @@ impl State {
 
     /// Whether the client causes answers and does not read them.
     pub(crate) fn never_reads(&self, hub: &Hub) -> bool {
-        self.backlog() > hub.options.outbox_bytes_max + ANSWERS_BYTES_MAX
+        // What the buffer may hold, and one packet that was let in below that bound, are not the client's doing.
+        let packet = hub.options.protocol.packet_bytes_max as usize;
+        self.backlog() > hub.options.outbox_bytes_max.max(PUMP_BYTES_MAX) + packet + ANSWERS_BYTES_MAX
+    }
+
+    /// Whether retained messages may enter: after what waits already, and while the buffer has room.
+    pub(crate) fn has_room_for_retained(&self) -> bool {
+        self.connected.is_some() && !self.queue.has_ready() && self.backlog() < PUMP_BYTES_MAX
     }
 
     /// Whether a share group may give a message to this session and have it sent at once.
@@ -351,7 +388,6 @@ impl State {
         self.replays.clear();
         let left = self.queue.drain().collect();
         self.outbox = Vec::new();
-        self.account(hub);
         self.charge.set(&hub.node.budget, 0);
         left
     }

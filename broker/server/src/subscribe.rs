@@ -14,7 +14,7 @@ use crate::{
     delivery::Share,
     fanout::Subscription,
     hub::Hub,
-    limits::{REPLAYS_MAX, SUBSCRIPTIONS_MAX},
+    limits::{FILTERS_PER_LOCK_MAX, LEVEL_BYTES, SUBSCRIPTION_BYTES, SUBSCRIPTIONS_MAX},
     replay::Replay,
     session::Cell,
 };
@@ -32,63 +32,52 @@ struct Wanted<'a> {
 
 /// Carries out a SUBSCRIBE and answers it.
 pub(crate) fn subscribe(hub: &Hub, cell: &Arc<Cell>, identity: &Identity, packet: &Subscribe<'_>) {
-    let (held, replays) = {
-        let state = cell.lock();
-        (state.subscriptions.len(), state.replays.len())
-    };
-    let mut room = SUBSCRIPTIONS_MAX.saturating_sub(held);
     let mut wanted: Vec<Wanted<'_>> =
         packet.filters.iter().map(|(whole, options)| judge(hub, identity, whole, options)).collect();
-    for one in wanted.iter_mut().filter(|one| one.refused.is_none()) {
-        match room.checked_sub(1) {
-            Some(rest) if replays < REPLAYS_MAX => room = rest,
-            _ => one.refused = Some(ReasonCode::QUOTA_EXCEEDED),
-        }
+    for some in wanted.chunks_mut(FILTERS_PER_LOCK_MAX) {
+        insert(hub, cell, packet.subscription_id, some);
     }
-    insert(hub, cell, packet.subscription_id, &mut wanted);
     let codes: Vec<u8> = wanted.iter().map(|one| one.refused.map_or(one.options.qos as u8, |code| code.0)).collect();
-    let mut state = cell.lock();
     let why = wanted.iter().find_map(|one| one.refused).map(ReasonCode::name);
-    let v5 = state.machine.version().is_some_and(primer_mqtt::Version::is_v5);
-    let codes: Vec<u8> = codes.into_iter().map(|code| if v5 { code } else { code.min(0x80) }).collect();
-    let state = &mut *state;
+    let mut guard = cell.lock();
+    let state = &mut *guard;
     hub.counters.packets_sent.add(1);
     if !state.machine.answer_subscribe(packet.packet_id, &codes, why, &mut state.outbox) {
         state.close = Some(ReasonCode::PACKET_TOO_LARGE);
     }
-    for one in wanted.iter().filter(|one| one.refused.is_none()) {
-        state.subscriptions.insert(one.whole.into(), ());
-        if one.group.is_none() {
-            state.replays.retain(|replay| !replay.is_for(one.filter)); // this subscription replaces the earlier one
-        }
+    for one in wanted.iter().filter(|one| one.refused.is_none() && one.group.is_none()) {
         let sends_retained = match one.options.retain_handling {
             RetainHandling::Always => true,
             RetainHandling::IfNew => one.is_new,
             RetainHandling::Never => false,
         };
-        if sends_retained && one.group.is_none() {
-            state.replays.push_back(Replay::new(one.filter, one.options.qos, packet.subscription_id));
+        if sends_retained {
+            state.replays.add(Replay::new(one.filter, one.options.qos, packet.subscription_id));
+        } else {
+            state.replays.cancel(one.filter); // this subscription replaces the earlier one
         }
     }
 }
 
 /// Carries out an UNSUBSCRIBE and answers it.
 pub(crate) fn unsubscribe(hub: &Hub, cell: &Arc<Cell>, packet: &Unsubscribe<'_>) {
-    let filters: Vec<(&str, Option<&str>)> = packet.filters.iter().map(|(whole, _)| split(whole)).collect();
-    let existed = hub.node.routes.unsubscribe(cell.key, filters.into_iter());
-    let codes: Vec<u8> = existed
-        .iter()
-        .map(|existed| if *existed { ReasonCode::SUCCESS } else { ReasonCode::NO_SUBSCRIPTION_EXISTED }.0)
-        .collect();
-    let mut state = cell.lock();
-    let state = &mut *state;
-    hub.counters.packets_sent.add(1);
-    for (whole, _) in packet.filters.iter() {
-        state.subscriptions.remove(whole);
-        state.replays.retain(|replay| !replay.is_for(whole)); // [MQTT-3.10.4-2]
+    let filters: Vec<&str> = packet.filters.iter().map(|(whole, _)| whole).collect();
+    let mut codes = Vec::with_capacity(filters.len());
+    for some in filters.chunks(FILTERS_PER_LOCK_MAX) {
+        let existed = hub.node.routes.unsubscribe(cell.key, some.iter().map(|whole| split(whole)));
+        let code = |existed| if existed { ReasonCode::SUCCESS } else { ReasonCode::NO_SUBSCRIPTION_EXISTED };
+        codes.extend(existed.into_iter().map(|existed| code(existed).0));
     }
-    let v5 = state.machine.version().is_some_and(primer_mqtt::Version::is_v5);
-    if !state.machine.answer_unsubscribe(packet.packet_id, if v5 { &codes } else { &[] }, &mut state.outbox) {
+    let mut guard = cell.lock();
+    let state = &mut *guard;
+    hub.counters.packets_sent.add(1);
+    for whole in filters {
+        if state.subscriptions.remove(whole) {
+            state.subscription_bytes -= cost(whole);
+        }
+        state.replays.cancel(whole); // [MQTT-3.10.4-2]
+    }
+    if !state.machine.answer_unsubscribe(packet.packet_id, &codes, &mut state.outbox) {
         state.close = Some(ReasonCode::PACKET_TOO_LARGE);
     }
 }
@@ -96,9 +85,15 @@ pub(crate) fn unsubscribe(hub: &Hub, cell: &Arc<Cell>, packet: &Unsubscribe<'_>)
 /// Takes all subscriptions of a session out of the routing table.
 pub(crate) fn forget(hub: &Hub, cell: &Cell, filters: impl Iterator<Item = Box<str>>) {
     let filters: Vec<Box<str>> = filters.collect();
-    if !filters.is_empty() {
-        hub.node.routes.unsubscribe(cell.key, filters.iter().map(|whole| split(whole)));
+    for some in filters.chunks(FILTERS_PER_LOCK_MAX) {
+        hub.node.routes.unsubscribe(cell.key, some.iter().map(|whole| split(whole)));
     }
+}
+
+/// What a subscription costs: its nodes in the routing table, its filter there and in the session.
+fn cost(whole: &str) -> usize {
+    let levels = 1 + whole.bytes().filter(|byte| *byte == b'/').count();
+    SUBSCRIPTION_BYTES + 3 * whole.len() + levels * LEVEL_BYTES
 }
 
 fn split(whole: &str) -> (&str, Option<&str>) {
@@ -114,7 +109,13 @@ fn judge<'a>(hub: &Hub, identity: &Identity, whole: &'a str, options: SubscribeO
     Wanted { whole, filter, group, options, refused, is_new: true }
 }
 
+/// Puts some filters into the routing table under one lock, and into the session.
 fn insert(hub: &Hub, cell: &Arc<Cell>, id: Option<u32>, wanted: &mut [Wanted<'_>]) {
+    let room = SUBSCRIPTIONS_MAX.saturating_sub(cell.lock().subscriptions.len());
+    let is_spent = hub.node.budget.is_spent();
+    for one in wanted.iter_mut().filter(|one| one.refused.is_none()).skip(if is_spent { 0 } else { room }) {
+        one.refused = Some(ReasonCode::QUOTA_EXCEEDED);
+    }
     let entries: Vec<(&str, Option<&str>, Subscription)> = wanted
         .iter()
         .filter(|one| one.refused.is_none())
@@ -124,11 +125,18 @@ fn insert(hub: &Hub, cell: &Arc<Cell>, id: Option<u32>, wanted: &mut [Wanted<'_>
         })
         .collect();
     let answers = hub.node.routes.subscribe(cell.key, entries.into_iter());
+    let mut state = cell.lock();
     for (one, answer) in wanted.iter_mut().filter(|one| one.refused.is_none()).zip(answers) {
         match answer {
-            Ok(is_new) => one.is_new = is_new,
+            Ok(is_new) => {
+                one.is_new = is_new;
+                if state.subscriptions.insert(one.whole.into()) {
+                    state.subscription_bytes += cost(one.whole);
+                }
+            }
             Err(TrieError::TooDeep) => one.refused = Some(ReasonCode::TOPIC_FILTER_INVALID),
             Err(_) => one.refused = Some(ReasonCode::QUOTA_EXCEEDED),
         }
     }
+    state.account(hub);
 }

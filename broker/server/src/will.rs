@@ -36,7 +36,13 @@ impl Will {
 
     /// Whether its client may publish it: asked at CONNECT, when the client can still be told.
     pub(crate) fn is_allowed(&self, hub: &Hub, identity: &Identity) -> bool {
-        hub.decider.may_publish(identity, self.message.topic(), self.qos, self.retain)
+        pipeline::is_plain(self.message.topic())
+            && hub.decider.may_publish(identity, self.message.topic(), self.qos, self.retain)
+    }
+
+    /// Bytes that the session is charged with.
+    pub(crate) fn bytes(&self) -> usize {
+        self.message.len()
     }
 
     /// Publishes the will. Its time to live begins now (MQTT 5.0, 3.1.3.2.4).

@@ -101,12 +101,25 @@ pub struct Parts<'a> {
 }
 
 /// Makes messages that share memory while they are small.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Run {
     buffer: BytesMut,
+    bytes: usize,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self::sized(RUN_BYTES)
+    }
 }
 
 impl Run {
+    /// A run for messages that came in `bytes` bytes: what it pins is no more than what came in.
+    #[must_use]
+    pub fn sized(bytes: usize) -> Self {
+        Self { buffer: BytesMut::new(), bytes: bytes.min(RUN_BYTES) }
+    }
+
     /// Makes a message in the run's memory; one that does not fit well gets memory of its own.
     ///
     /// # Panics
@@ -115,12 +128,12 @@ impl Run {
         let properties_len: usize = properties.clone().map(<[u8]>::len).sum();
         let len = parts.topic.len() + properties_len + parts.payload.len();
         let mut own = BytesMut::new();
-        let buffer = if len > RUN_BYTES / 2 {
+        let buffer = if len > self.bytes / 2 {
             own.reserve(len);
             &mut own
         } else {
             if self.buffer.capacity() < len {
-                self.buffer = BytesMut::with_capacity(RUN_BYTES);
+                self.buffer = BytesMut::with_capacity(self.bytes);
             }
             &mut self.buffer
         };

@@ -84,6 +84,8 @@ pub struct Queue<T> {
     leased_count: usize,
     leased_bytes: usize,
     ready_bytes: usize,
+    /// No message in `ready` expires before.
+    soonest_expiry_ms: u64,
     bounds: Bounds,
     dropped: Dropped,
 }
@@ -99,6 +101,7 @@ impl<T: Item> Queue<T> {
             leased_count: 0,
             leased_bytes: 0,
             ready_bytes: 0,
+            soonest_expiry_ms: u64::MAX,
             bounds,
             dropped: Dropped { expired: 0, overflow: 0, refused: 0 },
         }
@@ -120,6 +123,7 @@ impl<T: Item> Queue<T> {
             self.dropped.refused += 1;
             return Err(Refused::QueueFull);
         }
+        self.soonest_expiry_ms = self.soonest_expiry_ms.min(item.expires_at_ms());
         self.ready.push_back((self.next, item));
         self.next += 1;
         self.ready_bytes += cost;
@@ -175,18 +179,27 @@ impl<T: Item> Queue<T> {
             self.leased_count -= 1;
             self.leased_bytes -= item.cost();
             self.ready_bytes += item.cost();
+            self.soonest_expiry_ms = self.soonest_expiry_ms.min(item.expires_at_ms());
             self.ready.push_front((position, item));
         }
     }
 
-    /// Drops what has expired among the messages that nobody has leased.
+    /// Drops what has expired among the messages that nobody has leased. Looks at them only when one may have.
     pub fn expire(&mut self, now_ms: u64) {
-        let (before, mut bytes) = (self.ready.len(), 0);
+        if now_ms <= self.soonest_expiry_ms {
+            return;
+        }
+        let (before, mut bytes, mut soonest) = (self.ready.len(), 0, u64::MAX);
         self.ready.retain(|(_, item)| {
             let stays = now_ms <= item.expires_at_ms();
-            bytes += if stays { 0 } else { item.cost() };
+            if stays {
+                soonest = soonest.min(item.expires_at_ms());
+            } else {
+                bytes += item.cost();
+            }
             stays
         });
+        self.soonest_expiry_ms = soonest;
         self.ready_bytes -= bytes;
         self.dropped.expired += (before - self.ready.len()) as u64;
         give_back(&mut self.ready);
@@ -267,10 +280,10 @@ impl<T: Item> Queue<T> {
     }
 }
 
-/// An idle queue holds no memory.
+/// A queue gives back the memory of a backlog that is gone.
 fn give_back<E>(entries: &mut VecDeque<E>) {
-    if entries.is_empty() && entries.capacity() > 64 {
-        *entries = VecDeque::new();
+    if entries.capacity() > 64 && entries.len() < entries.capacity() / 4 {
+        entries.shrink_to(entries.len() * 2);
     }
 }
 

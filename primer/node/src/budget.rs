@@ -25,10 +25,10 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The most that was ever charged, seen at the moments of a call to [`is_spent`](Self::is_spent).
+    /// The most that was ever charged.
     #[must_use]
     pub fn peak(&self) -> usize {
-        self.peak.fetch_max(self.used(), Ordering::Relaxed).max(self.used())
+        self.peak.load(Ordering::Relaxed)
     }
 
     /// The limit in bytes.
@@ -51,10 +51,20 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// What is charged now.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Brings the charge to `bytes`.
     pub fn set(&mut self, budget: &Budget, bytes: usize) {
         if bytes > self.bytes {
-            budget.used.fetch_add(bytes - self.bytes, Ordering::Relaxed);
+            let grown = bytes - self.bytes;
+            let used = budget.used.fetch_add(grown, Ordering::Relaxed) + grown;
+            if used > budget.peak.load(Ordering::Relaxed) {
+                budget.peak.fetch_max(used, Ordering::Relaxed);
+            }
         } else if bytes < self.bytes {
             budget.used.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
         }

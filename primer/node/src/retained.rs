@@ -1,9 +1,12 @@
 //! The retained store of a node: one message a topic, with expiry, resumable look-up, and a charge on the budget.
 
+use std::sync::Arc;
+
 use parking_lot::RwLock;
 use primer_core::{
     commit::{Accepted, Refused},
-    message::Message,
+    deadlines::Deadlines,
+    message::{Message, NEVER_MS},
     retained::{Retained, Step},
 };
 
@@ -30,9 +33,11 @@ pub enum RetainedPage {
     End,
 }
 
-#[derive(Debug, Default)]
+/// Invariant: a topic has a deadline exactly if its message expires, and it is that message's.
+#[derive(Debug)]
 struct State {
     topics: Retained<Kept>,
+    deadlines: Deadlines<Arc<str>>,
     bytes: usize,
     charge: Charge,
 }
@@ -46,76 +51,75 @@ pub struct RetainedStore {
 
 impl RetainedStore {
     pub(crate) fn new(topics_max: usize) -> Self {
-        Self { state: RwLock::default(), topics_max }
+        let (topics, deadlines) = (Retained::new(), Deadlines::new());
+        Self { state: RwLock::new(State { topics, deadlines, bytes: 0, charge: Charge::default() }), topics_max }
     }
 
-    /// Keeps a message for its topic; an empty payload forgets the one that was kept [MQTT-3.3.1-6].
+    /// Keeps a message for its topic; an empty payload forgets the one that was kept [MQTT-3.3.1-6]. With the proof
+    /// comes whether the next deadline may have changed.
     ///
     /// # Errors
     /// The store or the budget is full; the earlier message stays.
-    pub fn publish(&self, budget: &Budget, message: &Message, qos: u8) -> Result<Accepted, Refused> {
-        let mut state = self.state.write();
-        let state = &mut *state;
-        let (accepted, old) = if message.payload().is_empty() {
-            state.topics.forget(message.topic())
-        } else if budget.is_spent() {
+    pub fn publish(&self, budget: &Budget, message: &Message, qos: u8) -> Result<(Accepted, bool), Refused> {
+        if message.payload().is_empty() {
+            let mut state = self.state.write();
+            let (accepted, old) = state.topics.forget(message.topic());
+            state.replaced(budget, message.topic(), old.as_ref(), None);
+            return Ok((accepted, false));
+        }
+        if budget.is_spent() {
             return Err(Refused::MemoryFull);
-        } else {
-            let kept = Kept { message: message.compact(), qos };
-            let bytes = cost(&kept);
-            let done = state.topics.keep(message.topic(), kept, self.topics_max)?;
-            state.bytes += bytes;
-            done
-        };
-        state.bytes -= old.as_ref().map_or(0, cost);
-        state.charge.set(budget, state.bytes);
-        Ok(accepted)
+        }
+        let kept = Kept { message: message.compact(), qos };
+        let (expires_at_ms, bytes) = (message.expires_at_ms(), cost(&kept));
+        let mut state = self.state.write();
+        let (accepted, old) = state.topics.keep(message.topic(), kept, self.topics_max)?;
+        state.bytes += bytes;
+        state.replaced(budget, message.topic(), old.as_ref(), Some(expires_at_ms));
+        Ok((accepted, expires_at_ms != NEVER_MS))
     }
 
-    /// Drops the message of a topic if it has expired.
-    pub fn expire(&self, budget: &Budget, topic: &str, now_ms: u64) -> bool {
+    /// Drops messages that have expired, at most `messages_max`; answers how many.
+    pub fn expire(&self, budget: &Budget, now_ms: u64, messages_max: usize) -> usize {
         let mut state = self.state.write();
-        if !state.topics.get(topic).is_some_and(|kept| kept.message.is_expired(now_ms)) {
-            return false;
+        for done in 0..messages_max {
+            let Some(topic) = state.deadlines.pop_due(now_ms) else { return done };
+            let old = state.topics.remove(&topic);
+            state.replaced(budget, &topic, old.as_ref(), None);
         }
-        let old = state.topics.remove(topic);
-        state.bytes -= old.as_ref().map_or(0, cost);
-        let bytes = state.bytes;
-        state.charge.set(budget, bytes);
-        true
+        messages_max
+    }
+
+    /// When the next message expires.
+    #[must_use]
+    pub fn next_expiry_ms(&self) -> Option<u64> {
+        self.state.read().deadlines.next()
     }
 
     /// Gives each live message that `filter` matches, after the topic `after`, to `take`, until it answers `false` or
-    /// `steps` topics have been looked at. The store is locked for reading meanwhile, so that a message given here
-    /// cannot be older than one that is published at the same time.
+    /// `steps` are used up, one for each topic that is looked at. The store is locked for reading meanwhile, so that a
+    /// message given here cannot be older than one that is published at the same time.
     pub fn look_up(
         &self,
         filter: &str,
         after: Option<&str>,
-        mut steps: usize,
+        steps: &mut usize,
         now_ms: u64,
         mut take: impl FnMut(&Kept) -> bool,
     ) -> RetainedPage {
         let state = self.state.read();
         let mut last = after.map(str::to_owned);
         loop {
-            match state.topics.next_match(filter, last.as_deref(), &mut steps) {
+            match state.topics.next_match(filter, last.as_deref(), steps) {
                 Step::End => return RetainedPage::End,
                 Step::Pause(at) => return RetainedPage::More(at),
                 Step::Match(topic, kept) => {
                     if !kept.message.is_expired(now_ms) && !take(kept) {
-                        return last.map_or_else(|| RetainedPage::More(String::new()), RetainedPage::More);
+                        return RetainedPage::More(last.unwrap_or_default());
                     }
-                    match &mut last {
-                        Some(last) => {
-                            last.clear();
-                            last.push_str(topic);
-                        }
-                        None => last = Some(topic.to_owned()),
-                    }
-                    if steps == 0 {
-                        return RetainedPage::More(topic.to_owned());
-                    }
+                    let last = last.get_or_insert_default();
+                    last.clear();
+                    last.push_str(topic);
                 }
             }
         }
@@ -140,6 +144,82 @@ impl RetainedStore {
     }
 }
 
+impl State {
+    /// The message of a topic is another one now: its cost, its deadline and the charge follow.
+    fn replaced(&mut self, budget: &Budget, topic: &str, old: Option<&Kept>, expires_at_ms: Option<u64>) {
+        if let Some(old) = old {
+            self.bytes -= cost(old);
+            if old.message.expires_at_ms() != NEVER_MS {
+                self.deadlines.cancel(&Arc::from(topic));
+            }
+        }
+        if let Some(at_ms) = expires_at_ms.filter(|at_ms| *at_ms != NEVER_MS) {
+            self.deadlines.insert(at_ms + 1, topic.into());
+        }
+        self.charge.set(budget, self.bytes);
+    }
+}
+
 fn cost(kept: &Kept) -> usize {
-    kept.message.len() + kept.message.topic().len() + ENTRY_OVERHEAD_BYTES
+    let deadline = if kept.message.expires_at_ms() == NEVER_MS { 0 } else { ENTRY_OVERHEAD_BYTES };
+    kept.message.len() + 2 * kept.message.topic().len() + ENTRY_OVERHEAD_BYTES + deadline
+}
+
+#[cfg(test)]
+mod tests {
+    use primer_core::message::{Parts, Run};
+
+    use super::*;
+
+    fn message(topic: &str, payload: &str, expires_at_ms: u64) -> Message {
+        Run::default().message(&Parts { topic, payload: payload.as_bytes(), expires_at_ms }, std::iter::empty())
+    }
+
+    /// Deadlines of messages that were replaced, deleted or refused used to stay, outside of every bound.
+    #[test]
+    fn a_deadline_goes_with_its_message() {
+        let (store, budget) = (RetainedStore::new(1), Budget::new(10_000));
+        let _ = store.publish(&budget, &message("a", "x", 5_000), 0).unwrap();
+        let _ = store.publish(&budget, &message("b", "x", 1), 0).unwrap_err();
+        assert_eq!(store.next_expiry_ms(), Some(5_001), "a refused message moved the deadline");
+        let _ = store.publish(&budget, &message("a", "y", NEVER_MS), 0).unwrap();
+        assert_eq!(store.next_expiry_ms(), None);
+        let _ = store.publish(&budget, &message("a", "z", 7), 0).unwrap();
+        let _ = store.publish(&budget, &message("a", "", NEVER_MS), 0).unwrap();
+        assert_eq!((store.next_expiry_ms(), store.len(), budget.used()), (None, 0, 0));
+    }
+
+    #[test]
+    fn what_has_expired_goes_by_time() {
+        let (store, budget) = (RetainedStore::new(9), Budget::new(10_000));
+        for (topic, at) in [("a", 5), ("b", 5), ("c", 9)] {
+            let _ = store.publish(&budget, &message(topic, "x", at), 0).unwrap();
+        }
+        assert_eq!((store.expire(&budget, 5, 9), store.expire(&budget, 6, 1), store.expire(&budget, 6, 9)), (0, 1, 1));
+        assert_eq!((store.len(), store.next_expiry_ms()), (1, Some(10)));
+    }
+
+    #[test]
+    fn a_look_up_goes_on_where_it_stopped() {
+        let (store, budget) = (RetainedStore::new(99), Budget::new(1 << 20));
+        for n in 0..50 {
+            let _ = store.publish(&budget, &message(&format!("t/{n:02}"), "x", NEVER_MS), 0).unwrap();
+        }
+        let (mut seen, mut after, mut room) = (Vec::new(), None, 0);
+        loop {
+            room += 3;
+            let page = store.look_up("t/#", after.as_deref(), &mut 4, 0, |kept| {
+                if seen.len() < room {
+                    seen.push(kept.message.topic().to_owned());
+                }
+                seen.len() < room || seen.last().is_some_and(|last| last == kept.message.topic())
+            });
+            match page {
+                RetainedPage::End => break,
+                RetainedPage::More(at) => after = Some(at),
+            }
+        }
+        assert_eq!(seen.len(), 50);
+        assert!(seen.is_sorted());
+    }
 }

@@ -58,7 +58,7 @@ fn a_wrong_protocol_name_is_not_served() {
     for name in ["MQTX", "mqtt", "MQT", "MQTTT", "", "HTTP", "MQIsdp"] {
         let mut raw = Raw::connect(broker.addr());
         raw.send(&connect_of(name, 4, 0x02, &[b"name"]));
-        // Says that nothing but a refusal came before the close.
+        // It panics where anything but a refusal comes before the close.
         let _ = raw.expect_refused(false);
     }
     let mut raw = Raw::connect(broker.addr());

@@ -91,7 +91,8 @@ fn qos_1_takes_the_next_use_of_an_identifier_as_a_new_message() {
 }
 
 /// The PUBACK comes once the message is the broker's own [MQTT-4.3.2-2]: whoever loses the connection right after it
-/// has lost nothing.
+/// has lost nothing. Of the two ways of QoS 2 that the standard allows (figure 4.3), Primer goes the one that hands the
+/// message on before PUBREC.
 #[test]
 fn what_was_acknowledged_is_delivered() {
     let broker = broker();

@@ -51,7 +51,7 @@ fn messages_too_large_for_a_client_are_dropped_and_hold_nothing_up() {
     client.expect_no_publish_before_ping();
 }
 
-/// A packet of a session that has the same message for two clients is measured for each [MQTT-3.1.2-25].
+/// A message for two clients is measured for each of them [MQTT-3.1.2-25].
 #[test]
 fn a_message_too_large_for_one_client_goes_to_the_other() {
     let broker = broker();

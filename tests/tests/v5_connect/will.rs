@@ -27,7 +27,8 @@ fn mortal(addr: SocketAddr, id: &str, clean: bool, expiry: u32, will: Will, dela
 fn the_will_is_published_unless_the_client_says_farewell() {
     let broker = broker();
     let mut watcher = watcher(broker.addr(), "end");
-    let ends: [(&str, fn(Client), bool); 5] = [
+    type End = fn(Client);
+    let ends: [(&str, End, bool); 5] = [
         ("closed", Client::abort, true),
         ("reset", Client::abort_rst, true),
         ("disconnect 0x04", |client| client.disconnect_with(0x04, &[]), true),
@@ -87,10 +88,10 @@ fn a_delayed_will_is_published_when_the_session_ends() {
 fn a_return_before_the_delay_is_over_spares_the_will() {
     let broker = broker();
     let mut watcher = watcher(broker.addr(), "back");
-    mortal(broker.addr(), "back", true, 60, Will::new("back/will", b"x"), 1).abort();
+    mortal(broker.addr(), "back", true, 60, Will::new("back/will", b"x"), 2).abort();
     let mut back = Client::v5_with(broker.addr(), "back", |c| c.clean(false).session_expiry(60));
     assert!(back.session_present());
-    watcher.expect_no_publish(Duration::from_millis(1500));
+    watcher.expect_no_publish(Duration::from_millis(2500));
     back.ping();
 }
 

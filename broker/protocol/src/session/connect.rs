@@ -82,7 +82,7 @@ impl Terms {
         };
         let session_expiry_s = wanted_expiry.min(options.session_expiry_max_s);
         let capped =
-            options.keep_alive_max_s > 0 && (connect.keep_alive == 0 || connect.keep_alive > options.keep_alive_max_s);
+            options.keep_alive_max_s > 0 && connect.keep_alive > options.keep_alive_max_s;
         let server_keep_alive = v5 && capped; // a 3.x client cannot be told, so its own value stays
         Ok(Self {
             version: connect.version,
@@ -209,9 +209,10 @@ pub fn refuse_connect(version: Version, reason: ReasonCode, why: &str, packet_by
         out.truncate(start);
         write(&Packet::ConnAck(ConnAck { session_present: false, reason, properties }), version, out);
         if out.len() - start <= packet_bytes_max as usize {
-            break;
+            return;
         }
     }
+    out.truncate(start); // not even the reason fits: the client hears the closed connection
 }
 
 /// Encodes a packet that this crate has built within the limits of the wire; a packet that cannot be encoded is left

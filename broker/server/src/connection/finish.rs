@@ -24,9 +24,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             std::mem::take(&mut state.outbox)
         };
-        registry::let_go(&self.hub, &self.cell, ending.farewell, ending.session_expiry_s);
         self.has_let_go = true;
-        events::disconnected(&self.hub, &self.identity, &ending);
+        registry::let_go(&self.hub, &self.cell, ending.farewell, ending.session_expiry_s, || {
+            events::disconnected(&self.hub, &self.identity, &ending);
+        });
         let speaks = ending.tell.is_some();
         let writing = std::mem::take(&mut self.writing);
         let unwritten = writing.get(self.written..).unwrap_or_default();
@@ -50,7 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
 /// Reads what the client still sends until it closes: a close with unread bytes would be a reset, which can take the
 /// last word away from the client.
-async fn drain<S: AsyncRead + Unpin>(stream: &mut S) -> std::io::Result<()> {
+pub(crate) async fn drain<S: AsyncRead + Unpin>(stream: &mut S) -> std::io::Result<()> {
     let mut sink = [0; 4096];
     let mut left = LINGER_BYTES_MAX;
     while left > 0 {

@@ -4,7 +4,7 @@
 //! steps (`work`); look up retained messages; write again; sleep. What others deliver comes through the session's
 //! cell, and its waker brings the connection back here.
 
-mod finish;
+pub(crate) mod finish;
 mod work;
 
 use std::{
@@ -163,13 +163,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         self.poll_keep_alive(cx)?;
         let now_ms = self.hub.node.clock.now_ms();
-        let mut has_more = false;
         if !self.is_blocked {
-            has_more = replay::advance(&self.hub, &self.cell, now_ms);
+            replay::advance(&self.hub, &self.cell, now_ms);
         }
         self.flush(cx);
         let is_done = self.go_to_sleep(cx);
-        if wants_more || has_more || !is_done || self.lost_because.is_some() {
+        if wants_more || !is_done || self.lost_because.is_some() {
             cx.waker().wake_by_ref();
         }
         Ok(())
@@ -268,13 +267,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(Err(ending)) => return Poll::Ready(Err(ending)),
                 Poll::Ready(Ok(n)) => n,
             };
-            self.pending = Vec::new();
             self.hub.counters.bytes_received.add(n as u64);
             let bytes = scratch.get(..carried + n).unwrap_or_default();
             let used = self.work(bytes)?;
-            if let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty()) {
-                self.pending = rest.to_vec();
-            }
+            self.carry(bytes.get(used..).unwrap_or_default());
             Poll::Ready(Ok(()))
         })
     }
@@ -302,23 +298,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn work_on_pending(&mut self) -> Result<(), Ending> {
-        let mut bytes = std::mem::take(&mut self.pending);
+        let bytes = std::mem::take(&mut self.pending);
         let used = self.work(&bytes)?;
-        if used < bytes.len() {
-            bytes.drain(..used);
-            self.pending = bytes;
+        if used == 0 {
+            self.pending = bytes; // the packet goes on growing where it is
+            self.charge.set(&self.hub.node.budget, self.pending.capacity());
+        } else {
+            self.carry(bytes.get(used..).unwrap_or_default());
         }
-        self.charge.set(&self.hub.node.budget, self.pending.capacity());
         Ok(())
+    }
+
+    /// Keeps the beginning of a packet for the next read, and charges it.
+    fn carry(&mut self, rest: &[u8]) {
+        if !rest.is_empty() || !self.pending.is_empty() || self.charge.bytes() > 0 {
+            self.pending = rest.to_vec();
+            self.charge.set(&self.hub.node.budget, self.pending.capacity());
+        }
     }
 
     fn is_paused(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(limiter) = &mut self.limiter else { return false };
-        limiter.is_paused = limiter.is_paused && limiter.pause.as_mut().poll(cx).is_pending();
+        if limiter.is_paused && limiter.pause.as_mut().poll(cx).is_ready() {
+            limiter.is_paused = false;
+            self.heard_at_ms = self.hub.node.clock.now_ms();
+        }
         limiter.is_paused
     }
 
     fn poll_keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
+        if self.limiter.as_ref().is_some_and(|limiter| limiter.is_paused) {
+            return Ok(()); // what the client sends meanwhile is not read, and not held against it
+        }
         let Some(keep_alive) = &mut self.keep_alive else { return Ok(()) };
         while keep_alive.sleep.as_mut().poll(cx).is_ready() {
             let due_ms = self.heard_at_ms + keep_alive.interval_ms;
@@ -335,7 +346,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut state = self.cell.lock();
         state.waker = Some(cx.waker().clone());
         if !self.is_blocked {
-            if !state.outbox.is_empty() {
+            // Asked after the flush: it may have made the room that a look-up waits for.
+            if !state.outbox.is_empty() || state.can_replay() {
                 return false;
             }
             // An idle connection owns no buffers.
@@ -372,7 +384,7 @@ impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
         self.charge.set(&self.hub.node.budget, 0);
         if !self.has_let_go {
-            registry::let_go(&self.hub, &self.cell, Farewell::WithWill, None);
+            registry::let_go(&self.hub, &self.cell, Farewell::WithWill, None, || ());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, sync::Arc};
 use primer_mqtt::{
     ReasonCode, Violation,
     codec::{self, Decoded, packet::Outcome, packet::Packet},
-    session::{Step, TopicRef},
+    session::Step,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -51,7 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Works through whole packets; answers how many bytes they took.
     pub(super) fn work(&mut self, bytes: &[u8]) -> Result<usize, Ending> {
         let hub = Arc::clone(&self.hub);
-        let mut batch = Batch::begin(&hub);
+        let mut batch = Batch::of_read(&hub, bytes.len());
         self.heard_at_ms = batch.now_ms;
         let mut used = 0;
         let mut tally = Tally::default();
@@ -87,11 +87,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut got_credit = false;
         while steps.len() < BATCH_PACKETS_MAX {
             let rest = bytes.get(parsed.used..).unwrap_or_default();
-            let packet = match codec::decode(rest, &self.rules) {
-                Ok(Decoded::Packet { packet, len }) => {
-                    parsed.used += len;
-                    packet
-                }
+            let (packet, len) = match codec::decode(rest, &self.rules) {
+                Ok(Decoded::Packet { packet, len }) => (packet, len),
                 Ok(Decoded::Incomplete { .. }) => {
                     parsed.is_drained = true;
                     break;
@@ -101,6 +98,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     break;
                 }
             };
+            if matches!(packet, Packet::PingReq) && !steps.is_empty() {
+                break; // what came before it is answered before it
+            }
+            parsed.used += len;
             tally.packets += 1;
             match &packet {
                 Packet::Publish(publish) => {
@@ -150,9 +151,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Step::Publish { incoming, token } => {
                     let from = (&*self.cell, &*self.identity);
                     pipeline::publish(&self.hub, batch, &mut self.acks, from, &incoming, token);
-                    if let TopicRef::Alias(topic) = incoming.topic {
-                        drop(topic);
-                    }
                 }
                 Step::Subscribe(packet) => subscribe::subscribe(&self.hub, &self.cell, &self.identity, &packet),
                 Step::Unsubscribe(packet) => subscribe::unsubscribe(&self.hub, &self.cell, &packet),
