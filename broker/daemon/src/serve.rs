@@ -100,7 +100,7 @@ pub(crate) struct Serve {
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     max_queued_messages: u64,
     /// Bytes in the queue of one session.
-    #[arg(long, value_parser = size, default_value = "256M")]
+    #[arg(long, value_parser = room, default_value = "256M")]
     max_queued_bytes: u64,
     /// What a full queue does.
     #[arg(long, value_enum, default_value_t = Overflow::DropOldest)]
@@ -109,7 +109,7 @@ pub(crate) struct Serve {
     #[arg(long)]
     queue_qos0: bool,
     /// Bytes that may wait for one slow connection.
-    #[arg(long, value_parser = size, default_value = "16M")]
+    #[arg(long, value_parser = room, default_value = "16M")]
     max_outbox: u64,
     /// Disconnect a consumer that is too slow instead of dropping its QoS 0 messages.
     #[arg(long)]
@@ -151,6 +151,13 @@ fn size(text: &str) -> Result<u64, String> {
     let number: u64 =
         digits.trim().parse().map_err(|_| format!("`{text}` is no size: write 1048576, 1024K, 1M or 1G"))?;
     number.checked_mul(unit).ok_or_else(|| format!("`{text}` is too large"))
+}
+
+/// A size in which at least a small message has room.
+fn room(text: &str) -> Result<u64, String> {
+    const MIN: u64 = 1 << 10;
+    size(text)
+        .and_then(|bytes| if bytes < MIN { Err(format!("`{text}` is too little: 1K at least")) } else { Ok(bytes) })
 }
 
 fn memory(text: &str) -> Result<u64, String> {

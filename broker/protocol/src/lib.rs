@@ -6,12 +6,7 @@
 #![deny(clippy::indexing_slicing, clippy::expect_used, clippy::panic)]
 #![cfg_attr(
     test,
-    expect(
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::unwrap_used,
-        reason = "tests fail by panicking"
-    )
+    expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")
 )]
 
 pub mod auth;

@@ -77,7 +77,7 @@ pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
     let mut last_data = None;
     if request.terms.authentication_method.is_none() {
         if let Err(reason) = admit(hub, &mut request, peer).await {
-            return refuse(hub, stream, &request.terms, reason, "user name or password").await;
+            return refuse(hub, stream, &request.terms, reason, "check the user name and the password").await;
         }
     } else {
         match authenticate(hub, stream, &mut buffer, &request).await {

@@ -19,6 +19,7 @@ mod overflow;
 mod overlap;
 mod publish;
 mod redelivery;
+mod regressions;
 mod retained;
 mod session;
 mod shared;

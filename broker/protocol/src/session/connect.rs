@@ -81,8 +81,7 @@ impl Terms {
             (false, false) => SESSION_NEVER_EXPIRES,
         };
         let session_expiry_s = wanted_expiry.min(options.session_expiry_max_s);
-        let capped =
-            options.keep_alive_max_s > 0 && connect.keep_alive > options.keep_alive_max_s;
+        let capped = options.keep_alive_max_s > 0 && connect.keep_alive > options.keep_alive_max_s;
         let server_keep_alive = v5 && capped; // a 3.x client cannot be told, so its own value stays
         Ok(Self {
             version: connect.version,

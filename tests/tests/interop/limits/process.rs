@@ -157,7 +157,7 @@ fn a_bad_option_is_explained() {
 
 #[test]
 fn an_option_may_come_from_the_environment() {
-    let broker = Launch::new().env("PRIMER_USERS", "ann:secret").start();
+    let broker = Launch::new().env("PRIMER_USER", "ann:secret").start();
     let connect = |user: &str, password: &[u8]| {
         let connect = primer_harness::wire::connect(primer_harness::Version::V5, user);
         Client::try_open(broker.addr(), &connect.user(user).password(password)).map(Client::disconnect)
