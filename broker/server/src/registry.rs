@@ -173,8 +173,9 @@ fn commit_opening(session_present: bool, queue: &Queue<Queued>) -> Committed<Ope
     }
 }
 
-/// The connection lets go of its session: `told` tells the world, the will is published or waits, the session ends or
-/// waits. Only then may another connection have it, so that what this one leaves behind comes before what the next does.
+/// The connection lets go of its session: `told` tells the world, the will is published or waits, the session ends
+/// or waits. Only then may another connection have it, so that what this one leaves behind comes before what the next
+/// one does.
 pub(crate) fn let_go(
     hub: &Hub,
     cell: &Arc<Cell>,
