@@ -72,6 +72,8 @@ struct Exchange {
     serial: u64,
     /// The connection on which the client sent the publish last, and waits for its PUBREC.
     epoch: u32,
+    /// The connection on which the publish took a place of the Receive Maximum.
+    counted: u32,
     /// All destinations have accepted it: PUBREC was sent, or can be.
     is_committed: bool,
 }
@@ -119,10 +121,10 @@ impl Session {
         let token = match publish.packet_id {
             None => None,
             Some(packet_id) => {
-                if publish.qos == QoS::ExactlyOnce && self.inbound.is_repeated(packet_id, link, epoch, out) {
+                if publish.qos == QoS::ExactlyOnce && self.inbound.is_repeated(packet_id, link, epoch, out)? {
                     return Ok(Step::Nothing);
                 }
-                take_quota(link)?;
+                take_place(link)?;
                 let serial = self.inbound.begin(packet_id, publish.qos, epoch);
                 Some(PublishToken { packet_id, qos: publish.qos, epoch, serial })
             }
@@ -189,7 +191,7 @@ impl Session {
         let tells = link.version.is_v5() && link.packet_bytes_max > 4;
         let reason = if tells { reason } else { ReasonCode::SUCCESS };
         if token.qos == QoS::AtLeastOnce {
-            link.unanswered = link.unanswered.saturating_sub(1);
+            link.give_place(true);
             encode_ack(AckKind::PubAck, token.packet_id, reason, link.version, out);
         } else {
             encode_ack(AckKind::PubRec, token.packet_id, reason, link.version, out);
@@ -215,7 +217,7 @@ impl Session {
         if !link.version.is_v5() {
             return Err(Violation::with(reason, "MQTT-3.3.5-2", "the publish was refused and 3.x has no word for it"));
         }
-        link.unanswered = link.unanswered.saturating_sub(1);
+        link.give_place(token.epoch == self.epoch);
         let mut properties = PropertiesBuf::new();
         if link.problem_information {
             properties.push(&Property::ReasonString(why));
@@ -248,19 +250,15 @@ impl Session {
             Some(exchange) if !exchange.is_committed => {
                 return Err(Violation::protocol("MQTT-4.3.3-3", "PUBREL comes before its PUBREC"));
             }
-            Some(_) => {
+            Some(exchange) => {
+                link.give_place(exchange.counted == self.epoch);
                 self.inbound.received.remove(&ack.packet_id);
-                link.unanswered = link.unanswered.saturating_sub(1);
             }
             None => {
                 if link.version.is_v5() {
                     reason = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
                 }
-                // The client counts a place as free with each PUBCOMP, whatever it says (4.9).
-                if let Some(grace) = link.grace.checked_sub(1) {
-                    link.grace = grace;
-                    link.unanswered = link.unanswered.saturating_sub(1);
-                }
+                link.give_place(false); // the client counts a place with each PUBCOMP, whatever it says (4.9)
             }
         }
         encode_ack(AckKind::PubComp, ack.packet_id, reason, link.version, out);
@@ -268,31 +266,41 @@ impl Session {
     }
 }
 
-fn take_quota(link: &mut Link) -> Result<(), Violation> {
-    if link.unanswered >= link.receive_maximum {
+fn take_place(link: &mut Link) -> Result<(), Violation> {
+    if !link.take_place() {
         let detail = "more publishes in flight than the server's Receive Maximum";
         return Err(Violation::with(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED, "MQTT-3.3.4-9", detail));
     }
-    link.unanswered += 1;
     Ok(())
 }
 
 impl Inbound {
     /// Whether the client sends a publish again that is known; then PUBREC is repeated as soon as it is due.
-    fn is_repeated(&mut self, packet_id: PacketId, link: &Link, epoch: u32, out: &mut Vec<u8>) -> bool {
-        let Some(exchange) = self.received.get_mut(&packet_id) else { return false };
+    fn is_repeated(
+        &mut self,
+        packet_id: PacketId,
+        link: &mut Link,
+        epoch: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Violation> {
+        let Some(exchange) = self.received.get_mut(&packet_id) else { return Ok(false) };
+        if exchange.counted != epoch {
+            take_place(link)?; // sent again on a new connection, it takes a place there
+            exchange.counted = epoch;
+        }
         exchange.epoch = epoch;
         if exchange.is_committed {
             encode_ack(AckKind::PubRec, packet_id, ReasonCode::SUCCESS, link.version, out);
         }
-        true
+        Ok(true)
     }
 
     /// Notes a new publish; answers its serial.
     fn begin(&mut self, packet_id: PacketId, qos: QoS, epoch: u32) -> u64 {
         if qos == QoS::ExactlyOnce {
             self.serials += 1;
-            self.received.insert(packet_id, Exchange { serial: self.serials, epoch, is_committed: false });
+            self.received
+                .insert(packet_id, Exchange { serial: self.serials, epoch, counted: epoch, is_committed: false });
         }
         self.serials
     }

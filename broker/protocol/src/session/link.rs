@@ -16,9 +16,11 @@ pub(super) struct Link {
     /// Publishes that are, on this connection.
     pub(super) unacked: u16,
     /// Publishes of the client that the server has not answered to the end, on this connection.
-    pub(super) unanswered: u16,
+    /// Below zero when PUBCOMPs of earlier connections' exchanges gave the client more places (4.9).
+    pub(super) unanswered: i32,
     pub(super) receive_maximum: u16,
-    /// PUBRELs of unknown identifiers whose PUBCOMP still gives a place back, as the client counts (4.9).
+    /// Answers to publishes that were not counted on this connection and still give a place, as the client counts
+    /// (4.9). It bounds how far `unanswered` can fall.
     pub(super) grace: u16,
     pub(super) packet_bytes_max: u32,
     pub(super) problem_information: bool,
@@ -49,6 +51,25 @@ impl Link {
             authentication_method: terms.authentication_method.clone(),
             aliases_in: AliasesIn::new(if terms.version.is_v5() { options.alias_maximum } else { 0 }),
             aliases_out: AliasesOut::new(terms.alias_out_maximum),
+        }
+    }
+}
+
+impl Link {
+    /// A publish of the client takes a place; `false` when none is left.
+    pub(super) fn take_place(&mut self) -> bool {
+        let has_place = self.unanswered < i32::from(self.receive_maximum);
+        self.unanswered += i32::from(has_place);
+        has_place
+    }
+
+    /// The client's publish is answered to the end: its place is free, whether or not it was counted here.
+    pub(super) fn give_place(&mut self, was_counted: bool) {
+        if was_counted {
+            self.unanswered -= 1;
+        } else if self.grace > 0 {
+            self.grace -= 1;
+            self.unanswered -= 1;
         }
     }
 }

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use primer_core::queue::Position;
 
 use super::{Session, Step, alias::AliasUse, link::Link};
@@ -19,8 +21,8 @@ use crate::{
     violation::Violation,
 };
 
-/// Entries of finished exchanges that may stand between open ones before they are swept out.
-const GAPS_MAX: usize = 1024;
+/// Entries for which a session without anything in flight keeps the memory.
+const IDLE_CAPACITY_MAX: usize = 64;
 
 /// A message on its way to the client.
 #[derive(Debug, Clone, Copy)]
@@ -63,30 +65,27 @@ pub struct Resend {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// QoS 1: PUBACK is due.
-    AwaitAck,
+    AtLeastOnce,
     /// QoS 2: PUBREC is due.
-    AwaitRec,
+    ExactlyOnce,
     /// QoS 2: PUBCOMP is due. The order of PUBREC is the order of PUBREL [MQTT-4.6.0-4].
-    AwaitComp { order: u64 },
-    /// Finished; goes when it comes to the front.
-    Done,
+    Released { order: u64 },
 }
 
 #[derive(Debug, Clone, Copy)]
 struct InFlight {
-    packet_id: u16,
     phase: Phase,
     position: Position,
     /// Whether it counts against the window of the present connection.
     counted: bool,
 }
 
-/// What is in flight to the client, in the order of sending. It outlives the connection.
+/// What is in flight to the client, by packet identifier. It outlives the connection.
+///
+/// Messages are sent in the order of their positions in the queue, so that is also the order of sending them again.
 #[derive(Debug, Default)]
 pub(super) struct Outbound {
-    in_flight: VecDeque<InFlight>,
-    /// Exchanges in `in_flight` that are not done.
-    open: usize,
+    in_flight: HashMap<u16, InFlight, FixedState>,
     last_packet_id: u16,
     pubrecs: u64,
     /// Packet identifiers that wait to be sent again on this connection, oldest first.
@@ -99,71 +98,46 @@ impl Outbound {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.open == 0
+        self.in_flight.is_empty()
     }
 
     /// A new connection: repeats the PUBRELs now and notes the publishes that are to be sent again [MQTT-4.4.0-1].
     pub(super) fn resume(&mut self, version: Version, out: &mut Vec<u8>) {
-        self.in_flight.retain(|entry| entry.phase != Phase::Done);
-        let mut releases = Vec::new();
-        self.resend.clear();
-        for entry in &mut self.in_flight {
+        let (mut releases, mut publishes) = (Vec::new(), Vec::new());
+        for (packet_id, entry) in &mut self.in_flight {
             entry.counted = false;
-            let Some(packet_id) = PacketId::new(entry.packet_id) else { continue };
+            let Some(packet_id) = PacketId::new(*packet_id) else { continue };
             match entry.phase {
-                Phase::AwaitComp { order } => releases.push((order, packet_id)),
-                _ => self.resend.push_back(packet_id),
+                Phase::Released { order } => releases.push((order, packet_id)),
+                Phase::AtLeastOnce | Phase::ExactlyOnce => publishes.push((entry.position, packet_id)),
             }
         }
         releases.sort_unstable();
+        publishes.sort_unstable();
+        self.resend = publishes.into_iter().map(|(_, packet_id)| packet_id).collect();
         for (_, packet_id) in releases {
             encode_ack(AckKind::PubRel, packet_id, ReasonCode::SUCCESS, version, out);
         }
     }
 
-    /// The entry of a packet identifier. Identifiers ascend, so its distance from the oldest says where it is, unless
-    /// gaps have been swept out.
-    fn find(&mut self, packet_id: u16) -> Option<&mut InFlight> {
-        let front = self.in_flight.front()?.packet_id;
-        let wrapped = usize::from(packet_id < front); // zero is not used as an identifier
-        let guess = usize::from(packet_id.wrapping_sub(front)).saturating_sub(wrapped);
-        let is_it = |entry: &InFlight| entry.packet_id == packet_id && entry.phase != Phase::Done;
-        let index = match self.in_flight.get(guess) {
-            Some(entry) if is_it(entry) => guess,
-            // A finished entry where an open one would be: while identifiers ascend there is no other.
-            Some(entry) if entry.packet_id == packet_id && self.in_flight.len() < usize::from(u16::MAX / 2) => {
-                return None;
-            }
-            _ => self.in_flight.iter().position(is_it)?,
-        };
-        self.in_flight.get_mut(index)
+    fn find(&mut self, packet_id: PacketId) -> Option<&mut InFlight> {
+        self.in_flight.get_mut(&packet_id.get())
     }
 
     fn next_packet_id(&mut self) -> Option<PacketId> {
         for _ in 0..=u16::MAX {
             self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
-            let candidate = self.last_packet_id;
-            // While fewer are in flight than a turn of the counter, the oldest bounds what can be in use.
-            if self.in_flight.is_empty() || self.find(candidate).is_none() {
-                return PacketId::new(candidate);
+            if !self.in_flight.contains_key(&self.last_packet_id) {
+                return PacketId::new(self.last_packet_id);
             }
         }
         None
     }
 
-    fn finish(&mut self, packet_id: u16) {
-        if let Some(entry) = self.find(packet_id) {
-            entry.phase = Phase::Done;
-            self.open -= 1;
-        }
-        while self.in_flight.front().is_some_and(|entry| entry.phase == Phase::Done) {
-            self.in_flight.pop_front();
-        }
-        if self.in_flight.len() > self.open * 2 + GAPS_MAX {
-            self.in_flight.retain(|entry| entry.phase != Phase::Done);
-        }
-        if self.in_flight.is_empty() && self.in_flight.capacity() > 64 {
-            self.in_flight = VecDeque::new();
+    fn finish(&mut self, packet_id: PacketId) {
+        self.in_flight.remove(&packet_id.get());
+        if self.in_flight.is_empty() && self.in_flight.capacity() > IDLE_CAPACITY_MAX {
+            self.in_flight = HashMap::default();
         }
     }
 }
@@ -181,8 +155,8 @@ impl Session {
 
     /// How many exchanges towards the client are open.
     #[must_use]
-    pub const fn in_flight(&self) -> usize {
-        self.outbound.open
+    pub fn in_flight(&self) -> usize {
+        self.outbound.in_flight.len()
     }
 
     /// Whether one frame serves this connection as it serves every other that is plain and of its version: no aliases,
@@ -207,11 +181,10 @@ impl Session {
         let sent = write_publish(link, delivery, false, Some(packet_id), out);
         if sent == Sent::Written {
             link.unacked = link.unacked.saturating_add(1);
-            let phase = if delivery.qos == QoS::ExactlyOnce { Phase::AwaitRec } else { Phase::AwaitAck };
-            self.outbound.in_flight.push_back(InFlight { packet_id: packet_id.get(), phase, position, counted: true });
-            self.outbound.open += 1;
+            let phase = if delivery.qos == QoS::ExactlyOnce { Phase::ExactlyOnce } else { Phase::AtLeastOnce };
+            self.outbound.in_flight.insert(packet_id.get(), InFlight { phase, position, counted: true });
         } else {
-            self.outbound.last_packet_id = before; // an identifier without an entry would leave a gap in the order
+            self.outbound.last_packet_id = before;
         }
         sent
     }
@@ -224,8 +197,8 @@ impl Session {
         }
         while let Some(packet_id) = self.outbound.resend.pop_front() {
             // A late PUBREC may have moved the exchange on: its PUBLISH must not be sent again [MQTT-4.3.3-6].
-            if let Some(entry) = self.outbound.find(packet_id.get())
-                && matches!(entry.phase, Phase::AwaitAck | Phase::AwaitRec)
+            if let Some(entry) = self.outbound.find(packet_id)
+                && matches!(entry.phase, Phase::AtLeastOnce | Phase::ExactlyOnce)
             {
                 return Some(Resend { packet_id, position: entry.position });
             }
@@ -240,11 +213,11 @@ impl Session {
         match sent {
             Sent::Written => {
                 link.unacked = link.unacked.saturating_add(1);
-                if let Some(entry) = self.outbound.find(resend.packet_id.get()) {
+                if let Some(entry) = self.outbound.find(resend.packet_id) {
                     entry.counted = true;
                 }
             }
-            Sent::TooLarge => self.outbound.finish(resend.packet_id.get()),
+            Sent::TooLarge => self.outbound.finish(resend.packet_id),
             Sent::Offline => {}
         }
         sent
@@ -252,12 +225,12 @@ impl Session {
 
     /// Forgets an exchange whose message is gone.
     pub fn give_up(&mut self, resend: Resend) {
-        self.outbound.finish(resend.packet_id.get());
+        self.outbound.finish(resend.packet_id);
     }
 
     pub(super) fn handle_puback(&mut self, ack: &Ack<'_>) -> Result<Step<'static>, Violation> {
-        match self.outbound.find(ack.packet_id.get()).map(|entry| (entry.phase, entry.position)) {
-            Some((Phase::AwaitAck, position)) => {
+        match self.outbound.find(ack.packet_id).map(|entry| (entry.phase, entry.position)) {
+            Some((Phase::AtLeastOnce, position)) => {
                 self.settle(ack.packet_id);
                 Ok(Step::Delivered { position, reason: ack.reason })
             }
@@ -270,23 +243,23 @@ impl Session {
         let Some(version) = self.link.as_ref().map(|link| link.version) else { return Ok(Step::Nothing) };
         let order = self.outbound.pubrecs;
         let mut reason = ReasonCode::SUCCESS;
-        let step = match self.outbound.find(ack.packet_id.get()) {
+        let step = match self.outbound.find(ack.packet_id) {
             Some(entry) => match entry.phase {
-                Phase::AwaitRec if ack.reason.is_error() => {
+                Phase::ExactlyOnce if ack.reason.is_error() => {
                     let position = entry.position;
                     self.settle(ack.packet_id);
                     return Ok(Step::Delivered { position, reason: ack.reason });
                 }
-                Phase::AwaitRec => {
-                    entry.phase = Phase::AwaitComp { order };
+                Phase::ExactlyOnce => {
+                    entry.phase = Phase::Released { order };
                     let position = entry.position;
                     self.outbound.pubrecs += 1;
                     Step::Delivered { position, reason: ack.reason }
                 }
-                Phase::AwaitAck => {
+                Phase::AtLeastOnce => {
                     return Err(Violation::protocol("MQTT-4.3.2-1", "PUBREC answers a QoS 1 publish"));
                 }
-                _ => Step::Nothing,
+                Phase::Released { .. } => Step::Nothing,
             },
             None if ack.reason.is_error() => return Ok(Step::Nothing),
             None => {
@@ -300,8 +273,8 @@ impl Session {
     }
 
     pub(super) fn handle_pubcomp(&mut self, ack: &Ack<'_>) -> Result<Step<'static>, Violation> {
-        match self.outbound.find(ack.packet_id.get()).map(|entry| entry.phase) {
-            Some(Phase::AwaitComp { .. }) => {
+        match self.outbound.find(ack.packet_id).map(|entry| entry.phase) {
+            Some(Phase::Released { .. }) => {
                 self.settle(ack.packet_id);
                 Ok(Step::Credit)
             }
@@ -312,11 +285,11 @@ impl Session {
 
     /// Ends an exchange and gives its place in the window back.
     fn settle(&mut self, packet_id: PacketId) {
-        let counted = self.outbound.find(packet_id.get()).is_some_and(|entry| entry.counted);
+        let counted = self.outbound.find(packet_id).is_some_and(|entry| entry.counted);
         if let Some(link) = self.link.as_mut().filter(|_| counted) {
             link.unacked = link.unacked.saturating_sub(1);
         }
-        self.outbound.finish(packet_id.get());
+        self.outbound.finish(packet_id);
     }
 }
 
