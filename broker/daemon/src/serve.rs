@@ -48,7 +48,7 @@ pub(crate) struct Serve {
     #[arg(short, long, default_value_t = 1883, env = "PRIMER_PORT")]
     port: u16,
     /// Address to listen on; may be given several times. All addresses, IPv4 and IPv6, if not given.
-    #[arg(long, env = "PRIMER_BIND", value_delimiter = ',')]
+    #[arg(long, env = "PRIMER_BIND", value_delimiter = ',', value_parser = address)]
     bind: Vec<IpAddr>,
     /// Let in only this user, by password or SCRAM-SHA-256; may be given several times.
     #[arg(long = "user", value_name = "NAME:PASSWORD", env = "PRIMER_USER", hide_env_values = true)]
@@ -151,6 +151,12 @@ fn size(text: &str) -> Result<u64, String> {
     let number: u64 =
         digits.trim().parse().map_err(|_| format!("`{text}` is no size: write 1048576, 1024K, 1M or 1G"))?;
     number.checked_mul(unit).ok_or_else(|| format!("`{text}` is too large"))
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    bare.parse()
+        .map_err(|_| format!("`{text}` is no IP address: write 127.0.0.1, ::1, or 0.0.0.0; the port goes to -p"))
 }
 
 /// A size in which at least a small message has room.

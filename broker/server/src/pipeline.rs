@@ -81,7 +81,8 @@ fn commit(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, votes: &m
 
 fn keep(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>) -> Result<Accepted, Refused> {
     let message = batch.message(publication);
-    let answer = hub.node.retained.publish(&hub.node.budget, &message, publication.qos as u8);
+    let is_vital = publication.topic.starts_with("$SYS/"); // nobody but the broker publishes there
+    let answer = hub.node.retained.publish(&hub.node.budget, &message, publication.qos as u8, is_vital);
     match answer {
         Ok((accepted, has_deadline)) => {
             if has_deadline {

@@ -56,18 +56,25 @@ impl RetainedStore {
     }
 
     /// Keeps a message for its topic; an empty payload forgets the one that was kept [MQTT-3.3.1-6]. With the proof
-    /// comes whether the next deadline may have changed.
+    /// comes whether the next deadline may have changed. `is_vital` lets in what is needed, and bounded, when the budget
+    /// is spent: what the node says of itself.
     ///
     /// # Errors
     /// The store or the budget is full; the earlier message stays.
-    pub fn publish(&self, budget: &Budget, message: &Message, qos: u8) -> Result<(Accepted, bool), Refused> {
+    pub fn publish(
+        &self,
+        budget: &Budget,
+        message: &Message,
+        qos: u8,
+        is_vital: bool,
+    ) -> Result<(Accepted, bool), Refused> {
         if message.payload().is_empty() {
             let mut state = self.state.write();
             let (accepted, old) = state.topics.forget(message.topic());
             state.replaced(budget, message.topic(), old.as_ref(), None);
             return Ok((accepted, false));
         }
-        if budget.is_spent() {
+        if budget.is_spent() && !is_vital {
             return Err(Refused::MemoryFull);
         }
         let kept = Kept { message: message.compact(), qos };
@@ -179,13 +186,13 @@ mod tests {
     #[test]
     fn a_deadline_goes_with_its_message() {
         let (store, budget) = (RetainedStore::new(1), Budget::new(10_000));
-        let _ = store.publish(&budget, &message("a", "x", 5_000), 0).unwrap();
-        let _ = store.publish(&budget, &message("b", "x", 1), 0).unwrap_err();
+        let _ = store.publish(&budget, &message("a", "x", 5_000), 0, false).unwrap();
+        let _ = store.publish(&budget, &message("b", "x", 1), 0, false).unwrap_err();
         assert_eq!(store.next_expiry_ms(), Some(5_001), "a refused message moved the deadline");
-        let _ = store.publish(&budget, &message("a", "y", NEVER_MS), 0).unwrap();
+        let _ = store.publish(&budget, &message("a", "y", NEVER_MS), 0, false).unwrap();
         assert_eq!(store.next_expiry_ms(), None);
-        let _ = store.publish(&budget, &message("a", "z", 7), 0).unwrap();
-        let _ = store.publish(&budget, &message("a", "", NEVER_MS), 0).unwrap();
+        let _ = store.publish(&budget, &message("a", "z", 7), 0, false).unwrap();
+        let _ = store.publish(&budget, &message("a", "", NEVER_MS), 0, false).unwrap();
         assert_eq!((store.next_expiry_ms(), store.len(), budget.used()), (None, 0, 0));
     }
 
@@ -193,7 +200,7 @@ mod tests {
     fn what_has_expired_goes_by_time() {
         let (store, budget) = (RetainedStore::new(9), Budget::new(10_000));
         for (topic, at) in [("a", 5), ("b", 5), ("c", 9)] {
-            let _ = store.publish(&budget, &message(topic, "x", at), 0).unwrap();
+            let _ = store.publish(&budget, &message(topic, "x", at), 0, false).unwrap();
         }
         assert_eq!((store.expire(&budget, 5, 9), store.expire(&budget, 6, 1), store.expire(&budget, 6, 9)), (0, 1, 1));
         assert_eq!((store.len(), store.next_expiry_ms()), (1, Some(10)));
@@ -203,7 +210,7 @@ mod tests {
     fn a_look_up_goes_on_where_it_stopped() {
         let (store, budget) = (RetainedStore::new(99), Budget::new(1 << 20));
         for n in 0..50 {
-            let _ = store.publish(&budget, &message(&format!("t/{n:02}"), "x", NEVER_MS), 0).unwrap();
+            let _ = store.publish(&budget, &message(&format!("t/{n:02}"), "x", NEVER_MS), 0, false).unwrap();
         }
         let (mut seen, mut after, mut room) = (Vec::new(), None, 0);
         loop {
