@@ -56,8 +56,8 @@ impl RetainedStore {
     }
 
     /// Keeps a message for its topic; an empty payload forgets the one that was kept [MQTT-3.3.1-6]. With the proof
-    /// comes whether the next deadline may have changed. `is_vital` lets in what is needed, and bounded, when the budget
-    /// is spent: what the node says of itself.
+    /// comes whether the next deadline may have changed. `is_vital` lets in what is needed, and bounded, when the
+    /// budget is spent: what the node says of itself.
     ///
     /// # Errors
     /// The store or the budget is full; the earlier message stays.

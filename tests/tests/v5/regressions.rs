@@ -184,3 +184,36 @@ fn a_ping_is_answered_after_what_came_before_it() {
     }
     assert_eq!(order.len(), 4, "{order:?}");
 }
+
+/// A will to a topic that means something else than a place was taken, and went nowhere without being counted.
+#[test]
+fn a_will_that_could_not_be_published_is_refused_at_connect() {
+    let broker = broker();
+    for topic in ["$delayed/1/x", "$delayed/soon/x", "$share/g/x", "$SYS/x"] {
+        let connect = wire::connect(Version::V5, &unique("odd-will")).will(wire::Will::new(topic, b"x"));
+        let refused = Client::try_open(broker.addr(), &connect).err().and_then(|refused| refused.code);
+        assert_eq!(refused, Some(0x87), "{topic}");
+    }
+}
+
+/// What `$SYS` said while the memory was spent was refused by the retained store and never said again.
+#[test]
+fn sys_is_right_again_after_the_memory_was_spent() {
+    let broker = Broker::with_args(&["--memory-limit", "2M", "--sys-interval", "1"]);
+    let mut sleeper = durable(broker.addr(), "pressed");
+    sleeper.subscribe("pressed", 1);
+    sleeper.disconnect();
+    let mut publisher = Client::v5(broker.addr(), "pressing");
+    let mut accepted = 0_u32;
+    while publisher.publish("pressed", [b'x'; 10_000], 1) == 0 {
+        accepted += 1;
+    }
+    std::thread::sleep(Duration::from_millis(1500)); // one publication of `$SYS` while nothing fits
+    let mut sleeper = durable(broker.addr(), "pressed");
+    assert_eq!(sleeper.recv_publishes(accepted as usize).len(), accepted as usize);
+    sleeper.ping();
+    let mut reader = Client::v5(broker.addr(), "reader");
+    reader.subscribe("$SYS/broker/publish/messages/received", 0);
+    let said: u32 = reader.recv().text().parse().unwrap_or_default();
+    assert!(said >= accepted, "{said} of {accepted}");
+}
