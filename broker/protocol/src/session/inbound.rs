@@ -209,15 +209,16 @@ impl Session {
         why: &str,
         out: &mut Vec<u8>,
     ) -> Result<(), Violation> {
-        let waits_on = match token.qos {
-            QoS::ExactlyOnce => self.inbound.forget(token),
-            _ => Some(token.epoch),
-        };
+        let (waits_on, counted) = match token.qos {
+            QoS::ExactlyOnce => self.inbound.forget(token).map(|exchange| (exchange.epoch, exchange.counted)),
+            _ => Some((token.epoch, token.epoch)),
+        }
+        .unzip();
         let Some(link) = self.link.as_mut().filter(|_| waits_on == Some(self.epoch)) else { return Ok(()) };
         if !link.version.is_v5() {
             return Err(Violation::with(reason, "MQTT-3.3.5-2", "the publish was refused and 3.x has no word for it"));
         }
-        link.give_place(token.epoch == self.epoch);
+        link.give_place(counted == Some(self.epoch));
         let mut properties = PropertiesBuf::new();
         if link.problem_information {
             properties.push(&Property::ReasonString(why));
@@ -312,11 +313,9 @@ impl Inbound {
         Some(exchange.epoch)
     }
 
-    /// Ends a QoS 2 exchange that was refused; answers on which connection its client waits.
-    fn forget(&mut self, token: PublishToken) -> Option<u32> {
-        let exchange = self.received.get(&token.packet_id).filter(|exchange| exchange.serial == token.serial)?;
-        let epoch = exchange.epoch;
-        self.received.remove(&token.packet_id);
-        Some(epoch)
+    /// Ends a QoS 2 exchange that was refused.
+    fn forget(&mut self, token: PublishToken) -> Option<Exchange> {
+        self.received.get(&token.packet_id).filter(|exchange| exchange.serial == token.serial)?;
+        self.received.remove(&token.packet_id)
     }
 }
