@@ -172,8 +172,8 @@ impl Rig {
         rig
     }
 
-    /// Begins a connection; answers what the server says at once, after CONNACK. There is no connection where the client
-    /// takes no packet of the CONNACK's size.
+    /// Begins a connection; answers what the server says at once, after CONNACK. There is no connection where the
+    /// client takes no packet of the CONNACK's size.
     pub(super) fn accept(&mut self, connect: &Connect<'_>, change: impl FnOnce(&mut Terms)) -> Vec<Said> {
         let mut terms = Terms::negotiate(connect, &self.options).unwrap();
         change(&mut terms);
