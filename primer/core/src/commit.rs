@@ -17,9 +17,9 @@
 //! let forged = primer_core::commit::Committed { token: 1_u8, reached: true };
 //! ```
 //!
-//! ```compile_fail,E0423
+//! ```compile_fail,E0451
 //! // nor can the acceptance of a destination,
-//! let forged = primer_core::commit::Accepted(());
+//! let forged = primer_core::commit::Accepted { only_here: () };
 //! ```
 //!
 //! ```compile_fail,E0599
@@ -34,12 +34,14 @@ use std::collections::VecDeque;
 /// Proof that one destination has accepted a message under its own policy.
 #[derive(Debug)]
 #[must_use = "an acceptance that nobody counts leaves its publisher without an answer"]
-pub struct Accepted(());
+pub struct Accepted {
+    only_here: (),
+}
 
 impl Accepted {
     /// For the machines of this crate that hold messages: queue, retained store, delayed store, session table.
     pub(crate) const fn new() -> Self {
-        Self(())
+        Self { only_here: () }
     }
 }
 
