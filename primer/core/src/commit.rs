@@ -19,7 +19,7 @@
 //!
 //! ```compile_fail,E0451
 //! // nor can the acceptance of a destination,
-//! let forged = primer_core::commit::Accepted { only_here: () };
+//! let forged = primer_core::commit::Accepted { _only_here: () };
 //! ```
 //!
 //! ```compile_fail,E0599
@@ -35,13 +35,13 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 #[must_use = "an acceptance that nobody counts leaves its publisher without an answer"]
 pub struct Accepted {
-    only_here: (),
+    _only_here: (),
 }
 
 impl Accepted {
     /// For the machines of this crate that hold messages: queue, retained store, delayed store, session table.
     pub(crate) const fn new() -> Self {
-        Self { only_here: () }
+        Self { _only_here: () }
     }
 }
 
