@@ -175,7 +175,11 @@ fn memory(text: &str) -> Result<u64, String> {
 /// Runs the broker until SIGINT or SIGTERM.
 pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
     let level = if arguments.verbose { "debug" } else { "info" };
-    let filter = EnvFilter::try_from_env("PRIMER_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = match std::env::var("PRIMER_LOG") {
+        Ok(text) => EnvFilter::try_new(&text)
+            .with_context(|| format!("PRIMER_LOG=`{text}` is no log filter: write info, or primer_broker=debug"))?,
+        Err(_) => EnvFilter::new(level),
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -187,9 +187,8 @@ impl Session {
             _ => Some(token.epoch),
         };
         let Some(link) = self.link.as_mut().filter(|_| waits_on == Some(epoch)) else { return };
-        // The longer form says that nobody was reached; a client that takes four bytes only gets the shorter one.
-        let tells = link.version.is_v5() && link.packet_bytes_max > 4;
-        let reason = if tells { reason } else { ReasonCode::SUCCESS };
+        // Five bytes always fit: a client that took less had no room for its CONNACK.
+        let reason = if link.version.is_v5() { reason } else { ReasonCode::SUCCESS };
         if token.qos == QoS::AtLeastOnce {
             link.give_place(true);
             encode_ack(AckKind::PubAck, token.packet_id, reason, link.version, out);
