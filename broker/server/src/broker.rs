@@ -83,8 +83,9 @@ impl Broker {
         const LAST_WORD: Duration = Duration::from_millis(300);
         self.hub.begin_stop();
         self.hub.timers_changed.notify_one();
+        self.publish_wills(); // while those who want to know are still here
         self.close_all(Instant::now() + deadline).await;
-        self.publish_wills();
+        self.publish_wills(); // of clients that were closed just now; for queues and retained messages
         let cut = self.hub.connections.get();
         self.hub.begin_cut();
         self.close_all(Instant::now() + LAST_WORD).await;

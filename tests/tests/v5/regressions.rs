@@ -217,3 +217,18 @@ fn sys_is_right_again_after_the_memory_was_spent() {
     let said: u32 = reader.recv().text().parse().unwrap_or_default();
     assert!(said >= accepted, "{said} of {accepted}");
 }
+
+/// Wills that waited for their delay were published at a stop when everybody who wanted to know had been sent away.
+#[test]
+fn a_delayed_will_reaches_who_is_connected_when_the_broker_stops() {
+    let mut broker = Broker::start();
+    let mut watcher = Client::v5(broker.addr(), "stop-watcher");
+    watcher.subscribe("stop/will", 1);
+    let will = wire::Will::new("stop/will", b"gone").qos(1).props(&[prop::will_delay_interval(60)]);
+    let connect = wire::connect(Version::V5, "stop-dying").will(will).session_expiry(100);
+    Client::open(broker.addr(), &connect).abort();
+    std::thread::sleep(Duration::from_millis(300)); // the broker sees the cut
+    broker.terminate();
+    assert_eq!(watcher.recv().text(), "gone");
+    assert_eq!(watcher.expect_closed(), Some(0x8B));
+}
