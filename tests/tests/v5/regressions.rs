@@ -232,3 +232,26 @@ fn a_delayed_will_reaches_who_is_connected_when_the_broker_stops() {
     assert_eq!(watcher.recv().text(), "gone");
     assert_eq!(watcher.expect_closed(), Some(0x8B));
 }
+
+/// A comma in a password made two users of one.
+#[test]
+fn a_password_may_hold_a_comma() {
+    let broker = Broker::with_args(&["--user", "alice:a,b:c"]);
+    let connect = |user: &str, password: &[u8]| {
+        let connect = wire::connect(Version::V5, user).user(user).password(password);
+        Client::try_open(broker.addr(), &connect).map(Client::disconnect).map_err(|refused| refused.code)
+    };
+    assert_eq!(connect("alice", b"a,b:c"), Ok(()));
+    assert_eq!(connect("alice", b"a"), Err(Some(0x86)));
+    assert_eq!(connect("b", b"c"), Err(Some(0x86)));
+}
+
+/// A socket that never sent CONNECT made every stop last for the whole drain timeout.
+#[test]
+fn a_socket_without_connect_does_not_hold_a_stop_up() {
+    let mut broker = Broker::with_args(&["--drain-timeout", "60"]);
+    let _idle = primer_harness::Raw::connect(broker.addr());
+    Client::v5(broker.addr(), "after-idle").disconnect(); // by now the idle one has been accepted
+    broker.terminate();
+    assert!(broker.wait(Duration::from_secs(10)).is_some_and(|status| status.success()));
+}
