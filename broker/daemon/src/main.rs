@@ -1,5 +1,6 @@
 //! The binary `primer`: reads the command line, puts the parts together, and waits for a signal. No logic of its own.
 
+mod bench;
 mod machine;
 mod serve;
 
@@ -19,14 +20,17 @@ struct Arguments {
 enum Command {
     /// Run the broker. Without any option it listens on port 1883 of all addresses, for anybody.
     Serve(Box<serve::Serve>),
+    /// Load a broker and say what it did and what it cost; or compare brokers.
+    Bench(Box<bench::Bench>),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Serve(arguments) => serve::run(*arguments),
+        Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
+        Command::Bench(arguments) => bench::run(*arguments),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("primer: {error:#}");
             ExitCode::FAILURE

@@ -20,6 +20,7 @@ const TABLE: &[(&str, Allowed)] = &[
     ("primer-mqtt", These(&["primer-core"])),
     ("primer", These(&["primer-core"])),
     ("primer-broker", These(&["primer", "primer-core", "primer-mqtt"])),
+    ("primer-bench", These(&["primer-mqtt"])),
     ("primer-daemon", Anything),
     ("primer-tests", Anything),
     // Its clients are the second opinion on Primer's codec, so they share no line with it.

@@ -1,0 +1,118 @@
+//! A broker that is started for a run and stopped after it.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::{
+    error::BenchError,
+    limits::{START_MAX, STOP_MAX},
+};
+
+/// A broker to compare.
+#[derive(Debug, Clone)]
+pub struct Contestant {
+    /// How it is called.
+    pub name: String,
+    /// How it is started: a command of the shell, in which `{port}` is the port to listen on and `{dir}` an empty folder
+    /// that is removed after the run.
+    pub command: String,
+}
+
+impl Contestant {
+    /// This program, as `primer serve` is without options but for where it listens.
+    #[must_use]
+    pub fn primer(program: &Path) -> Self {
+        let command = format!("exec '{}' serve --bind 127.0.0.1 -p {{port}}", program.display());
+        Self { name: "primer".to_owned(), command }
+    }
+
+    /// mosquitto with its defaults, but for a queue that drops nothing and no delay on its sockets, without which the
+    /// comparison would be with a broker that loses messages, or waits.
+    #[must_use]
+    pub fn mosquitto() -> Self {
+        let config =
+            "listener {port} 127.0.0.1\\nallow_anonymous true\\nmax_queued_messages 0\\nset_tcp_nodelay true\\n";
+        let command = format!(
+            "PATH=\"$PATH:/usr/sbin:/usr/local/sbin\"; printf '{config}' > {{dir}}/mosquitto.conf; \
+             exec mosquitto -c {{dir}}/mosquitto.conf"
+        );
+        Self { name: "mosquitto".to_owned(), command }
+    }
+
+    /// Starts it, and waits until it accepts connections.
+    pub(super) fn start(&self) -> Result<Running, BenchError> {
+        let failed = |source| BenchError::Start { broker: self.name.clone(), command: self.command.clone(), source };
+        let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+        let port = probe.local_addr().map_err(failed)?.port();
+        drop(probe);
+        let folder = std::env::temp_dir().join(format!("primer-bench-{}-{port}", std::process::id()));
+        fs::create_dir(&folder).map_err(failed)?;
+        let filled = self.command.replace("{port}", &port.to_string()).replace("{dir}", &folder.display().to_string());
+        let log = fs::File::create(folder.join("broker.log")).map_err(failed)?;
+        let child = Command::new("sh")
+            .args(["-c", &filled])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(failed)?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        let mut running = Running { child, port, folder };
+        let started = Instant::now();
+        while started.elapsed() < START_MAX {
+            if TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_ok() {
+                return Ok(running);
+            }
+            if let Ok(Some(status)) = running.child.try_wait() {
+                let said = fs::read_to_string(running.folder.join("broker.log")).unwrap_or_default();
+                let why = format!("it ended with {status}: {}", said.trim());
+                return Err(failed(std::io::Error::other(why)));
+            }
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        Err(BenchError::Silent { broker: self.name.clone(), command: filled, port, after: START_MAX })
+    }
+}
+
+/// A broker that runs, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Running {
+    child: Child,
+    port: u16,
+    folder: PathBuf,
+}
+
+impl Running {
+    pub(super) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn signal(&self, signal: Signal) {
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let Some(Err(error)) = group.map(|group| kill_process_group(group, signal)) {
+            debug_assert_eq!(error, rustix::io::Errno::SRCH, "a broker of ours can be signalled");
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signal(Signal::TERM);
+        let asked = Instant::now();
+        while asked.elapsed() < STOP_MAX && matches!(self.child.try_wait(), Ok(None)) {
+            thread::park_timeout(Duration::from_millis(5));
+        }
+        self.signal(Signal::KILL);
+        let _ = self.child.wait(); // it is gone, or was already waited for
+        let _ = fs::remove_dir_all(&self.folder); // what stays in a temporary folder harms nobody
+    }
+}
