@@ -1,5 +1,8 @@
 //! What a connection gathers while it works through one read: messages in the making, frames for many, connections to
 //! wake. One write a destination a batch, one wake a destination a batch.
+//!
+//! Publications of one topic and QoS that come one after another make a *burst*: they are routed once, and each
+//! destination is locked once for all of them.
 
 use std::task::Waker;
 
@@ -28,6 +31,42 @@ pub(crate) struct Publication<'a> {
     pub(crate) from: Option<SubscriberKey>,
     /// The retain flag of the frame that subscribers share.
     pub(crate) shared_retain: bool,
+}
+
+/// Publications that are routed together. Invariant: never empty; one topic, one QoS, one publisher, and no retain flag
+/// where there are several.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Burst<'p, 'a>(&'p [Publication<'a>]);
+
+impl<'p, 'a> Burst<'p, 'a> {
+    /// A burst, if there is anything in it.
+    pub(crate) fn new(publications: &'p [Publication<'a>]) -> Option<Self> {
+        let first = publications.first()?;
+        debug_assert!(publications.iter().all(|other| (other.topic, other.qos) == (first.topic, first.qos)));
+        debug_assert!(publications.len() == 1 || publications.iter().all(|one| !one.retain));
+        Some(Self(publications))
+    }
+
+    pub(crate) const fn one(publication: &'p Publication<'a>) -> Self {
+        Self(std::slice::from_ref(publication))
+    }
+
+    /// What all of its publications have in common can be read off the first.
+    pub(crate) fn first(self) -> &'p Publication<'a> {
+        &self.0[0]
+    }
+
+    pub(crate) const fn len(self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn get(self, index: usize) -> &'p Publication<'a> {
+        &self.0[index]
+    }
+
+    fn iter(self) -> impl Iterator<Item = &'p Publication<'a>> {
+        self.0.iter()
+    }
 }
 
 impl<'a> Publication<'a> {
@@ -62,124 +101,133 @@ impl<'a> Publication<'a> {
     }
 }
 
-/// One QoS 0 frame of a publication a version, encoded when the first subscriber asks.
+/// The QoS 0 frames of a burst, one after another, encoded for a version when the first subscriber asks.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     v3: Vec<u8>,
     v5: Vec<u8>,
+    /// No frame of the burst is larger.
+    frame_bytes_max: usize,
+    payload_bytes: usize,
 }
 
 impl Frames {
     fn clear(&mut self) {
-        for frame in [&mut self.v3, &mut self.v5] {
-            frame.clear();
-            if frame.capacity() > SHARED_FRAME_BYTES_MAX {
-                *frame = Vec::new();
+        for frames in [&mut self.v3, &mut self.v5] {
+            frames.clear();
+            if frames.capacity() > SHARED_FRAME_BYTES_MAX {
+                *frames = Vec::new();
             }
         }
+        (self.frame_bytes_max, self.payload_bytes) = (0, 0);
     }
 
-    /// No frame of the publication is larger.
-    pub(crate) const fn upper_bound(&self, publication: &Publication<'_>) -> usize {
-        // fixed header 5, topic length 2, properties length 4, expiry 5
-        publication.topic.len() + publication.forward.len() + publication.payload.len() + 16
-    }
-
-    pub(crate) fn frame(&mut self, version: Version, publication: &Publication<'_>) -> &[u8] {
-        let frame = if version.is_v5() { &mut self.v5 } else { &mut self.v3 };
-        if frame.is_empty() {
-            PublishFrame {
-                dup: false,
-                qos: QoS::AtMostOnce,
-                retain: publication.shared_retain,
-                topic: publication.topic,
-                packet_id: None,
-                topic_alias: None,
-                expiry: publication.expiry_s,
-                subscription_ids: &[],
-                forward: publication.forward,
-                payload: publication.payload,
+    /// No frame of the burst is larger.
+    pub(crate) fn frame_bytes_max(&mut self, burst: Burst<'_, '_>) -> usize {
+        if self.frame_bytes_max == 0 {
+            for one in burst.iter() {
+                // fixed header 5, topic length 2, properties length 4, expiry 5
+                let bytes = one.topic.len() + one.forward.len() + one.payload.len() + 16;
+                self.frame_bytes_max = self.frame_bytes_max.max(bytes);
+                self.payload_bytes += one.payload.len();
             }
-            .encode(version, frame);
         }
-        frame
+        self.frame_bytes_max
+    }
+
+    /// Payload bytes of all frames; known once [`Self::frame_bytes_max`] was asked for.
+    pub(crate) const fn payload_bytes(&self) -> usize {
+        self.payload_bytes
+    }
+
+    pub(crate) fn frames(&mut self, version: Version, burst: Burst<'_, '_>) -> &[u8] {
+        let frames = if version.is_v5() { &mut self.v5 } else { &mut self.v3 };
+        if frames.is_empty() {
+            for one in burst.iter() {
+                PublishFrame {
+                    dup: false,
+                    qos: QoS::AtMostOnce,
+                    retain: one.shared_retain,
+                    topic: one.topic,
+                    packet_id: None,
+                    topic_alias: None,
+                    expiry: one.expiry_s,
+                    subscription_ids: &[],
+                    forward: one.forward,
+                    payload: one.payload,
+                }
+                .encode(version, frames);
+            }
+        }
+        frames
     }
 }
 
-/// See the module's description.
+/// See the module's description. It borrows the bytes of the read, of which messages are made.
 #[derive(Debug)]
-pub(crate) struct Batch {
+pub(crate) struct Batch<'b> {
     pub(crate) now_ms: u64,
     pub(crate) wakers: Vec<Waker>,
     pub(crate) frames: Frames,
-    /// Whether the present publication has several subscribers of one filter, so that a frame is worth keeping.
+    /// Whether the present burst has several subscribers of one filter, so that its frames are worth keeping.
     pub(crate) is_shared: bool,
-    run: Run,
-    message: Option<Message>,
-    own_message: Option<Message>,
+    run: Run<'b>,
+    /// Messages of the present burst in memory of their own, as far as they were asked for.
+    own: Vec<Option<Message>>,
     sent: u64,
     sent_bytes: u64,
 }
 
-impl Batch {
-    fn empty() -> Self {
+impl<'b> Batch<'b> {
+    /// A batch of the broker's own that begins now.
+    pub(crate) fn begin(hub: &Hub) -> Self {
+        Self::of_read(hub, &[])
+    }
+
+    /// A batch of what was read.
+    pub(crate) fn of_read(hub: &Hub, bytes: &'b [u8]) -> Self {
         Self {
-            now_ms: 0,
+            now_ms: hub.node.clock.now_ms(),
             wakers: Vec::new(),
             frames: Frames::default(),
             is_shared: false,
-            run: Run::default(),
-            message: None,
-            own_message: None,
+            run: Run::of(bytes),
+            own: Vec::new(),
             sent: 0,
             sent_bytes: 0,
         }
     }
 
-    /// A batch of the broker's own that begins now.
-    pub(crate) fn begin(hub: &Hub) -> Self {
-        let mut batch = Self::empty();
-        batch.now_ms = hub.node.clock.now_ms();
-        batch
-    }
-
-    /// A batch of what came in `bytes` bytes.
-    pub(crate) fn of_read(hub: &Hub, bytes: usize) -> Self {
-        let mut batch = Self::begin(hub);
-        batch.run = Run::sized(bytes);
-        batch
-    }
-
-    /// A new publication: nothing of the last one is used again.
-    pub(crate) fn next_publication(&mut self) {
+    /// A new burst: nothing of the last one is used again.
+    pub(crate) fn next_burst(&mut self) {
         self.frames.clear();
-        self.message = None;
-        self.own_message = None;
+        self.own.clear();
         self.is_shared = false;
     }
 
     /// The publication as a message that shares the run's memory: for what is sent at once.
     pub(crate) fn message(&mut self, publication: &Publication<'_>) -> Message {
-        if let Some(message) = &self.message {
-            return message.clone();
-        }
-        let parts =
-            Parts { topic: publication.topic, payload: publication.payload, expires_at_ms: publication.expires_at_ms };
-        let message = self.run.message(&parts, std::iter::once(publication.forward));
-        self.message.insert(message).clone()
+        self.run.message(&Parts {
+            topic: publication.topic,
+            properties: publication.forward,
+            payload: publication.payload,
+            expires_at_ms: publication.expires_at_ms,
+        })
     }
 
-    /// The publication as a message in memory of its own: for what is kept.
-    pub(crate) fn own_message(&mut self, publication: &Publication<'_>) -> Message {
-        if let Some(message) = &self.own_message {
+    /// A publication of the present burst as a message in memory of its own, one for all destinations: for what is kept.
+    pub(crate) fn own_message(&mut self, burst: Burst<'_, '_>, index: usize) -> Message {
+        if let Some(Some(message)) = self.own.get(index) {
             return message.clone();
         }
-        let message = self.message(publication).compact();
-        self.own_message.insert(message).clone()
+        let message = self.message(burst.get(index)).compact();
+        self.own.resize(self.own.len().max(index + 1), None);
+        self.own[index] = Some(message.clone());
+        message
     }
 
-    pub(crate) const fn count_sent(&mut self, payload_bytes: usize) {
-        self.sent += 1;
+    pub(crate) const fn count_sent(&mut self, messages: usize, payload_bytes: usize) {
+        self.sent += messages as u64;
         self.sent_bytes += payload_bytes as u64;
     }
 
@@ -191,7 +239,7 @@ impl Batch {
     }
 }
 
-impl Drop for Batch {
+impl Drop for Batch<'_> {
     /// A batch that a panic ends half-way still wakes whom it has given something.
     fn drop(&mut self) {
         self.wakers.drain(..).for_each(Waker::wake);

@@ -81,15 +81,14 @@ impl Item for Queued {
 
 #[cfg(test)]
 mod tests {
-    use primer_core::message::{NEVER_MS, Parts, Run};
+    use primer_core::message::{NEVER_MS, Parts};
 
     use super::*;
 
     /// Subscription identifiers were not charged: thousands of overlapping filters made small messages large, unseen.
     #[test]
     fn subscription_identifiers_are_part_of_the_cost() {
-        let parts = Parts { topic: "t", payload: b"x", expires_at_ms: NEVER_MS };
-        let message = Run::default().message(&parts, std::iter::empty());
+        let message = Message::new(&Parts { topic: "t", properties: &[], payload: b"x", expires_at_ms: NEVER_MS });
         let with = |ids: &[u32]| {
             let ids = Ids::from_slice(ids);
             Queued { message: message.clone(), qos: QoS::AtLeastOnce, retain: false, ids, share: None }.cost()

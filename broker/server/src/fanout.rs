@@ -1,4 +1,4 @@
-//! From a publication to the sessions that get it: matching, overlapping subscriptions, No Local, share groups.
+//! From a burst to the sessions that get it: matching, overlapping subscriptions, No Local, share groups.
 
 use std::{hash::BuildHasher, sync::Arc};
 
@@ -7,12 +7,12 @@ use primer_core::trie::{Group, Subscribers};
 use primer_mqtt::codec::packet::{QoS, SubscribeOptions};
 
 use crate::{
-    batch::{Batch, Publication},
+    batch::{Batch, Burst},
     delivery::Share,
     hub::Hub,
-    limits::SHARE_LOOKS_MAX,
     options::{Overlap, ShareStrategy},
     session::{Cell, Delivered, Wish},
+    turns,
 };
 
 /// What a subscription carries in the routing table.
@@ -25,14 +25,16 @@ pub(crate) struct Subscription {
 }
 
 type Node = Subscribers<SubscriberKey, Subscription>;
+type ShareGroup = Group<SubscriberKey, Subscription>;
 
-/// Gives the publication to every session that subscribes to its topic; `answer` hears what became of it at each.
-pub(crate) fn route(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, mut answer: impl FnMut(Delivered)) {
-    batch.next_publication();
+/// Gives the burst to every session that subscribes to its topic; `answer` hears what became of each publication at
+/// each of them.
+pub(crate) fn route(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, mut answer: impl FnMut(usize, Delivered)) {
+    batch.next_burst();
     let trie = hub.node.routes.read();
     let mut first: Option<&Node> = None;
     let mut others: Vec<&Node> = Vec::new(); // allocates only where filters overlap
-    trie.matching(publication.topic, |node| match first {
+    trie.matching(burst.first().topic, |node| match first {
         None => first = Some(node),
         Some(_) => others.push(node),
     });
@@ -40,59 +42,68 @@ pub(crate) fn route(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>,
     let nodes = std::iter::once(first).chain(others.iter().copied());
     if others.is_empty() || hub.options.overlap == Overlap::CopyEach {
         for node in nodes.clone() {
-            to_each(hub, batch, publication, node, &mut answer);
+            to_each(hub, batch, burst, node, &mut answer);
         }
     } else {
-        to_each_once(hub, batch, publication, nodes.clone(), &mut answer);
+        to_each_once(hub, batch, burst, nodes.clone(), &mut answer);
     }
     for node in nodes {
         for (_, group) in node.groups() {
-            let delivered = to_group(hub, batch, publication, group);
-            if matches!(delivered, Delivered::Gone) {
-                hub.node.drops.add(Reason::NoConsumer, 1);
-            }
-            answer(delivered);
+            let mut gone = 0;
+            to_group(hub, batch, burst, group, |index, delivered| {
+                gone += u64::from(matches!(delivered, Delivered::Gone));
+                answer(index, delivered);
+            });
+            hub.node.drops.add(Reason::NoConsumer, gone);
         }
     }
 }
 
 fn to_each(
     hub: &Hub,
-    batch: &mut Batch,
-    publication: &Publication<'_>,
+    batch: &mut Batch<'_>,
+    burst: Burst<'_, '_>,
     node: &Node,
-    answer: &mut impl FnMut(Delivered),
+    answer: &mut impl FnMut(usize, Delivered),
 ) {
     batch.is_shared = node.direct_len() > 1;
     for (key, subscription) in node.direct() {
-        if subscription.options.no_local && publication.from == Some(key) {
+        if subscription.options.no_local && burst.first().from == Some(key) {
             continue;
         }
-        answer(to_one(hub, batch, publication, subscription));
+        to_one(hub, batch, burst, 0..burst.len(), subscription, &mut *answer);
     }
 }
 
-fn to_one(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, subscription: &Subscription) -> Delivered {
+fn to_one(
+    hub: &Hub,
+    batch: &mut Batch<'_>,
+    burst: Burst<'_, '_>,
+    which: impl ExactSizeIterator<Item = usize> + Clone,
+    subscription: &Subscription,
+    answer: impl FnMut(usize, Delivered),
+) {
     let wish = Wish {
         qos: subscription.options.qos,
-        retain: publication.retain && subscription.options.retain_as_published,
+        retain: burst.first().retain && subscription.options.retain_as_published,
         ids: subscription.id.as_slice(),
         share: subscription.share.as_ref(),
     };
-    subscription.cell.deliver(hub, batch, &wish, publication)
+    subscription.cell.deliver(hub, batch, &wish, burst, which, answer);
 }
 
 /// One copy a session, at the highest QoS of its matching subscriptions, with all their identifiers [MQTT-3.3.4-2].
 fn to_each_once<'n>(
     hub: &Hub,
-    batch: &mut Batch,
-    publication: &Publication<'_>,
+    batch: &mut Batch<'_>,
+    burst: Burst<'_, '_>,
     nodes: impl Iterator<Item = &'n Node>,
-    answer: &mut impl FnMut(Delivered),
+    answer: &mut impl FnMut(usize, Delivered),
 ) {
+    let first = burst.first();
     let mut matches: Vec<(SubscriberKey, &Subscription)> = nodes
         .flat_map(Subscribers::direct)
-        .filter(|(key, subscription)| !(subscription.options.no_local && publication.from == Some(*key)))
+        .filter(|(key, subscription)| !(subscription.options.no_local && first.from == Some(*key)))
         .collect();
     matches.sort_by_key(|(key, _)| *key);
     batch.is_shared = matches.len() > 1;
@@ -101,75 +112,84 @@ fn to_each_once<'n>(
         let ids: Vec<u32> = same.iter().filter_map(|(_, subscription)| subscription.id).collect();
         let wish = Wish {
             qos: same.iter().map(|(_, s)| s.options.qos).max().unwrap_or(QoS::AtMostOnce),
-            retain: publication.retain && same.iter().any(|(_, s)| s.options.retain_as_published),
+            retain: first.retain && same.iter().any(|(_, s)| s.options.retain_as_published),
             ids: &ids,
             share: None,
         };
-        answer(one.cell.deliver(hub, batch, &wish, publication));
+        one.cell.deliver(hub, batch, &wish, burst, 0..burst.len(), &mut *answer);
     }
 }
 
-/// The member of a share group that gets the message: one that can take it at once, else one that is connected, else
-/// whose turn it is (its session keeps the message).
-fn choose<'g>(
-    hub: &Hub,
-    publication: &Publication<'_>,
-    group: &'g Group<SubscriberKey, Subscription>,
-) -> Option<&'g Subscription> {
+/// The members of a share group that get the publications of a burst, each with its publication, by member.
+fn choose(hub: &Hub, burst: Burst<'_, '_>, group: &ShareGroup) -> Vec<(usize, usize)> {
     let members = group.members();
-    let start = match hub.options.share {
-        ShareStrategy::RoundRobin => group.next_start(),
+    let is_online = |at: usize| members.get_index(at).is_some_and(|(_, member)| member.cell.is_online());
+    let mut chosen: Vec<(usize, usize)> = match hub.options.share {
+        ShareStrategy::RoundRobin => {
+            let room = |at: usize| {
+                members
+                    .get_index(at)
+                    .map_or(0, |(_, member)| member.cell.lock().can_take_now(member.options.qos.min(burst.first().qos)))
+            };
+            let start = group.next_start(burst.len());
+            turns::deal(burst.len(), start, members.len(), is_online, room).zip(0..).collect()
+        }
         ShareStrategy::StickyByPublisher => {
-            usize::try_from(hub.hasher.hash_one(publication.from) >> 1).unwrap_or(0) // any stable number does
+            // Any stable number does.
+            let start = usize::try_from(hub.hasher.hash_one(burst.first().from) >> 1).unwrap_or(0);
+            let member = turns::first(start, members.len(), is_online);
+            (0..burst.len()).map(|index| (member, index)).collect()
         }
     };
-    let len = members.len();
-    let in_turn = (0..len).filter_map(|turn| members.get_index(start.wrapping_add(turn) % len));
-    let mut online = in_turn.filter(|(_, member)| member.cell.is_online()).map(|(_, member)| member).peekable();
-    let first_online = online.peek().copied();
-    if hub.options.share == ShareStrategy::RoundRobin {
-        for member in online.take(SHARE_LOOKS_MAX) {
-            if member.cell.lock().can_take_now(member.options.qos.min(publication.qos)) {
-                return Some(member);
-            }
-        }
-    }
-    first_online.or_else(|| members.get_index(start % len.max(1)).map(|(_, member)| member))
+    chosen.sort_by_key(|(member, _)| *member); // stable: each member's messages stay in order
+    chosen
 }
 
-/// Gives the publication to a member of a share group. A session that is just ending is no member any more: then the
-/// others have their turn.
+/// Gives the burst to members of a share group. A session that is just ending is no member any more: then the others
+/// have their turn.
 fn to_group(
     hub: &Hub,
-    batch: &mut Batch,
-    publication: &Publication<'_>,
-    group: &Group<SubscriberKey, Subscription>,
-) -> Delivered {
-    let chosen = choose(hub, publication, group).map(|chosen| to_one(hub, batch, publication, chosen));
-    match chosen {
-        Some(Delivered::Gone) | None => {}
-        Some(delivered) => return delivered,
-    }
-    for member in group.members().values() {
-        match to_one(hub, batch, publication, member) {
-            Delivered::Gone => {}
-            delivered => return delivered,
+    batch: &mut Batch<'_>,
+    burst: Burst<'_, '_>,
+    group: &ShareGroup,
+    mut answer: impl FnMut(usize, Delivered),
+) {
+    let mut gone: Vec<usize> = Vec::new();
+    let chosen = choose(hub, burst, group);
+    for same in chosen.chunk_by(|a, b| a.0 == b.0) {
+        let member = same.first().and_then(|(member, _)| group.members().get_index(*member));
+        let which = same.iter().map(|(_, index)| *index);
+        match member {
+            Some((_, member)) => to_one(hub, batch, burst, which, member, |index, delivered| match delivered {
+                Delivered::Gone => gone.push(index),
+                delivered => answer(index, delivered),
+            }),
+            None => gone.extend(which),
         }
     }
-    Delivered::Gone
+    for index in gone {
+        let mut delivered = Delivered::Gone;
+        for member in group.members().values() {
+            to_one(hub, batch, burst, std::iter::once(index), member, |_, answer| delivered = answer);
+            if !matches!(delivered, Delivered::Gone) {
+                break;
+            }
+        }
+        answer(index, delivered);
+    }
 }
 
 /// Gives a message that its session could not deliver any more to another member of the share group it came through.
-pub(crate) fn hand_on(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, share: &Share) -> Delivered {
-    batch.next_publication();
+pub(crate) fn hand_on(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, share: &Share) -> Delivered {
+    batch.next_burst();
     let trie = hub.node.routes.read();
     let mut delivered = Delivered::Gone;
-    trie.matching(publication.topic, |node| {
+    trie.matching(burst.first().topic, |node| {
         for (name, group) in node.groups() {
             let is_it = name == &*share.group
                 && group.members().first().is_some_and(|(_, s)| s.share.as_deref() == Some(share));
             if is_it {
-                delivered = to_group(hub, batch, publication, group);
+                to_group(hub, batch, burst, group, |_, answer| delivered = answer);
             }
         }
     });

@@ -30,6 +30,7 @@ mod replay;
 mod session;
 mod subscribe;
 mod sys;
+mod turns;
 mod will;
 
 pub use self::{

@@ -11,6 +11,9 @@ pub(crate) const READS_PER_TURN_MAX: usize = 4;
 /// Steps of one batch after which they are carried out, so that what a batch holds stays in cache.
 pub(crate) const BATCH_PACKETS_MAX: usize = 2048;
 
+/// Publishes that are routed together, under one lock of each destination: others wait for it meanwhile.
+pub(crate) const BURST_MAX: usize = 256;
+
 /// Bytes that may be gathered for a connection before messages wait in its queue instead. A socket takes less at once.
 pub(crate) const PUMP_BYTES_MAX: usize = 64 * 1024;
 

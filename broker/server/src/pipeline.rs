@@ -16,7 +16,7 @@ use primer_mqtt::{
 
 use crate::{
     access::Identity,
-    batch::{Batch, Publication},
+    batch::{Batch, Burst, Publication},
     fanout,
     hub::{Hub, Later},
     limits::DELAY_MAX_S,
@@ -26,60 +26,77 @@ use crate::{
 /// The notifier of a connection: it counts for the publishes of one client.
 pub(crate) type Acks = Notifier<PublishToken>;
 
-/// Takes in a publish of a client. Its answer comes out of `acks`.
+/// A publish of a client, as the session machine hands it out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival<'s, 'a> {
+    pub(crate) incoming: &'s Incoming<'a>,
+    pub(crate) token: Option<PublishToken>,
+}
+
+/// Takes in publishes of a client that make a burst. Their answers come out of `acks`.
 pub(crate) fn publish(
     hub: &Hub,
-    batch: &mut Batch,
+    batch: &mut Batch<'_>,
     acks: &mut Acks,
     (cell, identity): (&Cell, &Identity),
-    incoming: &Incoming<'_>,
-    token: Option<PublishToken>,
+    arrivals: &[Arrival<'_, '_>],
 ) {
-    let ballot = token.map(|token| acks.open(token));
-    let forward = forwarded(incoming);
-    let publication = Publication {
+    let mut ballot = None;
+    for token in arrivals.iter().filter_map(|arrival| arrival.token) {
+        let opened = acks.open(token);
+        ballot.get_or_insert(opened);
+    }
+    let forwards: Vec<Cow<'_, [u8]>> = arrivals.iter().map(|arrival| forwarded(arrival.incoming)).collect();
+    let both = arrivals.iter().zip(&forwards);
+    let publications: Vec<Publication<'_>> =
+        both.map(|(arrival, forward)| publication(batch.now_ms, cell, arrival, forward)).collect();
+    let Some(burst) = Burst::new(&publications) else { return };
+    let mut votes = Votes { acks, first: ballot };
+    match admit(hub, identity, burst.first()) {
+        Err(why) => {
+            hub.node.drops.add(reason_of(why), burst.len() as u64);
+            (0..burst.len()).for_each(|index| votes.count(index, Delivered::Queued(Err(why))));
+        }
+        Ok(Destination::Now) => commit(hub, batch, burst, &mut votes),
+        Ok(Destination::Later { seconds, topic }) => {
+            for (index, one) in publications.iter().enumerate() {
+                let later = Publication { topic, ..*one };
+                votes.count(index, Delivered::Queued(hold(hub, batch, &later, seconds)));
+            }
+        }
+    }
+    votes.close(burst.len());
+}
+
+fn publication<'p>(now_ms: u64, cell: &Cell, arrival: &Arrival<'p, '_>, forward: &'p [u8]) -> Publication<'p> {
+    let incoming = arrival.incoming;
+    Publication {
         topic: &incoming.topic,
-        forward: &forward,
+        forward,
         payload: incoming.payload,
         qos: incoming.qos,
         retain: incoming.retain,
-        expires_at_ms: expires_at_ms(batch.now_ms, incoming.expiry_s),
+        expires_at_ms: expires_at_ms(now_ms, incoming.expiry_s),
         expiry_s: incoming.expiry_s,
         from: Some(cell.key),
         shared_retain: false,
-    };
-    let mut votes = Votes { acks, ballot };
-    match admit(hub, identity, &publication) {
-        Err(why) => {
-            hub.node.drops.add(reason_of(why), 1);
-            votes.count(Delivered::Queued(Err(why)));
-        }
-        Ok(Destination::Now) => commit(hub, batch, &publication, &mut votes),
-        Ok(Destination::Later { seconds, topic }) => {
-            let later = Publication { topic, ..publication };
-            votes.count(Delivered::Queued(hold(hub, batch, &later, seconds)));
-        }
-    }
-    if let Some(ballot) = ballot {
-        votes.acks.close(ballot);
     }
 }
 
 /// Publishes a message of the broker's own: a will, a delayed message, an event. Refusals are counted, nobody waits.
-pub(crate) fn publish_own(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>) {
-    commit(hub, batch, publication, &mut Votes { acks: &mut Acks::default(), ballot: None });
+pub(crate) fn publish_own(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>) {
+    commit(hub, batch, Burst::one(publication), &mut Votes { acks: &mut Acks::default(), first: None });
 }
 
-/// Every destination gets the message and votes: the retained store, then the subscribers.
-fn commit(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, votes: &mut Votes<'_>) {
-    batch.next_publication();
-    if publication.retain {
-        votes.store(keep(hub, batch, publication));
+/// Every destination gets the burst and votes: the retained store, then the subscribers.
+fn commit(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, votes: &mut Votes<'_>) {
+    if burst.first().retain {
+        votes.store(keep(hub, batch, burst.first()));
     }
-    fanout::route(hub, batch, publication, |delivered| votes.count(delivered));
+    fanout::route(hub, batch, burst, |index, delivered| votes.count(index, delivered));
 }
 
-fn keep(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>) -> Result<Accepted, Refused> {
+fn keep(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>) -> Result<Accepted, Refused> {
     let message = batch.message(publication);
     let is_vital = publication.topic.starts_with("$SYS/"); // nobody but the broker publishes there
     let answer = hub.node.retained.publish(&hub.node.budget, &message, publication.qos as u8, is_vital);
@@ -97,15 +114,17 @@ fn keep(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>) -> Result<A
     }
 }
 
-/// Where votes go: to the ballot of a QoS 1 or 2 publish, else nowhere.
+/// Where votes go: to the ballots of QoS 1 or 2 publishes, which were opened one after another, else nowhere.
 struct Votes<'v> {
     acks: &'v mut Acks,
-    ballot: Option<Ballot>,
+    first: Option<Ballot>,
 }
 
 impl Votes<'_> {
-    fn count(&mut self, delivered: Delivered) {
-        let Some(ballot) = self.ballot else { return };
+    /// What one destination says of the publication `index` of the burst.
+    fn count(&mut self, index: usize, delivered: Delivered) {
+        let Some(first) = self.first else { return };
+        let ballot = first.after(index);
         match delivered {
             Delivered::Gone => {}
             Delivered::Live => self.acks.reach(ballot),
@@ -115,8 +134,14 @@ impl Votes<'_> {
 
     /// The retained store is not a subscriber: its acceptance does not make the publish a reached one.
     fn store(&mut self, answer: Result<Accepted, Refused>) {
-        let Some(ballot) = self.ballot else { return };
+        let Some(ballot) = self.first else { return };
         self.acks.vote_silently(ballot, answer);
+    }
+
+    /// All destinations of the burst have been asked.
+    fn close(&mut self, publications: usize) {
+        let Some(first) = self.first else { return };
+        (0..publications).for_each(|index| self.acks.close(first.after(index)));
     }
 }
 
@@ -161,9 +186,9 @@ pub(crate) fn is_plain(topic: &str) -> bool {
     matches!(destination(topic), Ok(Destination::Now))
 }
 
-fn hold(hub: &Hub, batch: &mut Batch, publication: &Publication<'_>, seconds: u32) -> Result<Accepted, Refused> {
-    batch.next_publication();
-    let later = Later { message: batch.own_message(publication), qos: publication.qos, retain: publication.retain };
+fn hold(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>, seconds: u32) -> Result<Accepted, Refused> {
+    let message = batch.message(publication).compact();
+    let later = Later { message, qos: publication.qos, retain: publication.retain };
     let answer = hub.hold(batch.now_ms + u64::from(seconds) * 1000, later);
     if let Err(why) = answer {
         hub.node.drops.add(reason_of(why), 1);

@@ -25,7 +25,7 @@ use primer_mqtt::{
 
 use crate::{
     access::Identity,
-    batch::{Batch, Publication},
+    batch::{Batch, Burst, Publication},
     delivery::Queued,
     fanout,
     hub::{Hub, Timer},
@@ -258,7 +258,7 @@ fn hand_on_rest(hub: &Hub, batch: &mut Batch, left: Vec<Queued>) {
         let handed_on = match &item.share {
             Some(share) if item.qos != primer_mqtt::codec::packet::QoS::ExactlyOnce => {
                 let publication = Publication::of_message(&item.message, item.qos, item.retain, batch.now_ms);
-                !matches!(fanout::hand_on(hub, batch, &publication, share), Delivered::Gone)
+                !matches!(fanout::hand_on(hub, batch, Burst::one(&publication), share), Delivered::Gone)
             }
             _ => false,
         };

@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 
 use crate::{
     access::Identity,
-    batch::{Batch, Publication},
+    batch::{Batch, Burst, Publication},
     delivery::{Ids, Queued, Share},
     hub::Hub,
     limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX, SESSION_BYTES, UNACCOUNTED_BYTES_MAX},
@@ -145,39 +145,74 @@ impl Cell {
         self.state.lock()
     }
 
-    /// Delivers a message to this session: into its connection's buffer or its queue.
+    /// Delivers a burst, or the publications of it that `which` names in ascending order, to this session: into its
+    /// connection's buffer or its queue. `answer` hears what became of each.
     pub(crate) fn deliver(
         &self,
         hub: &Hub,
-        batch: &mut Batch,
+        batch: &mut Batch<'_>,
         wish: &Wish<'_>,
-        publication: &Publication<'_>,
-    ) -> Delivered {
+        burst: Burst<'_, '_>,
+        which: impl ExactSizeIterator<Item = usize> + Clone,
+        mut answer: impl FnMut(usize, Delivered),
+    ) {
         let mut state = self.lock();
         if state.ended {
-            return Delivered::Gone;
+            drop(state);
+            which.for_each(|index| answer(index, Delivered::Gone));
+            return;
         }
-        let qos = wish.qos.min(publication.qos);
+        let qos = wish.qos.min(burst.first().qos);
         // With QoS 0 queued, what comes live waits behind what is queued.
         let waits = hub.options.queue_qos0 && (state.connected.is_none() || state.queue.has_ready());
-        let delivered = if qos == QoS::AtMostOnce && !waits {
-            state.send_now(hub, batch, wish, publication);
-            Delivered::Live
+        if qos == QoS::AtMostOnce && !waits {
+            state.send_now(hub, batch, wish, burst, which.clone());
+            which.for_each(|index| answer(index, Delivered::Live));
         } else {
-            Delivered::Queued(state.enqueue(hub, batch, qos, wish, publication))
-        };
+            state.enqueue(hub, batch, (qos, wish), burst, which, &mut answer);
+        }
         state.touch(hub, &mut batch.wakers);
-        delivered
     }
 }
 
 impl State {
-    /// A QoS 0 message: into the buffer of the connection, or nowhere.
-    fn send_now(&mut self, hub: &Hub, batch: &mut Batch, wish: &Wish<'_>, publication: &Publication<'_>) {
+    /// QoS 0 messages: into the buffer of the connection, or nowhere.
+    fn send_now(
+        &mut self,
+        hub: &Hub,
+        batch: &mut Batch<'_>,
+        wish: &Wish<'_>,
+        burst: Burst<'_, '_>,
+        which: impl ExactSizeIterator<Item = usize>,
+    ) {
         if self.connected.is_none() {
-            hub.node.drops.add(Reason::Offline, 1);
+            hub.node.drops.add(Reason::Offline, which.len() as u64);
             return;
         }
+        let all = which.len() == burst.len();
+        if all && batch.is_shared && wish.ids.is_empty() && wish.retain == burst.first().shared_retain {
+            let frame_bytes_max = batch.frames.frame_bytes_max(burst);
+            if let Some(version) = self.machine.takes_plain(frame_bytes_max)
+                && self.has_room_for(hub, frame_bytes_max * burst.len())
+            {
+                self.outbox.extend_from_slice(batch.frames.frames(version, burst));
+                let payload_bytes = batch.frames.payload_bytes();
+                batch.count_sent(burst.len(), payload_bytes);
+                return;
+            }
+        }
+        for index in which {
+            self.send_one_now(hub, batch, wish, burst.get(index));
+        }
+    }
+
+    /// Whether so much more may be sent without another look at the limits.
+    fn has_room_for(&self, hub: &Hub, bytes: usize) -> bool {
+        let bytes = self.backlog() + bytes;
+        bytes <= hub.options.outbox_bytes_max && (bytes <= PUMP_BYTES_MAX || !hub.node.budget.is_spent())
+    }
+
+    fn send_one_now(&mut self, hub: &Hub, batch: &mut Batch<'_>, wish: &Wish<'_>, publication: &Publication<'_>) {
         if self.backlog() > PUMP_BYTES_MAX && hub.node.budget.is_spent() {
             hub.node.drops.add(Reason::MemoryFull, 1);
             return;
@@ -190,44 +225,46 @@ impl State {
             }
             return;
         }
-        if batch.is_shared && wish.ids.is_empty() && wish.retain == publication.shared_retain {
-            let bytes = batch.frames.upper_bound(publication);
-            if let Some(version) = self.machine.takes_plain(bytes) {
-                self.outbox.extend_from_slice(batch.frames.frame(version, publication));
-                batch.count_sent(publication.payload.len());
-                return;
-            }
-        }
         match self.machine.send_at_most_once(&publication.as_delivery(QoS::AtMostOnce, wish), &mut self.outbox) {
-            Sent::Written => batch.count_sent(publication.payload.len()),
+            Sent::Written => batch.count_sent(1, publication.payload.len()),
             Sent::TooLarge => hub.node.drops.add(Reason::TooLarge, 1),
             Sent::Offline => hub.node.drops.add(Reason::Offline, 1),
         }
     }
 
-    /// A QoS 1 or 2 message: into the queue, and from there at once to the connection if its window is open.
+    /// QoS 1 or 2 messages: into the queue, and from there at once to the connection as far as its window is open.
     fn enqueue(
         &mut self,
         hub: &Hub,
-        batch: &mut Batch,
-        qos: QoS,
-        wish: &Wish<'_>,
-        publication: &Publication<'_>,
-    ) -> Result<Accepted, Refused> {
+        batch: &mut Batch<'_>,
+        (qos, wish): (QoS, &Wish<'_>),
+        burst: Burst<'_, '_>,
+        which: impl ExactSizeIterator<Item = usize>,
+        answer: &mut impl FnMut(usize, Delivered),
+    ) {
         if hub.node.budget.is_spent() {
-            hub.node.drops.add(Reason::MemoryFull, 1);
-            return Err(Refused::MemoryFull);
+            hub.node.drops.add(Reason::MemoryFull, which.len() as u64);
+            which.for_each(|index| answer(index, Delivered::Queued(Err(Refused::MemoryFull))));
+            return;
         }
-        let goes_now = !self.queue.has_ready() && self.machine.credit() > 0 && self.backlog() < PUMP_BYTES_MAX;
-        let message = if goes_now { batch.message(publication) } else { batch.own_message(publication) };
-        let ids = Ids::from_slice(wish.ids);
-        let item = Queued { message, qos, retain: wish.retain, ids, share: wish.share.cloned() };
-        let answer = self.queue.push(batch.now_ms, item);
-        self.count_dropped(hub);
-        if answer.is_ok() && goes_now {
+        // What goes at once shares the memory of its read; what waits must not pin it.
+        let mut credit = if self.queue.has_ready() { 0 } else { self.machine.credit() };
+        let mut room = PUMP_BYTES_MAX.saturating_sub(self.backlog());
+        let goes_at_all = credit > 0 && room > 0;
+        for index in which {
+            let message =
+                if credit > 0 && room > 0 { batch.message(burst.get(index)) } else { batch.own_message(burst, index) };
+            credit = credit.saturating_sub(1);
+            room = room.saturating_sub(message.len());
+            let ids = Ids::from_slice(wish.ids);
+            let item = Queued { message, qos, retain: wish.retain, ids, share: wish.share.cloned() };
+            answer(index, Delivered::Queued(self.queue.push(batch.now_ms, item)));
+        }
+        if goes_at_all {
             self.pump(hub, batch.now_ms);
+        } else {
+            self.count_dropped(hub);
         }
-        answer
     }
 
     /// Moves messages from the queue to the buffer, as far as the client's window and the buffer allow.
@@ -326,11 +363,13 @@ impl State {
         self.connected.is_some() && !self.queue.has_ready() && self.backlog() < PUMP_BYTES_MAX
     }
 
-    /// Whether a share group may give a message to this session and have it sent at once.
-    pub(crate) fn can_take_now(&self, qos: QoS) -> bool {
+    /// How many messages a share group may give to this session and have sent at once.
+    pub(crate) fn can_take_now(&self, qos: QoS) -> usize {
         match qos {
-            QoS::AtMostOnce => self.connected.is_some() && self.backlog() < PUMP_BYTES_MAX,
-            _ => !self.queue.has_ready() && self.machine.credit() > 0,
+            QoS::AtMostOnce if self.connected.is_some() && self.backlog() < PUMP_BYTES_MAX => usize::MAX,
+            QoS::AtMostOnce => 0,
+            _ if self.queue.has_ready() => 0,
+            _ => self.machine.credit(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Wills: kept with the session while its client is connected, published when it goes without a farewell.
 
-use primer_core::message::{Message, NEVER_MS, Parts, Run};
+use primer_core::message::{Message, NEVER_MS, Parts};
 use primer_mqtt::codec::packet::{self, QoS};
 
 use crate::{
@@ -23,10 +23,11 @@ pub(crate) struct Will {
 
 impl Will {
     pub(crate) fn from_connect(will: &packet::Will<'_>) -> Self {
-        let forward: Vec<&[u8]> = will.properties.forwardable().collect();
-        let parts = Parts { topic: will.topic, payload: will.payload, expires_at_ms: NEVER_MS };
+        let properties = will.properties.forwardable().collect::<Vec<_>>().concat();
+        let parts =
+            Parts { topic: will.topic, properties: &properties, payload: will.payload, expires_at_ms: NEVER_MS };
         Self {
-            message: Run::default().message(&parts, forward.iter().copied()).compact(),
+            message: Message::new(&parts),
             expiry_s: will.properties.message_expiry(),
             qos: will.qos,
             retain: will.retain,

@@ -114,6 +114,14 @@ pub enum Outcome<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ballot(u64);
 
+impl Ballot {
+    /// The ballot that was opened `n` after this one.
+    #[must_use]
+    pub const fn after(self, n: usize) -> Self {
+        Self(self.0 + n as u64)
+    }
+}
+
 #[derive(Debug)]
 struct Open<T> {
     token: T,

@@ -174,12 +174,12 @@ fn cost(kept: &Kept) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use primer_core::message::{Parts, Run};
+    use primer_core::message::Parts;
 
     use super::*;
 
     fn message(topic: &str, payload: &str, expires_at_ms: u64) -> Message {
-        Run::default().message(&Parts { topic, payload: payload.as_bytes(), expires_at_ms }, std::iter::empty())
+        Message::new(&Parts { topic, properties: &[], payload: payload.as_bytes(), expires_at_ms })
     }
 
     /// Deadlines of messages that were replaced, deleted or refused used to stay, outside of every bound.

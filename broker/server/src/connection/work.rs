@@ -13,8 +13,8 @@ use super::{Connection, Ending};
 use crate::{
     authentication::{Exchange, Reply},
     batch::Batch,
-    limits::BATCH_PACKETS_MAX,
-    pipeline,
+    limits::{BATCH_PACKETS_MAX, BURST_MAX},
+    pipeline::{self, Arrival},
     registry::Farewell,
     subscribe,
 };
@@ -29,6 +29,26 @@ fn recycle<'b>(mut steps: Vec<Step<'_>>) -> Vec<Step<'b>> {
     steps.clear();
     // Nothing is converted; collecting in place is how the allocation changes its lifetime without `unsafe`.
     steps.into_iter().map(|_| Step::Nothing).collect()
+}
+
+const fn arrival<'s, 'a>(step: &'s Step<'a>) -> Option<Arrival<'s, 'a>> {
+    match step {
+        Step::Publish { incoming, token } => Some(Arrival { incoming, token: *token }),
+        _ => None,
+    }
+}
+
+/// How many of the first steps go together: publishes of one topic and QoS. One that is retained goes alone: the
+/// retained store has to change before its message is routed, and after the one before it was.
+fn burst_len(steps: &[Step<'_>]) -> usize {
+    let Some(first) = steps.first().and_then(arrival).map(|arrival| arrival.incoming) else { return 1 };
+    let goes_along = |step: &&Step<'_>| {
+        arrival(step).is_some_and(|Arrival { incoming, .. }| {
+            !incoming.retain && incoming.qos == first.qos && *incoming.topic == *first.topic
+        })
+    };
+    let along = if first.retain { 0 } else { steps.iter().skip(1).take(BURST_MAX - 1).take_while(goes_along).count() };
+    1 + along
 }
 
 struct Parsed {
@@ -51,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Works through whole packets; answers how many bytes they took.
     pub(super) fn work(&mut self, bytes: &[u8]) -> Result<usize, Ending> {
         let hub = Arc::clone(&self.hub);
-        let mut batch = Batch::of_read(&hub, bytes.len());
+        let mut batch = Batch::of_read(&hub, bytes);
         self.heard_at_ms = batch.now_ms;
         let mut used = 0;
         let mut tally = Tally::default();
@@ -59,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let mut steps = recycle(STEPS.take());
             let parsed = self.parse(bytes.get(used..).unwrap_or_default(), &mut steps, &mut tally, batch.now_ms);
             used += parsed.used;
-            let mut result = self.carry_out(&mut batch, &mut steps);
+            let mut result = self.carry_out(&mut batch, &steps);
             STEPS.set(recycle(steps));
             if result.is_ok()
                 && let Some(violation) = parsed.violation
@@ -143,30 +163,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Without a lock: routes publishes, changes subscriptions; then answers what has been decided.
-    fn carry_out(&mut self, batch: &mut Batch, steps: &mut Vec<Step<'_>>) -> Result<(), Ending> {
+    fn carry_out(&mut self, batch: &mut Batch<'_>, steps: &[Step<'_>]) -> Result<(), Ending> {
         let mut ending = None;
-        let mut steps = steps.drain(..);
-        for step in steps.by_ref() {
+        let mut rest = steps;
+        while let Some(step) = rest.first()
+            && ending.is_none()
+        {
+            let burst = burst_len(rest);
             match step {
-                Step::Publish { incoming, token } => {
+                Step::Publish { .. } => {
+                    let arrivals: Vec<Arrival<'_, '_>> = rest.iter().take(burst).filter_map(arrival).collect();
                     let from = (&*self.cell, &*self.identity);
-                    pipeline::publish(&self.hub, batch, &mut self.acks, from, &incoming, token);
+                    pipeline::publish(&self.hub, batch, &mut self.acks, from, &arrivals);
                 }
-                Step::Subscribe(packet) => subscribe::subscribe(&self.hub, &self.cell, &self.identity, &packet),
-                Step::Unsubscribe(packet) => subscribe::unsubscribe(&self.hub, &self.cell, &packet),
-                Step::Authenticate(outcome) => ending = self.authenticate_again(&outcome).err(),
+                Step::Subscribe(packet) => subscribe::subscribe(&self.hub, &self.cell, &self.identity, packet),
+                Step::Unsubscribe(packet) => subscribe::unsubscribe(&self.hub, &self.cell, packet),
+                Step::Authenticate(outcome) => ending = self.authenticate_again(outcome).err(),
                 Step::Disconnect { with_will, session_expiry_s } => {
-                    let farewell = if with_will { Farewell::WithWill } else { Farewell::Clean };
+                    let farewell = if *with_will { Farewell::WithWill } else { Farewell::Clean };
                     let why = "the client said goodbye".to_owned();
-                    ending = Some(Ending { farewell, tell: None, why, session_expiry_s });
+                    ending = Some(Ending { farewell, tell: None, why, session_expiry_s: *session_expiry_s });
                 }
                 Step::Nothing | Step::Credit | Step::Delivered { .. } => {}
             }
-            if ending.is_some() {
-                break;
-            }
+            rest = rest.get(burst..).unwrap_or_default();
         }
-        self.abandon(steps);
+        self.abandon(rest);
         if !self.acks.is_empty() {
             let mut state = self.cell.lock();
             if let Err(violation) = pipeline::settle(&self.hub, &mut self.acks, &mut state) {
@@ -178,10 +200,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// The connection ends before these steps: their publishes are as if they had not come.
-    fn abandon<'s>(&self, steps: impl Iterator<Item = Step<'s>>) {
+    fn abandon(&self, steps: &[Step<'_>]) {
         for step in steps {
             if let Step::Publish { token: Some(token), .. } = step {
-                self.cell.lock().machine.abandon(token);
+                self.cell.lock().machine.abandon(*token);
             }
         }
     }

@@ -181,11 +181,12 @@ impl<K: Copy + Eq + Hash, V> Group<K, V> {
         &self.members
     }
 
-    /// The index of the member whose turn it is, always below the number of members; each call moves on by one.
+    /// The index of the member whose turn it is, always below the number of members, for the first of `turns` turns:
+    /// the next call begins after them.
     #[must_use]
-    pub fn next_start(&self) -> usize {
+    pub fn next_start(&self, turns: usize) -> usize {
         // A group in a trie is never empty; `max` keeps that from being a reason to panic.
-        self.cursor.fetch_add(1, Ordering::Relaxed) % self.members.len().max(1)
+        self.cursor.fetch_add(turns, Ordering::Relaxed) % self.members.len().max(1)
     }
 }
 

@@ -196,7 +196,7 @@ fn turns_in_a_group_go_round() {
     }
     let mut turns = Vec::new();
     for _ in 0..7 {
-        trie.matching("t", |subscribers| turns.extend(subscribers.groups().map(|(_, group)| group.next_start())));
+        trie.matching("t", |subscribers| turns.extend(subscribers.groups().map(|(_, group)| group.next_start(1))));
     }
     assert_eq!(turns, [0, 1, 2, 0, 1, 2, 0]);
     trie.remove("t/#", Some("g"), 1);
@@ -204,7 +204,7 @@ fn turns_in_a_group_go_round() {
     trie.matching("t", |subscribers| {
         assert_eq!(subscribers.direct_len(), 0);
         let (name, group) = subscribers.groups().next().unwrap();
-        assert_eq!((name, group.next_start(), group.members().get_index(0)), ("g", 0, Some((&3, &()))));
+        assert_eq!((name, group.next_start(1), group.members().get_index(0)), ("g", 0, Some((&3, &()))));
     });
 }
 
