@@ -1,4 +1,4 @@
-//! The three main paths through the whole broker, for counting instructions: `cargo xtask perf` runs it under callgrind.
+//! The three main paths through the whole broker, for counting instructions: `cargo xtask perf` runs them in callgrind.
 //!
 //! Everything between the bytes that a socket would have given and the bytes that it would have taken is the real
 //! broker; the clients are streams that answer by script (`client.rs`), in the same thread. It measures no time, opens
@@ -39,10 +39,14 @@ const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOS
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let Some((path, messages)) = chosen(&args) else {
-        // `cargo bench` runs all programs of a crate, each with `--bench`.
-        println!("callgrind: instructions a message are counted by `cargo xtask perf`; by hand: PATH MESSAGES");
+    if args.iter().any(|arg| arg == "--bench") {
+        // `cargo bench` runs all programs of a crate so.
+        println!("callgrind: instructions a message are counted by `cargo xtask perf`");
         return ExitCode::SUCCESS;
+    }
+    let Some((path, messages)) = chosen(&args) else {
+        eprintln!("usage: callgrind {} MESSAGES", PATHS.map(|path| path.name).join("|"));
+        return ExitCode::FAILURE;
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(run(path, messages));
