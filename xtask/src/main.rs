@@ -2,9 +2,12 @@
 //!
 //! `check` runs every step and stops at the first that fails; each step can be had alone. Nothing here is shipped.
 
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
+
 mod advisories;
 mod check;
 mod conformance;
+mod perf;
 mod rust_source;
 mod tidy;
 mod workspace;
@@ -19,7 +22,8 @@ const HELP: &str = "\
 cargo xtask check [--no-tests]   the gate: formatting, tidy, conformance, deny, clippy, tests
 cargo xtask tidy                 what rustfmt and clippy do not check: edges, sizes, banned words, links
 cargo xtask deny                 licences, sources and banned crates of the dependencies, and known faults
-cargo xtask conformance          each normative statement of MQTT has a test, or a reason why not";
+cargo xtask conformance          each normative statement of MQTT has a test, or a reason why not
+cargo xtask perf [--record]      instructions a message on the main paths, beside the recorded ones (needs valgrind)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +43,8 @@ fn run(args: &[String]) -> Result<()> {
         ["check", "--no-tests"] => check::run(&Workspace::find()?, check::Tests::Skip),
         ["tidy"] => tidy::run(&Workspace::find()?),
         ["conformance"] => conformance::run(&Workspace::find()?),
+        ["perf"] => perf::run(&Workspace::find()?, perf::Mode::Compare),
+        ["perf", "--record"] => perf::run(&Workspace::find()?, perf::Mode::Record),
         ["deny"] => check::deny(&Workspace::find()?),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");

@@ -32,6 +32,7 @@ pub(crate) struct Dependency {
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
+    target_directory: PathBuf,
 }
 
 impl Workspace {
@@ -77,12 +78,20 @@ impl Workspace {
 
     /// The packages of the workspace.
     pub(crate) fn packages(&self) -> Result<Vec<Package>> {
+        Ok(self.metadata()?.packages)
+    }
+
+    /// Where cargo builds.
+    pub(crate) fn target_directory(&self) -> Result<PathBuf> {
+        Ok(self.metadata()?.target_directory)
+    }
+
+    fn metadata(&self) -> Result<Metadata> {
         let output = self.cargo(&["metadata", "--format-version", "1", "--no-deps"]).output()?;
         if !output.status.success() {
             bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
         }
-        let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
-        Ok(metadata.packages)
+        serde_json::from_slice(&output.stdout).context("cargo metadata")
     }
 
     /// A call of cargo in the root.

@@ -1,9 +1,10 @@
-//! The broker as a program embeds it: start, addresses, stop.
+//! The broker as a program embeds it: start, addresses, streams of the program's own, stop.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use primer_mqtt::ReasonCode;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     task::JoinHandle,
     time::{Instant, sleep},
 };
@@ -75,6 +76,27 @@ impl Broker {
         &self.addresses
     }
 
+    /// Serves a byte stream that the host program brings: a client in the same process (`tokio::io::duplex`), or a
+    /// transport that the broker has no listener for. It is served like an accepted socket, on a task of its own, from
+    /// its CONNECT to its end: above [`Options::connections_max`] it is dropped unread, and
+    /// [`Options::connect_timeout`], the counters and [`shutdown`](Self::shutdown) take it in. Only
+    /// [`Options::connection_rate_max`] does not: how fast streams come is up to the host.
+    ///
+    /// `peer` is where the client comes from, for the log, the authenticator and the decider; a host with no better
+    /// word takes the unspecified address and port 0.
+    ///
+    /// The broker writes what waits in one piece and does not flush: a stream that buffers has to pass bytes on by
+    /// itself.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn serve_stream<S>(&self, stream: S, peer: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        listener::admit(&self.hub, stream, peer);
+    }
+
     /// Stops gracefully: no new connections, no new publishes. A client for whom nothing waits is told (0x8B) at once,
     /// the others when they have taken and acknowledged what waits for them, or when the time is up. Wills are
     /// published, as the connections end without a farewell of their clients. Takes at most `deadline` and a moment;
@@ -125,3 +147,6 @@ impl Broker {
         batch.finish(&self.hub);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use socket2::{Domain, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     time::{sleep, timeout},
 };
 
@@ -37,6 +37,9 @@ pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener) {
         match accepted {
             Ok((stream, peer)) => {
                 let wait_ms = hub.accept_rate.lock().spend(1, hub.node.clock.now_ms());
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
+                }
                 // An IPv4 client of a listener on `::` is called by its IPv4 address.
                 admit(&hub, stream, SocketAddr::new(peer.ip().to_canonical(), peer.port()));
                 if wait_ms > 0 {
@@ -59,15 +62,16 @@ fn is_of_the_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-fn admit(hub: &Arc<Hub>, stream: TcpStream, peer: SocketAddr) {
+/// Gives a byte stream its task, or drops it unread when there are as many connections as there may be.
+pub(crate) fn admit<S>(hub: &Arc<Hub>, stream: S, peer: SocketAddr)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     hub.counters.sockets.add(1);
     if hub.connections.up() > hub.options.connections_max as u64 {
         hub.connections.down();
         hub.counters.shed_connections.add(1);
         return; // dropping the stream closes it
-    }
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
     }
     let hub = Arc::clone(hub);
     tokio::spawn(async move {

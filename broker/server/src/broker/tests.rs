@@ -1,0 +1,162 @@
+//! Streams that the host program brings, served like sockets.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use primer_mqtt::{
+    Version,
+    codec::{
+        self, Decoded, FiltersBuf, Role, Rules,
+        packet::{Connect, Packet, PacketId, Publish, QoS, Subscribe, SubscribeOptions},
+        properties::Properties,
+    },
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    time::timeout,
+};
+
+use super::*;
+use crate::access::{Anonymous, Open};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+fn broker(change: impl FnOnce(&mut Options)) -> Broker {
+    let mut options = Options { listeners: Vec::new(), sys_interval: Duration::ZERO, ..Options::default() };
+    change(&mut options);
+    Broker::start(options, Anonymous, Open).unwrap()
+}
+
+/// A client of the broker at the other end of a pipe.
+struct Client {
+    stream: DuplexStream,
+    unread: Vec<u8>,
+}
+
+impl Client {
+    fn of(broker: &Broker) -> Self {
+        let (stream, far) = duplex(4096);
+        broker.serve_stream(far, HERE);
+        Self { stream, unread: Vec::new() }
+    }
+
+    async fn connected(broker: &Broker, client_id: &str) -> Self {
+        let mut client = Self::of(broker);
+        client.connect(client_id).await;
+        assert_eq!(client.read().await, "ConnAck 0x00");
+        client
+    }
+
+    async fn connect(&mut self, client_id: &str) {
+        self.send(&Packet::Connect(Box::new(Connect {
+            version: Version::V311,
+            clean_start: true,
+            keep_alive: 0,
+            client_id,
+            will: None,
+            username: None,
+            password: None,
+            properties: Properties::EMPTY,
+        })))
+        .await;
+    }
+
+    async fn send(&mut self, packet: &Packet<'_>) {
+        let mut bytes = Vec::new();
+        codec::encode(packet, Version::V311, &mut bytes).unwrap();
+        self.stream.write_all(&bytes).await.unwrap();
+    }
+
+    /// The next packet, as a short text; `closed` at the end of the stream.
+    async fn read(&mut self) -> String {
+        let rules = Rules { role: Role::Client, version: Some(Version::V311), max_packet_size: u32::MAX };
+        loop {
+            if let Decoded::Packet { packet, len } = codec::decode(&self.unread, &rules).unwrap() {
+                let text = describe(&packet);
+                self.unread.drain(..len);
+                return text;
+            }
+            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.unread)).await;
+            if read.expect("the broker is silent").unwrap() == 0 {
+                return "closed".to_owned();
+            }
+        }
+    }
+}
+
+fn describe(packet: &Packet<'_>) -> String {
+    match packet {
+        Packet::ConnAck(connack) => format!("ConnAck 0x{:02x}", connack.reason.0),
+        Packet::SubAck(suback) => format!("SubAck {} {:?}", suback.packet_id.get(), suback.codes),
+        Packet::PubAck(ack) => format!("PubAck {}", ack.packet_id.get()),
+        Packet::Publish(publish) => {
+            let payload = String::from_utf8_lossy(publish.payload);
+            format!("Publish {} {} {payload}", publish.topic, publish.qos as u8)
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_the_host_is_a_client() {
+    let broker = broker(|_| ());
+    let mut reader = Client::connected(&broker, "reader").await;
+    let mut filters = FiltersBuf::subscribe();
+    filters.push("a/+", SubscribeOptions::from_qos(QoS::AtLeastOnce));
+    reader
+        .send(&Packet::Subscribe(Subscribe {
+            packet_id: PacketId::new(7).unwrap(),
+            properties: Properties::EMPTY,
+            subscription_id: None,
+            filters: filters.as_filters(),
+        }))
+        .await;
+    assert_eq!(reader.read().await, "SubAck 7 [1]");
+
+    let mut writer = Client::connected(&broker, "writer").await;
+    writer
+        .send(&Packet::Publish(Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: "a/b",
+            packet_id: PacketId::new(9),
+            topic_alias: None,
+            expiry: None,
+            properties: Properties::EMPTY,
+            forwards_unchanged: true,
+            payload: b"hello",
+        }))
+        .await;
+    assert_eq!(writer.read().await, "PubAck 9");
+    assert_eq!(reader.read().await, "Publish a/b 1 hello");
+}
+
+#[tokio::test]
+async fn a_stream_counts_as_a_connection_and_is_shed_like_one() {
+    let broker = broker(|options| options.connections_max = 1);
+    let first = Client::connected(&broker, "first").await;
+    let mut second = Client::of(&broker);
+    assert_eq!(second.read().await, "closed");
+    assert_eq!(broker.hub.counters.sockets.get(), 2);
+    assert_eq!(broker.hub.counters.shed_connections.get(), 1);
+    assert_eq!(broker.hub.connections.get(), 1);
+
+    drop(first);
+    timeout(PATIENCE, async {
+        while broker.hub.connections.get() > 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+    .expect("a stream that its client dropped is over");
+    Client::connected(&broker, "third").await;
+}
+
+#[tokio::test]
+async fn a_stop_ends_a_stream_of_the_host() {
+    let broker = broker(|_| ());
+    let mut client = Client::connected(&broker, "client").await;
+    assert_eq!(broker.shutdown(PATIENCE).await, 0);
+    assert_eq!(client.read().await, "closed");
+}
