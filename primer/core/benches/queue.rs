@@ -29,13 +29,13 @@ impl Item for Entry {
 }
 
 fn parts() -> Parts<'static> {
-    Parts { topic: "bench/topic", payload: &PAYLOAD, expires_at_ms: NEVER_MS }
+    Parts { topic: "bench/topic", properties: &[], payload: &PAYLOAD, expires_at_ms: NEVER_MS }
 }
 
 /// Push, lease and acknowledge one message, while `in_flight` older ones are leased.
 #[divan::bench(args = [0, 64, 512])]
 fn push_lease_ack(bencher: Bencher<'_, '_>, in_flight: usize) {
-    let message = Run::default().message(&parts(), std::iter::empty());
+    let message = Message::new(&parts());
     let mut queue = Queue::new(BOUNDS);
     let mut leased = std::collections::VecDeque::new();
     let mut turn = move || {
@@ -48,16 +48,22 @@ fn push_lease_ack(bencher: Bencher<'_, '_>, in_flight: usize) {
     bencher.bench_local(turn);
 }
 
-/// A message made in memory that it shares with others, and dropped.
+/// A message made of bytes that were read, in memory that it shares with others of the read, and dropped.
 #[divan::bench]
 fn message_in_a_run(bencher: Bencher<'_, '_>) {
-    let mut run = Run::default();
-    bencher.bench_local(|| black_box_drop(run.message(black_box(&parts()), std::iter::empty())));
+    let source = [b"bench/topic".as_slice(), b"id", &PAYLOAD].concat().repeat(40);
+    let topic = std::str::from_utf8(&source[..11]).expect("the topic is text");
+    let parts = Parts { topic, properties: &[], payload: &source[13..77], expires_at_ms: NEVER_MS };
+    let mut run = Run::of(&source);
+    bencher.bench_local(|| black_box_drop(run.message(black_box(&parts))));
 }
 
 /// A message in memory of its own, as it is kept for a session that is away.
 #[divan::bench]
 fn message_of_its_own(bencher: Bencher<'_, '_>) {
-    let message = Run::default().message(&parts(), std::iter::empty());
+    let source = [b"bench/topic".as_slice(), b"id", &PAYLOAD].concat().repeat(40);
+    let topic = std::str::from_utf8(&source[..11]).expect("the topic is text");
+    let parts = Parts { topic, properties: &[], payload: &source[13..77], expires_at_ms: NEVER_MS };
+    let message = Run::of(&source).message(&parts);
     bencher.bench_local(|| black_box_drop(black_box(&message).compact()));
 }
