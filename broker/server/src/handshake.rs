@@ -50,7 +50,7 @@ struct Request {
     terms: Terms,
     client_id: Arc<str>,
     username: Option<Arc<str>>,
-    will: Option<Will>,
+    will: Option<Box<Will>>,
     /// Data of the enhanced authentication.
     data: Option<Vec<u8>>,
     password: Option<Vec<u8>>,
@@ -194,7 +194,7 @@ fn understand(hub: &Hub, buffer: &[u8]) -> Result<Request, Answer> {
     Ok(Request {
         client_id,
         username: connect.username.map(Into::into),
-        will: connect.will.as_ref().map(Will::from_connect),
+        will: connect.will.as_ref().map(|will| Box::new(Will::from_connect(will))),
         data: connect.properties.authentication_data().map(<[u8]>::to_vec),
         password: connect.password.map(<[u8]>::to_vec),
         terms,

@@ -10,8 +10,12 @@ use crate::{
     hub::{Hub, Timer},
     limits::{SWEEP_INTERVAL, SWEEP_SLICE},
     pipeline, registry,
+    silence::Note,
     sys::Sys,
 };
+
+/// When to look again at a connection that has been told to end.
+const LOOK_AGAIN_MS: u64 = 1000;
 
 /// Entries of one kind that are handled before the others have their turn.
 const TURN_MAX: usize = 1024;
@@ -46,6 +50,7 @@ async fn run(hub: Arc<Hub>) {
         let mut batch = Batch::begin(&hub);
         publish_delayed(&hub, &mut batch);
         run_timers(&hub, &mut batch);
+        look_at_silent(&hub, batch.now_ms);
         hub.node.retained.expire(&hub.node.budget, batch.now_ms, TURN_MAX);
         let now = Instant::now();
         if now >= next_sweep {
@@ -65,7 +70,8 @@ fn next_deadline(hub: &Hub) -> Option<u64> {
     let timer = hub.timers.lock().next();
     let delayed = hub.node.delayed.next_due_ms();
     let retained = hub.node.retained.next_expiry_ms();
-    timer.into_iter().chain(delayed).chain(retained).min()
+    let silence = hub.silences.lock().next_ms();
+    timer.into_iter().chain(delayed).chain(retained).chain(silence).min()
 }
 
 fn publish_delayed(hub: &Hub, batch: &mut Batch) {
@@ -101,6 +107,25 @@ fn run_timers(hub: &Hub, batch: &mut Batch) {
                 }
             }
         }
+    }
+}
+
+/// Wakes connections whose clients have been silent for too long, so that they end; looks at the others again.
+fn look_at_silent(hub: &Hub, now_ms: u64) {
+    for _ in 0..TURN_MAX {
+        let Some(Note { client_id, connection }) = hub.silences.lock().pop_due(now_ms) else { return };
+        let Some(cell) = hub.registry.get(&client_id) else { continue };
+        let mut state = cell.lock();
+        if state.connected.is_none() || state.connection != connection {
+            continue; // another connection has a note of its own
+        }
+        let mut due_ms = cell.heard_at_ms() + u64::from(state.silence_ms_max);
+        if now_ms >= due_ms {
+            state.wake();
+            due_ms = now_ms + LOOK_AGAIN_MS; // should it not be able to end yet
+        }
+        drop(state);
+        hub.watch_silence(&client_id, connection, due_ms);
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
     pipeline,
     rate::Bucket,
     registry::Registry,
+    silence::{Note, Silences},
 };
 
 /// A message that is published later (`$delayed/SECONDS/TOPIC`).
@@ -56,6 +57,8 @@ pub(crate) struct Hub {
     pub(crate) connections: Gauge,
     pub(crate) accept_rate: Mutex<Bucket>,
     pub(crate) timers: Mutex<Deadlines<Timer>>,
+    /// Connections whose clients may have been silent for too long.
+    pub(crate) silences: Mutex<Silences>,
     /// Told when the first deadline may have changed.
     pub(crate) timers_changed: Notify,
     pub(crate) authenticator: Arc<dyn Authenticator>,
@@ -88,6 +91,7 @@ impl Hub {
             connections: Gauge::default(),
             accept_rate,
             timers: Mutex::new(Deadlines::new()),
+            silences: Mutex::default(),
             timers_changed: Notify::new(),
             authenticator,
             decider,
@@ -126,6 +130,15 @@ impl Hub {
         let is_first = timers.next();
         drop(timers);
         if was_first != is_first {
+            self.timers_changed.notify_one();
+        }
+    }
+
+    /// Has somebody look at a connection when its client should have been heard of.
+    pub(crate) fn watch_silence(&self, client_id: &Arc<str>, connection: u32, due_ms: u64) {
+        let note = Note { client_id: Arc::clone(client_id), connection };
+        let is_first = self.silences.lock().add(self.node.clock.now_ms(), due_ms, note);
+        if is_first {
             self.timers_changed.notify_one();
         }
     }

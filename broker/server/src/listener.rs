@@ -73,47 +73,51 @@ where
         hub.counters.shed_connections.add(1);
         return; // dropping the stream closes it
     }
-    let hub = Arc::clone(hub);
+    let counted = Counted(Arc::clone(hub));
+    // Beginning and end are boxed, so that a connection in service carries the room of neither.
+    let opening = Box::pin(open(Arc::clone(hub), stream, peer));
     tokio::spawn(async move {
-        let _counted = Counted(&hub);
-        serve(&hub, stream, peer).await;
+        let _counted = counted;
+        let Some(mut connection) = opening.await else { return };
+        let ending = (&mut connection).await;
+        Box::pin(connection.finish(ending)).await;
     });
 }
 
 /// A connection that is counted until it is over, however it ends.
-struct Counted<'h>(&'h Hub);
+struct Counted(Arc<Hub>);
 
-impl Drop for Counted<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.connections.down();
     }
 }
 
-/// Serves one byte stream to its end.
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(hub: &Arc<Hub>, mut stream: S, peer: SocketAddr) {
-    // Boxed, so that a connection in service does not carry the room that its handshake needed.
-    let shaking = Box::pin(timeout(hub.options.connect_timeout, handshake::shake(hub, &mut stream, peer)));
+/// Brings a byte stream to its session.
+async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    hub: Arc<Hub>,
+    mut stream: S,
+    peer: SocketAddr,
+) -> Option<Connection<S>> {
     let shaken = tokio::select! {
-        shaken = shaking => shaken,
-        () = hub.stop.notified() => return,
+        shaken = timeout(hub.options.connect_timeout, handshake::shake(&hub, &mut stream, peer)) => shaken,
+        () = hub.stop.notified() => return None,
     };
     let admitted = match shaken {
         Ok(Ok(admitted)) => admitted,
         Ok(Err(refusal)) => {
             tracing::info!("Client connection from {peer} denied: {refusal}");
-            return;
+            return None;
         }
         Err(_) => {
             tracing::info!("Client connection from {peer} denied: CONNECT was not complete in time");
-            return;
+            return None;
         }
     };
     let (identity, terms) = (Arc::clone(&admitted.identity), admitted.terms.clone());
-    let mut connection = Connection::new(Arc::clone(hub), stream, admitted);
+    let connection = Connection::new(Arc::clone(&hub), stream, admitted);
     hub.counters.connects.add(1);
     hub.counters.packets_sent.add(1);
-    events::connected(hub, &identity, &terms);
-    drop((identity, terms));
-    let ending = (&mut connection).await;
-    Box::pin(connection.finish(ending)).await;
+    events::connected(&hub, &identity, &terms);
+    Some(connection)
 }

@@ -96,7 +96,7 @@ pub(crate) async fn open(
     hub: &Hub,
     identity: &Arc<Identity>,
     terms: &Terms,
-    will: Option<Will>,
+    will: Option<Box<Will>>,
     greeting: Greeting<'_>,
 ) -> Result<Arc<Cell>, ReasonCode> {
     let deadline = tokio::time::Instant::now() + LET_GO;
@@ -125,7 +125,7 @@ fn try_open(
     cell: &Arc<Cell>,
     identity: &Arc<Identity>,
     terms: &Terms,
-    will: Option<&Will>,
+    will: Option<&Box<Will>>,
     greeting: Greeting<'_>,
 ) -> Attempt {
     let now_ms = hub.node.clock.now_ms();
@@ -154,7 +154,12 @@ fn try_open(
     }
     state.pump(hub, now_ms);
     cell.set_online(true);
+    cell.set_heard(now_ms);
+    let (connection, silence_ms_max) = (state.connection, state.silence_ms_max);
     drop(guard);
+    if silence_ms_max > 0 {
+        hub.watch_silence(&cell.client_id, connection, now_ms + u64::from(silence_ms_max));
+    }
     // Fired meanwhile, either timer finds a connection and does nothing.
     hub.disarm(&Timer::SessionEnd(Arc::clone(&cell.client_id)));
     hub.disarm(&Timer::Will(Arc::clone(&cell.client_id)));
@@ -238,11 +243,11 @@ pub(crate) fn end(hub: &Hub, cell: &Arc<Cell>) {
             return;
         }
         let left = state.end(hub);
-        (left, std::mem::take(&mut state.subscriptions), state.will.take())
+        (left, state.subscriptions.take(), state.will.take())
     };
     hub.disarm(&Timer::Will(Arc::clone(&cell.client_id)));
     hub.disarm(&Timer::SessionEnd(Arc::clone(&cell.client_id)));
-    subscribe::forget(hub, cell, subscriptions.into_iter());
+    subscribe::forget(hub, cell, subscriptions);
     hub.registry.remove(cell);
     let mut batch = Batch::begin(hub);
     if let Some(will) = will {

@@ -33,10 +33,13 @@ impl Replay {
     }
 }
 
-/// The look-ups of a session, in the order of their subscriptions.
+/// The look-ups of a session, in the order of their subscriptions. A session that has none owns no memory for them.
 #[derive(Debug, Default)]
-pub(crate) struct Replays {
-    waiting: BTreeMap<u64, Replay>,
+pub(crate) struct Replays(Option<Box<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    replays: BTreeMap<u64, Replay>,
     by_filter: BTreeMap<Box<str>, u64>,
     next: u64,
 }
@@ -45,36 +48,49 @@ impl Replays {
     /// Adds a look-up; one of the same filter that has not ended is replaced.
     pub(crate) fn add(&mut self, replay: Replay) {
         self.cancel(&replay.filter);
-        self.by_filter.insert(replay.filter.clone(), self.next);
-        self.waiting.insert(self.next, replay);
-        self.next += 1;
+        let waiting = self.0.get_or_insert_default();
+        waiting.by_filter.insert(replay.filter.clone(), waiting.next);
+        waiting.replays.insert(waiting.next, replay);
+        waiting.next += 1;
     }
 
     /// Ends the look-up of a filter, without its share prefix.
     pub(crate) fn cancel(&mut self, filter: &str) {
-        if let Some(turn) = self.by_filter.remove(filter) {
-            self.waiting.remove(&turn);
+        let Some(waiting) = &mut self.0 else { return };
+        if let Some(turn) = waiting.by_filter.remove(filter) {
+            waiting.replays.remove(&turn);
         }
+        self.let_go_if_empty();
     }
 
     pub(crate) fn clear(&mut self) {
-        self.waiting.clear();
-        self.by_filter.clear();
+        self.0 = None;
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     fn take_first(&mut self) -> Option<(u64, Replay)> {
-        let (turn, replay) = self.waiting.pop_first()?;
-        self.by_filter.remove(&replay.filter);
+        let waiting = self.0.as_mut()?;
+        let (turn, replay) = waiting.replays.pop_first()?;
+        waiting.by_filter.remove(&replay.filter);
+        self.let_go_if_empty();
         Some((turn, replay))
     }
 
+    /// Puts back the one that was first, in its turn.
     fn put_back(&mut self, turn: u64, replay: Replay) {
-        self.by_filter.insert(replay.filter.clone(), turn);
-        self.waiting.insert(turn, replay);
+        let waiting = self.0.get_or_insert_default();
+        waiting.next = waiting.next.max(turn + 1);
+        waiting.by_filter.insert(replay.filter.clone(), turn);
+        waiting.replays.insert(turn, replay);
+    }
+
+    fn let_go_if_empty(&mut self) {
+        if self.0.as_ref().is_some_and(|waiting| waiting.replays.is_empty()) {
+            self.0 = None;
+        }
     }
 }
 

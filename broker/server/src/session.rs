@@ -7,10 +7,9 @@
 //! Lock order: the routing table before a cell; two cells are never locked together.
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Waker,
 };
@@ -32,6 +31,7 @@ use crate::{
     access::Identity,
     batch::{Batch, Burst, Publication},
     delivery::{Ids, Queued, Share},
+    filters::Filters,
     hub::Hub,
     limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX, SESSION_BYTES, UNACCOUNTED_BYTES_MAX},
     replay::Replays,
@@ -47,6 +47,8 @@ pub(crate) struct Cell {
     pub(crate) detached: Notify,
     /// Whether somebody is connected, to be read without the lock; the lock's own word counts.
     is_online: AtomicBool,
+    /// When the client was last heard of, in the node's milliseconds.
+    heard_at_ms: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -68,14 +70,14 @@ pub(crate) struct State {
     pub(crate) close: Option<ReasonCode>,
     /// Retained messages that are still to be looked up.
     pub(crate) replays: Replays,
-    pub(crate) will: Option<Will>,
+    pub(crate) will: Option<Box<Will>>,
     /// When the will of a session without a connection is due.
     pub(crate) will_due_ms: u64,
     pub(crate) session_expiry_s: u32,
     /// When the connection went; meaningless while there is one.
     pub(crate) detached_at_ms: u64,
     /// Filters as the client wrote them, share prefix included.
-    pub(crate) subscriptions: BTreeSet<Box<str>>,
+    pub(crate) subscriptions: Filters,
     /// What the subscriptions are charged with.
     pub(crate) subscription_bytes: usize,
     /// A connection is letting go of the session: nobody is connected, and nobody may connect yet.
@@ -84,6 +86,10 @@ pub(crate) struct State {
     pub(crate) ended: bool,
     /// Whether a connection ever opened the session.
     pub(crate) opened: bool,
+    /// Counts the connections of the session, so that a look at an earlier one is known as such.
+    pub(crate) connection: u32,
+    /// The longest silence of the client, in milliseconds; 0 for any.
+    pub(crate) silence_ms_max: u32,
     charge: Charge,
 }
 
@@ -123,14 +129,23 @@ impl Cell {
             will_due_ms: 0,
             session_expiry_s: 0,
             detached_at_ms: 0,
-            subscriptions: BTreeSet::new(),
+            subscriptions: Filters::default(),
             subscription_bytes: 0,
             is_leaving: false,
             ended: false,
             opened: false,
+            connection: 0,
+            silence_ms_max: 0,
             charge: Charge::default(),
         };
-        Self { key, client_id, detached: Notify::new(), is_online: AtomicBool::new(false), state: Mutex::new(state) }
+        Self {
+            key,
+            client_id,
+            detached: Notify::new(),
+            is_online: AtomicBool::new(false),
+            heard_at_ms: AtomicU64::new(0),
+            state: Mutex::new(state),
+        }
     }
 
     pub(crate) fn is_online(&self) -> bool {
@@ -139,6 +154,14 @@ impl Cell {
 
     pub(crate) fn set_online(&self, is_online: bool) {
         self.is_online.store(is_online, Ordering::Relaxed);
+    }
+
+    pub(crate) fn heard_at_ms(&self) -> u64 {
+        self.heard_at_ms.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_heard(&self, at_ms: u64) {
+        self.heard_at_ms.store(at_ms, Ordering::Relaxed);
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -341,7 +364,7 @@ impl State {
 
     /// Brings the charge on the node's budget up to date.
     pub(crate) fn account(&mut self, hub: &Hub) {
-        let fixed = SESSION_BYTES + self.subscription_bytes + self.will.as_ref().map_or(0, Will::bytes);
+        let fixed = SESSION_BYTES + self.subscription_bytes + self.will.as_ref().map_or(0, |will| will.bytes());
         let bytes = fixed + self.queue.bytes() + self.outbox.capacity() + self.unwritten;
         self.charge.set(&hub.node.budget, bytes);
     }
@@ -382,12 +405,15 @@ impl State {
     }
 
     /// Begins a connection.
-    pub(crate) fn attach(&mut self, identity: Arc<Identity>, terms: &Terms, will: Option<Will>) {
+    pub(crate) fn attach(&mut self, identity: Arc<Identity>, terms: &Terms, will: Option<Box<Will>>) {
         self.connected = Some(identity);
         self.close = None;
         self.will = will;
         self.session_expiry_s = terms.session_expiry_s;
         self.opened = true;
+        self.connection = self.connection.wrapping_add(1);
+        // One and a half times the keep alive [MQTT-3.1.2-22].
+        self.silence_ms_max = u32::from(terms.keep_alive_s) * 1500;
         self.is_blocked = false;
         self.unwritten = 0;
         self.outbox.clear();

@@ -130,7 +130,7 @@ fn insert(hub: &Hub, cell: &Arc<Cell>, id: Option<u32>, wanted: &mut [Wanted<'_>
         match answer {
             Ok(is_new) => {
                 one.is_new = is_new;
-                if state.subscriptions.insert(one.whole.into()) {
+                if state.subscriptions.insert(one.whole) {
                     state.subscription_bytes += cost(one.whole);
                 }
             }

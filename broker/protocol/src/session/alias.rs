@@ -10,16 +10,16 @@ const TOPIC_BYTES_WORTH_AN_ALIAS: usize = 4;
 /// How often a topic must have been passed over before another takes its alias.
 const SCORE_MAX: u8 = 8;
 
-/// The aliases that the client has set.
+/// The aliases that the client has set. Nothing is allocated until it sets one.
 #[derive(Debug, Default)]
 pub(super) struct AliasesIn {
     maximum: u16,
-    topics: BTreeMap<u16, Arc<str>>,
+    topics: Option<Box<BTreeMap<u16, Arc<str>>>>,
 }
 
 impl AliasesIn {
     pub(super) const fn new(maximum: u16) -> Self {
-        Self { maximum, topics: BTreeMap::new() }
+        Self { maximum, topics: None }
     }
 
     /// Resolves or sets `alias`. `None` stands for the topic in the packet.
@@ -29,13 +29,14 @@ impl AliasesIn {
             return Err(Violation::with(ReasonCode::TOPIC_ALIAS_INVALID, "MQTT-3.3.2-9", detail));
         }
         if !topic.is_empty() {
-            if self.topics.get(&alias).is_none_or(|known| **known != *topic) {
-                self.topics.insert(alias, topic.into());
+            let topics = self.topics.get_or_insert_default();
+            if topics.get(&alias).is_none_or(|known| **known != *topic) {
+                topics.insert(alias, topic.into());
             }
             return Ok(None);
         }
         let unknown = Violation::protocol("MQTT5 3.3.4", "a topic alias is used before it is set");
-        self.topics.get(&alias).cloned().map(Some).ok_or(unknown)
+        self.topics.as_ref().and_then(|topics| topics.get(&alias)).cloned().map(Some).ok_or(unknown)
     }
 }
 
@@ -63,21 +64,19 @@ struct Slot {
 #[derive(Debug, Default)]
 pub(super) struct AliasesOut {
     maximum: u16,
+    /// Nothing is allocated for a client that takes no aliases.
+    clock: Option<Box<Clock>>,
+}
+
+#[derive(Debug, Default)]
+struct Clock {
     slots: Vec<Slot>,
     by_topic: BTreeMap<Arc<str>, u16>,
     hand: usize,
 }
 
-impl AliasesOut {
-    pub(super) const fn new(maximum: u16) -> Self {
-        Self { maximum, slots: Vec::new(), by_topic: BTreeMap::new(), hand: 0 }
-    }
-
-    /// Chooses how to write `topic`. The caller must send what it gets.
-    pub(super) fn choose(&mut self, topic: &str) -> AliasUse {
-        if self.maximum == 0 || topic.len() < TOPIC_BYTES_WORTH_AN_ALIAS {
-            return AliasUse::None;
-        }
+impl Clock {
+    fn choose(&mut self, topic: &str, maximum: u16) -> AliasUse {
         if let Some(&alias) = self.by_topic.get(topic) {
             if let Some(slot) = self.slots.get_mut(usize::from(alias) - 1) {
                 slot.score = (slot.score + 1).min(SCORE_MAX);
@@ -85,7 +84,7 @@ impl AliasesOut {
             return AliasUse::Known(alias);
         }
         let topic: Arc<str> = topic.into();
-        if self.slots.len() < usize::from(self.maximum) {
+        if self.slots.len() < usize::from(maximum) {
             self.slots.push(Slot { topic: Arc::clone(&topic), score: 1 });
             let alias = u16::try_from(self.slots.len()).unwrap_or(u16::MAX);
             self.by_topic.insert(topic, alias);
@@ -107,6 +106,20 @@ impl AliasesOut {
             }
             None => AliasUse::None,
         }
+    }
+}
+
+impl AliasesOut {
+    pub(super) const fn new(maximum: u16) -> Self {
+        Self { maximum, clock: None }
+    }
+
+    /// Chooses how to write `topic`. The caller must send what it gets.
+    pub(super) fn choose(&mut self, topic: &str) -> AliasUse {
+        if self.maximum == 0 || topic.len() < TOPIC_BYTES_WORTH_AN_ALIAS {
+            return AliasUse::None;
+        }
+        self.clock.get_or_insert_default().choose(topic, self.maximum)
     }
 
     /// Whether the client allows no aliases, so that what is written for one client can be written for another.

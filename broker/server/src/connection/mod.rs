@@ -67,12 +67,6 @@ impl Ending {
 }
 
 #[derive(Debug)]
-struct KeepAlive {
-    sleep: Pin<Box<Sleep>>,
-    interval_ms: u64,
-}
-
-#[derive(Debug)]
 struct Limiter {
     publishes: Bucket,
     bytes: Bucket,
@@ -96,8 +90,9 @@ pub(crate) struct Connection<S> {
     is_blocked: bool,
     /// Why nothing can be written any more.
     lost_because: Option<String>,
-    heard_at_ms: u64,
-    keep_alive: Option<KeepAlive>,
+    /// The longest silence of the client, in milliseconds; 0 for any. The housekeeper brings the connection back here to
+    /// ask.
+    silence_ms_max: u32,
     limiter: Option<Box<Limiter>>,
     acks: Acks,
     exchange: Option<Box<Exchange>>,
@@ -110,18 +105,15 @@ pub(crate) struct Connection<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(crate) fn new(hub: Arc<Hub>, stream: S, admitted: Admitted) -> Self {
-        let Admitted { cell, identity, terms, rest } = admitted;
+        let Admitted { cell, identity, terms, mut rest } = admitted;
+        rest.shrink_to_fit(); // mostly nothing came after CONNECT, and the handshake's buffer is not kept
         let now_ms = hub.node.clock.now_ms();
-        // One and a half times the keep alive [MQTT-3.1.2-22].
-        let interval_ms = u64::from(terms.keep_alive_s) * 1500;
-        let sleep = |at_ms| Box::pin(sleep_until(hub.node.clock.instant(at_ms).into()));
-        let keep_alive = (interval_ms > 0).then(|| KeepAlive { sleep: sleep(now_ms + interval_ms), interval_ms });
         let options = &hub.options;
         let limiter = (options.publish_rate_max > 0 || options.byte_rate_max > 0).then(|| {
             Box::new(Limiter {
                 publishes: Bucket::new(options.publish_rate_max, now_ms),
                 bytes: Bucket::new(options.byte_rate_max, now_ms),
-                pause: sleep(now_ms),
+                pause: Box::pin(sleep_until(hub.node.clock.instant(now_ms).into())),
                 is_paused: false,
             })
         });
@@ -141,8 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             written: 0,
             is_blocked: false,
             lost_because: None,
-            heard_at_ms: now_ms,
-            keep_alive,
+            silence_ms_max: u32::from(terms.keep_alive_s) * 1500,
             limiter,
             acks: Acks::default(),
             exchange: None,
@@ -161,8 +152,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         {
             return Err(Ending::lost(why.clone()));
         }
-        self.poll_keep_alive(cx)?;
         let now_ms = self.hub.node.clock.now_ms();
+        self.check_silence(now_ms)?;
         if !self.is_blocked {
             replay::advance(&self.hub, &self.cell, now_ms);
         }
@@ -321,22 +312,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let Some(limiter) = &mut self.limiter else { return false };
         if limiter.is_paused && limiter.pause.as_mut().poll(cx).is_ready() {
             limiter.is_paused = false;
-            self.heard_at_ms = self.hub.node.clock.now_ms();
+            self.cell.set_heard(self.hub.node.clock.now_ms());
         }
         limiter.is_paused
     }
 
-    fn poll_keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
-        if self.limiter.as_ref().is_some_and(|limiter| limiter.is_paused) {
-            return Ok(()); // what the client sends meanwhile is not read, and not held against it
+    fn check_silence(&self, now_ms: u64) -> Result<(), Ending> {
+        if self.silence_ms_max == 0 || self.limiter.as_ref().is_some_and(|limiter| limiter.is_paused) {
+            return Ok(()); // what the client sends during a pause is not read, and not held against it
         }
-        let Some(keep_alive) = &mut self.keep_alive else { return Ok(()) };
-        while keep_alive.sleep.as_mut().poll(cx).is_ready() {
-            let due_ms = self.heard_at_ms + keep_alive.interval_ms;
-            if self.hub.node.clock.now_ms() >= due_ms {
-                return Err(Ending::told(ReasonCode::KEEP_ALIVE_TIMEOUT, None));
-            }
-            keep_alive.sleep.as_mut().reset(self.hub.node.clock.instant(due_ms).into());
+        if now_ms >= self.cell.heard_at_ms() + u64::from(self.silence_ms_max) {
+            return Err(Ending::told(ReasonCode::KEEP_ALIVE_TIMEOUT, None));
         }
         Ok(())
     }

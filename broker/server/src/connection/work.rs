@@ -72,7 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn work(&mut self, bytes: &[u8]) -> Result<usize, Ending> {
         let hub = Arc::clone(&self.hub);
         let mut batch = Batch::of_read(&hub, bytes);
-        self.heard_at_ms = batch.now_ms;
+        self.cell.set_heard(batch.now_ms);
         let mut used = 0;
         let mut tally = Tally::default();
         let result = loop {
