@@ -98,10 +98,11 @@ impl Replays {
 ///
 /// The retained store is locked for reading while the messages enter the session, so that a retained message never
 /// comes after a newer one of its topic that is being published meanwhile: the publisher has to change the store first.
-pub(crate) fn advance(hub: &Hub, cell: &Cell, now_ms: u64) {
+pub(crate) fn advance(hub: &Hub, cell: &Cell) {
     let mut steps = REPLAY_STEPS_MAX;
     while steps > 0 {
         let Some((turn, mut replay)) = cell.lock().take_replay() else { return };
+        let now_ms = hub.node.clock.now_ms();
         let after = replay.after.take();
         let page = hub.node.retained.look_up(&replay.filter, after.as_deref(), &mut steps, now_ms, |kept| {
             let mut state = cell.lock();

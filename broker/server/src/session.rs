@@ -290,6 +290,11 @@ impl State {
         }
     }
 
+    /// Whether there may be something to move.
+    pub(crate) fn may_pump(&self) -> bool {
+        self.queue.has_ready() || self.machine.has_resends()
+    }
+
     /// Moves messages from the queue to the buffer, as far as the client's window and the buffer allow.
     pub(crate) fn pump(&mut self, hub: &Hub, now_ms: u64) {
         let (mut messages, mut bytes) = (0, 0);

@@ -153,6 +153,12 @@ impl Session {
         }
     }
 
+    /// Whether anything waits to be sent again.
+    #[must_use]
+    pub fn has_resends(&self) -> bool {
+        !self.outbound.resend.is_empty()
+    }
+
     /// How many exchanges towards the client are open.
     #[must_use]
     pub fn in_flight(&self) -> usize {

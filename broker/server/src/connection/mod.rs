@@ -93,6 +93,8 @@ pub(crate) struct Connection<S> {
     /// The longest silence of the client, in milliseconds; 0 for any. The housekeeper brings the connection back here to
     /// ask.
     silence_ms_max: u32,
+    /// Something was read since the silence was last asked for.
+    has_heard: bool,
     limiter: Option<Box<Limiter>>,
     acks: Acks,
     exchange: Option<Box<Exchange>>,
@@ -134,6 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             is_blocked: false,
             lost_because: None,
             silence_ms_max: u32::from(terms.keep_alive_s) * 1500,
+            has_heard: false,
             limiter,
             acks: Acks::default(),
             exchange: None,
@@ -152,10 +155,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         {
             return Err(Ending::lost(why.clone()));
         }
-        let now_ms = self.hub.node.clock.now_ms();
-        self.check_silence(now_ms)?;
+        self.check_silence()?;
         if !self.is_blocked {
-            replay::advance(&self.hub, &self.cell, now_ms);
+            replay::advance(&self.hub, &self.cell);
         }
         self.flush(cx);
         let is_done = self.go_to_sleep(cx);
@@ -194,6 +196,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let mut state = self.cell.lock();
             state.unwritten = 0;
             if state.outbox.is_empty() {
+                if !state.may_pump() {
+                    return;
+                }
                 let now_ms = self.hub.node.clock.now_ms();
                 state.pump(&self.hub, now_ms);
                 if state.outbox.is_empty() {
@@ -317,11 +322,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         limiter.is_paused
     }
 
-    fn check_silence(&self, now_ms: u64) -> Result<(), Ending> {
-        if self.silence_ms_max == 0 || self.limiter.as_ref().is_some_and(|limiter| limiter.is_paused) {
+    fn check_silence(&mut self) -> Result<(), Ending> {
+        if std::mem::take(&mut self.has_heard) || self.silence_ms_max == 0 {
+            return Ok(());
+        }
+        if self.limiter.as_ref().is_some_and(|limiter| limiter.is_paused) {
             return Ok(()); // what the client sends during a pause is not read, and not held against it
         }
-        if now_ms >= self.cell.heard_at_ms() + u64::from(self.silence_ms_max) {
+        if self.hub.node.clock.now_ms() >= self.cell.heard_at_ms() + u64::from(self.silence_ms_max) {
             return Err(Ending::told(ReasonCode::KEEP_ALIVE_TIMEOUT, None));
         }
         Ok(())

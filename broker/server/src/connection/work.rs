@@ -73,6 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let hub = Arc::clone(&self.hub);
         let mut batch = Batch::of_read(&hub, bytes);
         self.cell.set_heard(batch.now_ms);
+        self.has_heard = true;
         let mut used = 0;
         let mut tally = Tally::default();
         let result = loop {
