@@ -35,12 +35,12 @@ impl Contestant {
         Self { name: "primer".to_owned(), command }
     }
 
-    /// mosquitto with its defaults, but for a queue that drops nothing and no delay on its sockets, without which the
-    /// comparison would be with a broker that loses messages, or waits.
+    /// mosquitto with its defaults, but for queues and windows without a bound and no delay on its sockets, without which
+    /// the comparison would be with a broker that loses messages, or waits.
     #[must_use]
     pub fn mosquitto() -> Self {
-        let config =
-            "listener {port} 127.0.0.1\\nallow_anonymous true\\nmax_queued_messages 0\\nset_tcp_nodelay true\\n";
+        let config = "listener {port} 127.0.0.1\\nallow_anonymous true\\nmax_queued_messages 0\\n\
+                      max_inflight_messages 0\\nset_tcp_nodelay true\\n";
         let command = format!(
             "PATH=\"$PATH:/usr/sbin:/usr/local/sbin\"; printf '{config}' > {{dir}}/mosquitto.conf; \
              exec mosquitto -c {{dir}}/mosquitto.conf"
