@@ -85,6 +85,10 @@ impl<'a> Publication<'a> {
         }
     }
 
+    const fn parts(&self) -> Parts<'a> {
+        Parts { topic: self.topic, properties: self.forward, payload: self.payload, expires_at_ms: self.expires_at_ms }
+    }
+
     pub(crate) const fn as_delivery<'w>(&self, qos: QoS, wish: &Wish<'w>) -> Delivery<'w>
     where
         'a: 'w,
@@ -171,6 +175,8 @@ pub(crate) struct Batch<'b> {
     pub(crate) frames: Frames,
     /// Whether the present burst has several subscribers of one filter, so that its frames are worth keeping.
     pub(crate) is_shared: bool,
+    /// Whether the present burst may have several destinations, so that a message is worth keeping.
+    pub(crate) has_many: bool,
     run: Run<'b>,
     /// Messages of the present burst in memory of their own, as far as they were asked for.
     own: Vec<Option<Message>>,
@@ -191,6 +197,7 @@ impl<'b> Batch<'b> {
             wakers: Vec::new(),
             frames: Frames::default(),
             is_shared: false,
+            has_many: true,
             run: Run::of(bytes),
             own: Vec::new(),
             sent: 0,
@@ -203,16 +210,12 @@ impl<'b> Batch<'b> {
         self.frames.clear();
         self.own.clear();
         self.is_shared = false;
+        self.has_many = true;
     }
 
     /// The publication as a message that shares the run's memory: for what is sent at once.
     pub(crate) fn message(&mut self, publication: &Publication<'_>) -> Message {
-        self.run.message(&Parts {
-            topic: publication.topic,
-            properties: publication.forward,
-            payload: publication.payload,
-            expires_at_ms: publication.expires_at_ms,
-        })
+        self.run.message(&publication.parts())
     }
 
     /// A publication of the present burst as a message in memory of its own, one for all destinations: for what is kept.
@@ -220,7 +223,10 @@ impl<'b> Batch<'b> {
         if let Some(Some(message)) = self.own.get(index) {
             return message.clone();
         }
-        let message = self.message(burst.get(index)).compact();
+        let message = self.run.own_message(&burst.get(index).parts());
+        if !self.has_many {
+            return message;
+        }
         self.own.resize(self.own.len().max(index + 1), None);
         self.own[index] = Some(message.clone());
         message

@@ -40,6 +40,7 @@ pub(crate) fn route(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, mut 
     });
     let Some(first) = first else { return };
     let nodes = std::iter::once(first).chain(others.iter().copied());
+    batch.has_many = !others.is_empty() || first.direct_len() + first.groups().count() > 1;
     if others.is_empty() || hub.options.overlap == Overlap::CopyEach {
         for node in nodes.clone() {
             to_each(hub, batch, burst, node, &mut answer);
@@ -129,7 +130,7 @@ fn choose(hub: &Hub, burst: Burst<'_, '_>, group: &ShareGroup) -> Vec<(usize, us
             let room = |at: usize| {
                 members
                     .get_index(at)
-                    .map_or(0, |(_, member)| member.cell.lock().can_take_now(member.options.qos.min(burst.first().qos)))
+                    .map_or(0, |(_, member)| member.cell.room(member.options.qos.min(burst.first().qos)))
             };
             let start = group.next_start(burst.len());
             turns::deal(burst.len(), start, members.len(), is_online, room).zip(0..).collect()

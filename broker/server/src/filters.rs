@@ -8,7 +8,7 @@ pub(crate) enum Filters {
     #[default]
     None,
     One(Box<str>),
-    Many(Box<BTreeSet<Box<str>>>),
+    Many(BTreeSet<Box<str>>),
 }
 
 impl Filters {
@@ -19,7 +19,7 @@ impl Filters {
             Self::One(known) if **known == *filter => return false,
             Self::One(known) => {
                 let both = [std::mem::take(known), filter.into()];
-                *self = Self::Many(Box::new(BTreeSet::from(both)));
+                *self = Self::Many(BTreeSet::from(both));
             }
             Self::Many(filters) => return filters.insert(filter.into()),
         }
@@ -52,7 +52,7 @@ impl Filters {
         let (one, many) = match std::mem::take(self) {
             Self::None => (None, None),
             Self::One(filter) => (Some(filter), None),
-            Self::Many(filters) => (None, Some(*filters)),
+            Self::Many(filters) => (None, Some(filters)),
         };
         one.into_iter().chain(many.into_iter().flatten())
     }

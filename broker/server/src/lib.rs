@@ -12,6 +12,7 @@ pub mod access;
 mod authentication;
 mod batch;
 mod broker;
+mod buffers;
 mod connection;
 mod counters;
 mod delivery;

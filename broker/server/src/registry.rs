@@ -108,7 +108,7 @@ pub(crate) async fn open(
         let detached = cell.detached.notified();
         tokio::pin!(detached);
         detached.as_mut().enable(); // from here on no letting go is missed
-        match try_open(hub, &cell, identity, terms, will.as_ref(), greeting) {
+        match try_open(hub, &cell, identity, terms, will.as_deref(), greeting) {
             Attempt::Opened => return Ok(Arc::clone(&cell)),
             Attempt::Again => tokio::task::yield_now().await,
             Attempt::Held => {
@@ -125,7 +125,7 @@ fn try_open(
     cell: &Arc<Cell>,
     identity: &Arc<Identity>,
     terms: &Terms,
-    will: Option<&Box<Will>>,
+    will: Option<&Will>,
     greeting: Greeting<'_>,
 ) -> Attempt {
     let now_ms = hub.node.clock.now_ms();
@@ -148,13 +148,14 @@ fn try_open(
         return Attempt::Again;
     }
     let proof = commit_opening(state.opened, &state.queue);
-    state.attach(Arc::clone(identity), terms, will.cloned());
+    state.attach(Arc::clone(identity), terms, will.cloned().map(Box::new));
     if !state.machine.accept(proof, terms, &hub.options.protocol, greeting, &mut state.outbox) {
         state.close = Some(ReasonCode::PACKET_TOO_LARGE);
     }
     state.pump(hub, now_ms);
     cell.set_online(true);
     cell.set_heard(now_ms);
+    cell.note_room(state);
     let (connection, silence_ms_max) = (state.connection, state.silence_ms_max);
     drop(guard);
     if silence_ms_max > 0 {
@@ -197,6 +198,7 @@ pub(crate) fn let_go(
         state.session_expiry_s = seconds.min(hub.options.protocol.session_expiry_max_s);
     }
     state.detach(hub, now_ms);
+    cell.note_room(state);
     let expiry_s = state.session_expiry_s;
     let mut due = None;
     if farewell == Farewell::Clean {

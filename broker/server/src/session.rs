@@ -9,7 +9,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
 };
@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 use crate::{
     access::Identity,
     batch::{Batch, Burst, Publication},
+    buffers::{self, KEPT_BYTES_MAX},
     delivery::{Ids, Queued, Share},
     filters::Filters,
     hub::Hub,
@@ -47,6 +48,9 @@ pub(crate) struct Cell {
     pub(crate) detached: Notify,
     /// Whether somebody is connected, to be read without the lock; the lock's own word counts.
     is_online: AtomicBool,
+    /// How many messages of QoS 0, and of QoS 1 and 2, it could have sent at once, when that was last noted: what share
+    /// groups choose by, without the lock.
+    room: [AtomicUsize; 2],
     /// When the client was last heard of, in the node's milliseconds.
     heard_at_ms: AtomicU64,
     state: Mutex<State>,
@@ -143,6 +147,7 @@ impl Cell {
             client_id,
             detached: Notify::new(),
             is_online: AtomicBool::new(false),
+            room: Default::default(),
             heard_at_ms: AtomicU64::new(0),
             state: Mutex::new(state),
         }
@@ -154,6 +159,23 @@ impl Cell {
 
     pub(crate) fn set_online(&self, is_online: bool) {
         self.is_online.store(is_online, Ordering::Relaxed);
+    }
+
+    /// How many messages a share group may give to this session and have sent at once; as it was a moment ago, so that
+    /// some may have to wait in its queue after all.
+    pub(crate) fn room(&self, qos: QoS) -> usize {
+        let [at_most_once, at_least_once] = &self.room;
+        let room = if qos == QoS::AtMostOnce { at_most_once } else { at_least_once };
+        room.load(Ordering::Relaxed)
+    }
+
+    /// Notes how much room there is now.
+    pub(crate) fn note_room(&self, state: &State) {
+        let is_open = state.connected.is_some() && state.backlog() < PUMP_BYTES_MAX;
+        let credit = if state.queue.has_ready() { 0 } else { state.machine.credit() };
+        for (room, now) in self.room.iter().zip([if is_open { usize::MAX } else { 0 }, credit]) {
+            room.store(now, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn heard_at_ms(&self) -> u64 {
@@ -185,6 +207,7 @@ impl Cell {
             which.for_each(|index| answer(index, Delivered::Gone));
             return;
         }
+        state.ensure_buffer();
         let qos = wish.qos.min(burst.first().qos);
         // With QoS 0 queued, what comes live waits behind what is queued.
         let waits = hub.options.queue_qos0 && (state.connected.is_none() || state.queue.has_ready());
@@ -194,6 +217,7 @@ impl Cell {
         } else {
             state.enqueue(hub, batch, (qos, wish), burst, which, &mut answer);
         }
+        self.note_room(&state);
         state.touch(hub, &mut batch.wakers);
     }
 }
@@ -290,6 +314,13 @@ impl State {
         }
     }
 
+    /// Has a buffer at hand for what is going to be written.
+    pub(crate) fn ensure_buffer(&mut self) {
+        if self.outbox.capacity() == 0 && self.connected.is_some() {
+            self.outbox = buffers::take();
+        }
+    }
+
     /// Whether there may be something to move.
     pub(crate) fn may_pump(&self) -> bool {
         self.queue.has_ready() || self.machine.has_resends()
@@ -370,7 +401,9 @@ impl State {
     /// Brings the charge on the node's budget up to date.
     pub(crate) fn account(&mut self, hub: &Hub) {
         let fixed = SESSION_BYTES + self.subscription_bytes + self.will.as_ref().map_or(0, |will| will.bytes());
-        let bytes = fixed + self.queue.bytes() + self.outbox.capacity() + self.unwritten;
+        // A buffer of the usual size goes from one connection to the next; what is in it is this one's.
+        let outbox = if self.outbox.capacity() > KEPT_BYTES_MAX { self.outbox.capacity() } else { self.outbox.len() };
+        let bytes = fixed + self.queue.bytes() + outbox + self.unwritten;
         self.charge.set(&hub.node.budget, bytes);
     }
 
@@ -389,16 +422,6 @@ impl State {
     /// Whether retained messages may enter: after what waits already, and while the buffer has room.
     pub(crate) fn has_room_for_retained(&self) -> bool {
         self.connected.is_some() && !self.queue.has_ready() && self.backlog() < PUMP_BYTES_MAX
-    }
-
-    /// How many messages a share group may give to this session and have sent at once.
-    pub(crate) fn can_take_now(&self, qos: QoS) -> usize {
-        match qos {
-            QoS::AtMostOnce if self.connected.is_some() && self.backlog() < PUMP_BYTES_MAX => usize::MAX,
-            QoS::AtMostOnce => 0,
-            _ if self.queue.has_ready() => 0,
-            _ => self.machine.credit(),
-        }
     }
 
     /// With which reason the connection has to end now. A broker that stops leaves it until what waits for the client

@@ -38,6 +38,29 @@ impl Stretch {
     }
 }
 
+/// Where the parts of a message stand in its memory.
+#[derive(Debug, Clone, Copy)]
+struct Places {
+    topic: Stretch,
+    properties: Stretch,
+    payload: Stretch,
+}
+
+impl Places {
+    /// From the first to the last byte that is the message's. Between its parts are a few that are not: a packet
+    /// identifier, a length.
+    fn span(&self) -> Range<usize> {
+        let (topic, properties, payload) = (self.topic.range(), self.properties.range(), self.payload.range());
+        let end = topic.end.max(properties.end).max(payload.end);
+        topic.start.min(properties.start).min(payload.start)..end
+    }
+
+    /// The places in a copy of the memory that begins at `at`.
+    const fn from(self, at: usize) -> Self {
+        Self { topic: self.topic.from(at), properties: self.properties.from(at), payload: self.payload.from(at) }
+    }
+}
+
 /// An immutable message.
 ///
 /// Properties are kept in the property encoding of MQTT 5.0 (2.2.2.2), without what is valid for one hop only
@@ -45,9 +68,7 @@ impl Stretch {
 #[derive(Clone)]
 pub struct Message {
     memory: Arc<[u8]>,
-    topic: Stretch,
-    properties: Stretch,
-    payload: Stretch,
+    places: Places,
     expires_at_ms: u64,
 }
 
@@ -62,9 +83,11 @@ impl Message {
         let (topic_len, properties_len) = (parts.topic.len(), parts.properties.len());
         Self {
             memory: memory.into(),
-            topic: Stretch::new(0, topic_len),
-            properties: Stretch::new(topic_len, properties_len),
-            payload: Stretch::new(topic_len + properties_len, parts.payload.len()),
+            places: Places {
+                topic: Stretch::new(0, topic_len),
+                properties: Stretch::new(topic_len, properties_len),
+                payload: Stretch::new(topic_len + properties_len, parts.payload.len()),
+            },
             expires_at_ms: parts.expires_at_ms,
         }
     }
@@ -72,19 +95,19 @@ impl Message {
     /// The topic, the routing key.
     #[must_use]
     pub fn topic(&self) -> &str {
-        std::str::from_utf8(self.part(self.topic)).unwrap_or_default()
+        std::str::from_utf8(self.part(self.places.topic)).unwrap_or_default()
     }
 
     /// The encoded properties.
     #[must_use]
     pub fn properties(&self) -> &[u8] {
-        self.part(self.properties)
+        self.part(self.places.properties)
     }
 
     /// The payload.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        self.part(self.payload)
+        self.part(self.places.payload)
     }
 
     /// When the message stops being worth a delivery, in the node's milliseconds; [`NEVER_MS`] for never.
@@ -109,7 +132,7 @@ impl Message {
     /// Bytes of topic, properties and payload.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.topic.len as usize + self.properties.len as usize + self.payload.len as usize
+        self.places.topic.len as usize + self.places.properties.len as usize + self.places.payload.len as usize
     }
 
     /// Never true for a message that was published: a topic has at least one byte.
@@ -121,31 +144,13 @@ impl Message {
     /// The same message in memory of its own.
     #[must_use]
     pub fn compact(&self) -> Self {
-        let span = self.span();
+        let span = self.places.span();
         if self.memory.len() == span.len() {
             return self.clone();
         }
-        let memory = self.memory.get(span.clone()).unwrap_or_default().into();
-        self.moved(memory, span.start)
-    }
-
-    /// From the first to the last byte that is the message's. Between its parts are a few that are not: a packet
-    /// identifier, a length.
-    fn span(&self) -> Range<usize> {
-        let (topic, properties, payload) = (self.topic.range(), self.properties.range(), self.payload.range());
-        let end = topic.end.max(properties.end).max(payload.end);
-        topic.start.min(properties.start).min(payload.start)..end
-    }
-
-    /// The message in a copy of its memory that begins at `at`.
-    fn moved(&self, memory: Arc<[u8]>, at: usize) -> Self {
-        Self {
-            memory,
-            topic: self.topic.from(at),
-            properties: self.properties.from(at),
-            payload: self.payload.from(at),
-            expires_at_ms: self.expires_at_ms,
-        }
+        let places = self.places.from(span.start);
+        let memory = self.memory.get(span).unwrap_or_default().into();
+        Self { memory, places, expires_at_ms: self.expires_at_ms }
     }
 
     fn part(&self, stretch: Stretch) -> &[u8] {
@@ -193,26 +198,40 @@ impl<'s> Run<'s> {
     /// # Panics
     /// As [`Message::new`].
     pub fn message(&mut self, parts: &Parts<'_>) -> Message {
-        let topic = self.place(parts.topic.as_bytes());
-        let properties = if parts.properties.is_empty() { topic } else { self.place(parts.properties) };
-        let payload = if parts.payload.is_empty() { topic } else { self.place(parts.payload) };
-        let (Some(topic), Some(properties), Some(payload)) = (topic, properties, payload) else {
-            return Message::new(parts);
-        };
-        let whole = Message {
-            memory: Arc::default(),
+        let Some(places) = self.find(parts) else { return Message::new(parts) };
+        let span = places.span();
+        if span.len() > RUN_BYTES / 2 {
+            return self.cut_out(places, parts.expires_at_ms);
+        }
+        let (at, memory) = self.share(span);
+        Message { memory, places: places.from(at), expires_at_ms: parts.expires_at_ms }
+    }
+
+    /// Makes a message in memory of its own.
+    ///
+    /// # Panics
+    /// As [`Message::new`].
+    #[must_use]
+    pub fn own_message(&self, parts: &Parts<'_>) -> Message {
+        self.find(parts).map_or_else(|| Message::new(parts), |places| self.cut_out(places, parts.expires_at_ms))
+    }
+
+    /// Where the parts stand in the source, if all of them do.
+    fn find(&self, parts: &Parts<'_>) -> Option<Places> {
+        let topic = self.place(parts.topic.as_bytes())?;
+        let properties = if parts.properties.is_empty() { topic } else { self.place(parts.properties)? };
+        let payload = if parts.payload.is_empty() { topic } else { self.place(parts.payload)? };
+        Some(Places {
             topic: Stretch::new(topic, parts.topic.len()),
             properties: Stretch::new(properties, parts.properties.len()),
             payload: Stretch::new(payload, parts.payload.len()),
-            expires_at_ms: parts.expires_at_ms,
-        };
-        let span = whole.span();
-        if span.len() > RUN_BYTES / 2 {
-            let memory = self.source.get(span.clone()).unwrap_or_default().into();
-            return whole.moved(memory, span.start);
-        }
-        let (at, memory) = self.share(span);
-        whole.moved(memory, at)
+        })
+    }
+
+    fn cut_out(&self, places: Places, expires_at_ms: u64) -> Message {
+        let span = places.span();
+        let memory = self.source.get(span.clone()).unwrap_or_default().into();
+        Message { memory, places: places.from(span.start), expires_at_ms }
     }
 
     /// Memory that holds this stretch of the source, and where it begins there.
@@ -249,7 +268,9 @@ mod tests {
             let inside = Parts { topic, properties, payload: &source[13..13 + payload_len], expires_at_ms: 5_000 };
             let mut run = Run::of(&source);
             let outside = Parts { topic: "é/x", properties: b"abc", payload: &payload, expires_at_ms: 5_000 };
-            for message in [run.message(&inside), run.message(&inside), run.message(&outside), Message::new(&inside)] {
+            let messages =
+                [run.message(&inside), run.own_message(&inside), run.message(&outside), Message::new(&inside)];
+            for message in messages {
                 for copy in [message.clone(), message.compact()] {
                     assert_eq!((copy.topic(), copy.properties(), copy.payload()), ("é/x", &b"abc"[..], &payload[..]));
                     assert_eq!((copy.len(), copy.expires_at_ms()), (4 + 3 + payload_len, 5_000));

@@ -10,16 +10,16 @@ const TOPIC_BYTES_WORTH_AN_ALIAS: usize = 4;
 /// How often a topic must have been passed over before another takes its alias.
 const SCORE_MAX: u8 = 8;
 
-/// The aliases that the client has set. Nothing is allocated until it sets one.
+/// The aliases that the client has set.
 #[derive(Debug, Default)]
 pub(super) struct AliasesIn {
     maximum: u16,
-    topics: Option<Box<BTreeMap<u16, Arc<str>>>>,
+    topics: BTreeMap<u16, Arc<str>>,
 }
 
 impl AliasesIn {
     pub(super) const fn new(maximum: u16) -> Self {
-        Self { maximum, topics: None }
+        Self { maximum, topics: BTreeMap::new() }
     }
 
     /// Resolves or sets `alias`. `None` stands for the topic in the packet.
@@ -29,14 +29,14 @@ impl AliasesIn {
             return Err(Violation::with(ReasonCode::TOPIC_ALIAS_INVALID, "MQTT-3.3.2-9", detail));
         }
         if !topic.is_empty() {
-            let topics = self.topics.get_or_insert_default();
+            let topics = &mut self.topics;
             if topics.get(&alias).is_none_or(|known| **known != *topic) {
                 topics.insert(alias, topic.into());
             }
             return Ok(None);
         }
         let unknown = Violation::protocol("MQTT5 3.3.4", "a topic alias is used before it is set");
-        self.topics.as_ref().and_then(|topics| topics.get(&alias)).cloned().map(Some).ok_or(unknown)
+        self.topics.get(&alias).cloned().map(Some).ok_or(unknown)
     }
 }
 

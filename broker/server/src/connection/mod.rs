@@ -28,6 +28,7 @@ use tokio::{
 use crate::{
     access::Identity,
     authentication::Exchange,
+    buffers,
     handshake::Admitted,
     hub::Hub,
     limits::{READ_BUFFER_BYTES, READS_PER_TURN_MAX},
@@ -345,10 +346,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return false;
             }
             // An idle connection owns no buffers.
-            state.outbox = Vec::new();
-            self.writing = Vec::new();
+            buffers::give(std::mem::take(&mut state.outbox));
+            buffers::give(std::mem::take(&mut self.writing));
+        } else {
+            buffers::shrink(&mut state.outbox);
+            buffers::shrink(&mut self.writing);
         }
         state.account(&self.hub);
+        self.cell.note_room(&state);
         state.must_close(&self.hub).is_none()
     }
 }

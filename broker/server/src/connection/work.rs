@@ -105,6 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut parsed = Parsed { used: 0, is_drained: false, violation: None };
         let mut guard = self.cell.lock();
         let state = &mut *guard;
+        state.ensure_buffer();
         let mut got_credit = false;
         while steps.len() < BATCH_PACKETS_MAX {
             let rest = bytes.get(parsed.used..).unwrap_or_default();
@@ -154,6 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if got_credit {
             state.pump(&self.hub, now_ms);
+            self.cell.note_room(state);
         }
         if state.never_reads(&self.hub) && parsed.violation.is_none() {
             self.hub.counters.slow_closed.add(1);
