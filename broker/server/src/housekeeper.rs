@@ -129,13 +129,16 @@ fn look_at_silent(hub: &Hub, now_ms: u64) {
     }
 }
 
-/// Drops what has expired in the queues of sessions, so that it goes by time and not by somebody's asking.
+/// Drops what has expired in the queues of sessions, so that it goes by time and not by somebody's asking, and has
+/// sessions give back what they do not need any more.
 async fn sweep(hub: &Hub, now_ms: u64) {
     for (index, cell) in hub.registry.all().iter().enumerate() {
         if index % SWEEP_SLICE == SWEEP_SLICE - 1 {
             tokio::task::yield_now().await;
         }
         let mut state = cell.lock();
+        state.machine.give_back();
+        state.queue.give_back();
         if state.queue.has_ready() {
             state.queue.expire(now_ms);
             state.count_dropped(hub);

@@ -143,7 +143,7 @@ impl<T: Item> Queue<T> {
             self.leased_bytes += cost;
             self.leased_count += 1;
             self.leased.push_back(Leased { position, item: Some(item) });
-            give_back(&mut self.ready);
+            give_back(&mut self.ready, BUSY_CAPACITY_MAX);
             return Some((Position(position), self.leased.back()?.item.as_ref()?));
         }
     }
@@ -166,7 +166,7 @@ impl<T: Item> Queue<T> {
         if self.leased.len() > 2 * self.leased_count + GAPS_MAX {
             self.leased.retain(|entry| entry.item.is_some());
         }
-        give_back(&mut self.leased);
+        give_back(&mut self.leased, BUSY_CAPACITY_MAX);
         Some(item)
     }
 
@@ -202,7 +202,7 @@ impl<T: Item> Queue<T> {
         self.soonest_expiry_ms = soonest;
         self.ready_bytes -= bytes;
         self.dropped.expired += (before - self.ready.len()) as u64;
-        give_back(&mut self.ready);
+        give_back(&mut self.ready, BUSY_CAPACITY_MAX);
     }
 
     /// Changes each leased message in place, as [`crate::message::Message::compact`] does when a connection ends.
@@ -215,6 +215,13 @@ impl<T: Item> Queue<T> {
         (self.leased_count, self.leased_bytes, self.ready_bytes) = (0, 0, 0);
         let leased = std::mem::take(&mut self.leased).into_iter().filter_map(|entry| entry.item);
         leased.chain(std::mem::take(&mut self.ready).into_iter().map(|(_, item)| item))
+    }
+
+    /// Gives back memory that a busy queue has used and an idle one does not need. Called now and then, not with every
+    /// message: a queue that empties and fills would pay for it each time.
+    pub fn give_back(&mut self) {
+        give_back(&mut self.ready, IDLE_CAPACITY_MAX);
+        give_back(&mut self.leased, IDLE_CAPACITY_MAX);
     }
 
     /// What was dropped since the last call.
@@ -265,7 +272,7 @@ impl<T: Item> Queue<T> {
             self.ready_bytes -= item.cost();
             self.dropped.overflow += 1;
         }
-        give_back(&mut self.ready);
+        give_back(&mut self.ready, BUSY_CAPACITY_MAX);
         self.has_room(cost)
     }
 
@@ -280,9 +287,13 @@ impl<T: Item> Queue<T> {
     }
 }
 
+/// Entries for which a busy queue keeps the memory, and an idle one.
+const BUSY_CAPACITY_MAX: usize = 1024;
+const IDLE_CAPACITY_MAX: usize = 16;
+
 /// A queue gives back the memory of a backlog that is gone.
-fn give_back<E>(entries: &mut VecDeque<E>) {
-    if entries.capacity() > 64 && entries.len() < entries.capacity() / 4 {
+fn give_back<E>(entries: &mut VecDeque<E>, capacity_max: usize) {
+    if entries.capacity() > capacity_max && entries.len() < entries.capacity() / 4 {
         entries.shrink_to(entries.len() * 2);
     }
 }

@@ -136,8 +136,14 @@ impl Outbound {
 
     fn finish(&mut self, packet_id: PacketId) {
         self.in_flight.remove(&packet_id.get());
+    }
+
+    fn give_back(&mut self) {
         if self.in_flight.is_empty() && self.in_flight.capacity() > IDLE_CAPACITY_MAX {
             self.in_flight = HashMap::default();
+        }
+        if self.resend.is_empty() {
+            self.resend = VecDeque::new();
         }
     }
 }
@@ -151,6 +157,12 @@ impl Session {
             Some(link) if self.outbound.resend.is_empty() => usize::from(link.window.saturating_sub(link.unacked)),
             _ => 0,
         }
+    }
+
+    /// Gives back memory that a busy session has used and an idle one does not need. Called now and then, not with every
+    /// message: a window that empties and fills would pay for it each time.
+    pub fn give_back(&mut self) {
+        self.outbound.give_back();
     }
 
     /// Whether anything waits to be sent again.
