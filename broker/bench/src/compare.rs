@@ -16,6 +16,7 @@ use crate::{
     progress::Progress,
     report::{Latency, Report},
     scenario::run,
+    stop::Stop,
 };
 
 /// What is to be compared.
@@ -33,6 +34,8 @@ pub struct Comparison {
     pub threads: usize,
     /// Whether to say on standard error how far it is.
     pub progress: bool,
+    /// Ends the comparison early, with an error.
+    pub stop: Stop,
 }
 
 /// The medians of one broker's runs of one row.
@@ -42,17 +45,19 @@ pub struct Median {
     pub broker: String,
     /// Messages received a second; connects a second for `conn`.
     pub rate: f64,
-    /// CPU seconds of the broker a million of them.
-    pub cpu_seconds_per_million: f64,
+    /// CPU seconds of the broker a million of them; none where its process was not found.
+    pub cpu_seconds_per_million: Option<f64>,
     /// Memory of an idle connection in bytes (`conn`).
     pub memory_bytes_per_connection: Option<f64>,
     /// Median and 99th percentile in milliseconds, of rows at a steady rate.
     pub latency_ms: Option<(f64, f64)>,
     /// The lowest and the highest rate of the runs.
     pub rate_range: (f64, f64),
-    /// Faults of all runs together: lost, doubled, reordered, refused, unanswered.
+    /// Faults of all runs together: lost, doubled, reordered, refused, unacknowledged.
     pub faults: u64,
-    /// Why runs failed.
+    /// Messages of an open loop that were due and never sent, of all runs together.
+    pub unsent: u64,
+    /// Why runs failed, or clients in them.
     pub failures: Vec<String>,
 }
 
@@ -76,27 +81,41 @@ pub struct Comparing {
     pub repeats: usize,
 }
 
+impl Comparing {
+    /// Whether every run came to its end with all its clients.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.rows.iter().flat_map(|row| &row.brokers).all(|median| median.failures.is_empty())
+    }
+}
+
 impl Comparison {
     /// Runs all of it. A run that fails is part of the result.
     ///
     /// # Errors
-    /// A broker does not start.
+    /// The options are wrong; or a broker does not start when it is tried, before all runs; or [`stop`](Self::stop) was
+    /// asked for.
     pub fn run(&self) -> Result<Comparing, BenchError> {
         let progress = Progress::new(self.progress);
+        self.rows.iter().try_for_each(|row| self.load(row, 0).check())?;
+        for contestant in &self.contestants {
+            contestant.start(&self.stop)?;
+        }
         let mut rows = Vec::new();
         for row in &self.rows {
             let mut runs: Vec<Vec<Result<Report, String>>> = self.contestants.iter().map(|_| Vec::new()).collect();
             for repeat in 1..=self.repeats {
                 for (contestant, runs) in self.contestants.iter().zip(&mut runs) {
-                    let name = &contestant.name;
-                    progress.say(&format!("{}: {name}, {repeat} of {}", row.name, self.repeats));
-                    let running = contestant.start()?;
-                    let load = self.load(row, running.port());
-                    let result = run(&load);
-                    if let Ok(report) = &result {
-                        progress.say(&format!("  {}", summary(report)));
+                    progress.say(&format!("{}: {}, {repeat} of {}", row.name, contestant.name, self.repeats));
+                    let result = contestant.start(&self.stop).and_then(|running| run(&self.load(row, running.port())));
+                    if self.stop.is_asked() {
+                        return Err(BenchError::Interrupted { stage: "compare" });
                     }
-                    runs.push(result.map_err(|error| error.to_string()));
+                    match &result {
+                        Ok(report) => progress.say(&format!("  {}", summary(report))),
+                        Err(error) => progress.say(&format!("  failed: {error}")),
+                    }
+                    runs.push(result.map_err(|error| said(&error)));
                 }
             }
             let brokers = self.contestants.iter().zip(runs).map(|(contestant, runs)| medians(contestant, &runs));
@@ -110,6 +129,7 @@ impl Comparison {
         load.port = port;
         load.threads = self.threads;
         load.progress = false;
+        load.stop = self.stop.clone();
         if !matches!(load.scenario, crate::Scenario::Conn) {
             load.duration = std::time::Duration::from_secs_f64(self.seconds);
         }
@@ -119,9 +139,21 @@ impl Comparison {
 
 fn summary(report: &Report) -> String {
     let text = report.to_string();
-    let lines =
-        text.lines().filter(|line| ["received", "broker", "faults"].iter().any(|start| line.starts_with(start)));
+    let lines = text
+        .lines()
+        .filter(|line| ["received", "broker", "faults", "unsent", "error"].iter().any(|start| line.starts_with(start)));
     lines.collect::<Vec<_>>().join("\n  ")
+}
+
+/// An error with its causes.
+fn said(error: &BenchError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 fn medians(contestant: &Contestant, runs: &[Result<Report, String>]) -> Median {
@@ -135,14 +167,20 @@ fn medians(contestant: &Contestant, runs: &[Result<Report, String>]) -> Median {
     };
     let paced = |value: &dyn Fn(&Latency) -> f64| of(&|report| report.rate.and(report.latency.as_ref()).map(value));
     let rates = || reports.iter().map(|report| rate(report));
+    let errors = reports.iter().flat_map(|report| &report.errors);
+    let failures = runs.iter().filter_map(|run| run.as_ref().err().cloned());
     Median {
         broker: contestant.name.clone(),
         rate: of(&|report| Some(rate(report))).unwrap_or(0.0),
-        cpu_seconds_per_million: of(&|report| Some(report.broker?.cpu_seconds_per_million)).unwrap_or(0.0),
+        cpu_seconds_per_million: of(&|report| Some(report.broker?.cpu_seconds_per_million)),
         memory_bytes_per_connection: of(&|report| report.broker?.memory_bytes_per_connection),
         latency_ms: paced(&|latency| latency.p50_ms).zip(paced(&|latency| latency.p99_ms)),
-        rate_range: (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max)),
+        rate_range: (rates().reduce(f64::min).unwrap_or(0.0), rates().reduce(f64::max).unwrap_or(0.0)),
         faults: reports.iter().map(|report| report.faults()).sum(),
-        failures: runs.iter().filter_map(|run| run.as_ref().err().cloned()).collect(),
+        unsent: reports.iter().map(|report| report.unsent).sum(),
+        failures: failures.chain(errors.map(|(error, clients)| format!("{error} ({clients} clients)"))).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,9 +23,11 @@ pub enum BenchError {
         /// As it was given.
         pid: u32,
     },
-    /// Clients could not connect or subscribe.
-    #[error("{failed} of {of} clients failed before the load began; the first: {why}")]
+    /// Clients failed without which the run cannot come to its end.
+    #[error("{stage}: {failed} of {of} clients failed; the first: {why}")]
     Clients {
+        /// At what the run was.
+        stage: &'static str,
         /// How many.
         failed: u64,
         /// Of how many.
@@ -35,22 +37,30 @@ pub enum BenchError {
     },
     /// Nothing has happened for a while, and the run waits for something.
     #[error(
-        "{stage}: nothing has happened for 5 s, with {ready} of {of} clients ready, {sent} messages sent, \
-         {acknowledged} acknowledged and {received} received"
+        "{stage}: nothing has happened for {} s, with {ready} of {of} clients ready, {sent} messages sent, \
+         {answered} answered and {received} received", after.as_secs_f64()
     )]
     Stalled {
         /// At what the run was.
         stage: &'static str,
+        /// How long it has waited.
+        after: Duration,
         /// Clients that have connected and subscribed.
         ready: u64,
         /// All clients.
         of: u64,
         /// Messages sent.
         sent: u64,
-        /// Messages acknowledged.
-        acknowledged: u64,
+        /// Messages acknowledged or refused.
+        answered: u64,
         /// Messages received.
         received: u64,
+    },
+    /// Somebody has asked it to stop.
+    #[error("{stage}: interrupted")]
+    Interrupted {
+        /// At what the run was.
+        stage: &'static str,
     },
     /// The load could not be made.
     #[error("the load generator failed")]

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Nobody waits.
 const NOBODY: u64 = u64::MAX;
 
-/// The deliveries of one publisher's messages, over all subscribers.
+/// How far one publisher's messages have come, over all subscribers. A message that was overtaken by a later one is not
+/// on its way any more, so a broker that loses some does not bring its publishers to a halt.
 #[derive(Debug)]
 pub(crate) struct Flow {
     delivered: AtomicU64,
@@ -28,13 +29,13 @@ impl Flow {
     }
 
     /// How many messages a publisher that has sent `sent` may send now. Answers 0 once, and then the publisher is told
-    /// ([`delivered`](Self::delivered)) when half of its window is free: sending them one by one would measure wake-ups.
+    /// ([`delivered`](Self::delivered)) when half of its window is free: one by one would measure wake-ups.
     pub(crate) fn room(&self, sent: u64) -> u64 {
         let room = self.room_now(sent);
         if room > 0 {
             return room;
         }
-        let half = (sent - self.window.div_ceil(2)) * self.fan;
+        let half = (sent - self.window / 2) * self.fan; // more than is delivered now, whatever the window
         self.resume_at.store(half, Ordering::SeqCst);
         // Deliveries that came meanwhile have not seen the mark.
         if self.delivered.load(Ordering::SeqCst) >= half && self.resume_at.swap(NOBODY, Ordering::SeqCst) != NOBODY {
@@ -47,9 +48,20 @@ impl Flow {
         (self.delivered.load(Ordering::SeqCst) / self.fan + self.window).saturating_sub(sent)
     }
 
+    /// The broker has refused a message, which nobody will get; answers whether the publisher waited. A later message
+    /// counts it once more, which opens the window further: at QoS 1 and 2 packet identifiers bound it as well.
+    pub(crate) fn refused(&self) -> bool {
+        self.add(self.fan)
+    }
+
     /// Counts `n` deliveries; answers whether the publisher waits and has to be told.
     #[inline]
     pub(crate) fn delivered(&self, n: u64) -> bool {
+        self.add(n.min(self.window)) // of one subscriber no more can be on their way
+    }
+
+    #[inline]
+    fn add(&self, n: u64) -> bool {
         let delivered = self.delivered.fetch_add(n, Ordering::SeqCst) + n;
         delivered >= self.resume_at.load(Ordering::SeqCst) && self.resume_at.swap(NOBODY, Ordering::SeqCst) != NOBODY
     }
@@ -71,11 +83,18 @@ mod tests {
         assert_eq!(flow.room(10), 6);
     }
 
+    /// With a window of 1 the mark was where the deliveries already were, and the publisher waited for ever.
     #[test]
     fn deliveries_that_come_before_the_mark_are_not_missed() {
         let flow = Flow::new(1, 1, 0, 0);
         assert_eq!(flow.room(1), 0);
         assert!(flow.delivered(1));
         assert_eq!(flow.room(1), 1);
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_opens_no_more_than_a_window() {
+        let flow = Flow::new(1, 10, 0, 0);
+        assert_eq!((flow.room(10), flow.delivered(u64::MAX), flow.room(10)), (0, true, 10));
     }
 }

@@ -24,6 +24,7 @@ mod scenario;
 mod shared;
 mod stage;
 mod stamp;
+mod stop;
 mod tally;
 mod track;
 mod worker;
@@ -32,4 +33,5 @@ pub use self::{
     error::BenchError,
     report::{Broker, Latency, Report},
     scenario::{Load, Loop, Scenario, run},
+    stop::Stop,
 };

@@ -1,6 +1,10 @@
 //! What the broker's process costs: CPU time and memory, from `/proc`.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+};
 
 /// A process on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +30,8 @@ impl Process {
 
     /// The process that listens on this address, if it is on this machine and may be looked at.
     pub(crate) fn of_listener(address: SocketAddr) -> Option<Self> {
-        if !address.ip().to_canonical().is_loopback() {
-            return None;
-        }
+        // An address that can be bound is one of this machine.
+        TcpListener::bind((address.ip(), 0)).ok()?;
         let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
         let inode = tables.iter().find_map(|path| listener(&fs::read_to_string(path).ok()?, address.port()))?;
         let socket = format!("socket:[{inode}]");
@@ -77,8 +80,6 @@ fn has_open(pid: u32, socket: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-
     use super::*;
 
     #[test]

@@ -93,7 +93,9 @@ pub struct Report {
     pub refused: u64,
     /// QoS 1 and 2 publishes without an answer at the end.
     pub unacknowledged: u64,
-    /// Messages that are not of this run.
+    /// Messages of an open loop that were due and never sent: the broker, or this machine, did not keep up.
+    pub unsent: u64,
+    /// Messages that are not of this run. They are no fault.
     pub foreign: u64,
     /// What went wrong with clients, and how many it befell.
     pub errors: Vec<(String, u64)>,
@@ -103,11 +105,6 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn new(load: &Load, outcome: &Outcome, process: Option<Process>) -> Self {
-        let clients = match load.scenario {
-            Scenario::Conn | Scenario::Sub => load.subscribers,
-            Scenario::Pub => load.publishers,
-            _ => load.publishers + load.subscribers,
-        };
         let (window, rate) = match load.rhythm {
             Loop::Closed { window } => (Some(window), None),
             Loop::Open { rate } => (None, Some(rate)),
@@ -129,7 +126,7 @@ impl Report {
             rate,
             seconds: outcome.seconds,
             connect_seconds: outcome.connect_seconds,
-            connects_per_second: per(f64::from(clients), outcome.connect_seconds),
+            connects_per_second: per(float(outcome.clients), outcome.connect_seconds),
             sent: outcome.sent,
             acknowledged: outcome.acknowledged,
             received: outcome.received,
@@ -142,16 +139,18 @@ impl Report {
             reordered: outcome.faults.reordered,
             refused: outcome.refused,
             unacknowledged: outcome.unacknowledged,
+            unsent: outcome.unsent,
             foreign: outcome.foreign,
             errors: outcome.errors.clone(),
             broker: process.and_then(|process| broker(load, outcome, process, work)),
         }
     }
 
-    /// Whether the broker kept what it promised: nothing lost, doubled, reordered or refused, no client failed.
+    /// Whether the broker kept what it promised, and the load was what it was to be: nothing lost, doubled, reordered,
+    /// refused or left unsent, no client failed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.faults() == 0 && self.errors.is_empty()
+        self.faults() == 0 && self.unsent == 0 && self.errors.is_empty()
     }
 
     /// Messages lost, doubled, reordered, refused and not acknowledged, together.
@@ -223,9 +222,11 @@ impl fmt::Display for Report {
         )?;
         let connects = whole(self.connects_per_second);
         writeln!(f, "connected     in {} s, {connects} connects/s", short(self.connect_seconds))?;
-        if self.sent > 0 || self.received > 0 {
-            let seconds = short(self.seconds);
+        let seconds = short(self.seconds);
+        if self.sent > 0 {
             writeln!(f, "sent          {} in {seconds} s, {}/s", grouped(self.sent), whole(self.sent_per_second))?;
+        }
+        if self.subscribers > 0 && self.scenario != Scenario::Conn.name() {
             let received = grouped(self.received);
             writeln!(f, "received      {received} in {seconds} s, {}/s", whole(self.received_per_second))?;
         }
@@ -250,9 +251,100 @@ impl fmt::Display for Report {
             "faults        {lost} lost, {doubled} doubled, {reordered} reordered, {refused} refused, \
              {unacknowledged} unacknowledged"
         )?;
+        if self.unsent > 0 {
+            let unsent = grouped(self.unsent);
+            writeln!(f, "unsent        {unsent} messages were due and never sent; the latencies do not show them")?;
+        }
+        if self.foreign > 0 {
+            writeln!(f, "foreign       {} messages that are not of this run", grouped(self.foreign))?;
+        }
         for (error, clients) in &self.errors {
             writeln!(f, "error         {error} ({clients} clients)")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Report {
+    /// A report of a run in which nothing happened.
+    pub(crate) fn empty(load: &Load) -> Self {
+        Self::new(load, &Outcome::empty(), None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Usage;
+
+    fn lines(report: &Report) -> Vec<String> {
+        report.to_string().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_report_says_what_was_measured_and_no_more() {
+        let mut outcome = Outcome { clients: 4, seconds: 2.0, connect_seconds: 0.5, ..Outcome::empty() };
+        (outcome.sent, outcome.received) = (10_000, 9_999);
+        for ms in [1, 2, 3, 4] {
+            outcome.latencies.record(ms * 1_000_000).unwrap();
+        }
+        outcome.faults.lost = 1;
+        let load = Load { publishers: 2, subscribers: 2, ..Load::new(Scenario::P2p) };
+        let report = Report::new(&load, &outcome, None);
+        assert_eq!(
+            lines(&report),
+            [
+                "p2p: 2 publishers, 2 subscribers, QoS 0, 64 B, protocol level 4, window 100",
+                "connected     in 0.50 s, 8 connects/s",
+                "sent          10,000 in 2.00 s, 5,000/s",
+                "received      9,999 in 2.00 s, 5,000/s",
+                "latency       p50 2.00  p90 4.00  p99 4.00  p99.9 4.00  max 4.00 ms",
+                "faults        1 lost, 0 doubled, 0 reordered, 0 refused, 0 unacknowledged",
+            ]
+        );
+        assert!(!report.is_clean());
+    }
+
+    #[test]
+    fn what_is_left_unsent_or_fails_is_not_clean() {
+        let load = Load { rhythm: Loop::Open { rate: 1234.5 }, ..Load::new(Scenario::Pub) };
+        assert!(Report::empty(&load).is_clean());
+        let unsent = Report::new(&load, &Outcome { unsent: 1000, ..Outcome::empty() }, None);
+        assert!(!unsent.is_clean());
+        assert!(unsent.to_string().contains("1,000 messages were due and never sent"), "{unsent}");
+        assert!(
+            unsent.to_string().starts_with("pub: 100 publishers, 0 subscribers, QoS 0, 64 B, protocol level 4, 1,2")
+        );
+        assert!(!unsent.to_string().contains("received "), "nobody subscribes: {unsent}");
+        let errors = vec![("the broker closed the connection".to_owned(), 3)];
+        let failed = Report::new(&load, &Outcome { errors, ..Outcome::empty() }, None);
+        assert!(!failed.is_clean());
+        assert!(failed.to_string().contains("error         the broker closed the connection (3 clients)"), "{failed}");
+        let foreign = Report::new(&load, &Outcome { foreign: 7, ..Outcome::empty() }, None);
+        assert!(foreign.is_clean() && foreign.to_string().contains("7 messages that are not of this run"));
+    }
+
+    #[test]
+    fn the_cost_of_a_connection_is_of_all_of_them() {
+        let usage = |cpu_ns, memory_bytes| Some(Usage { cpu_ns, memory_bytes });
+        let outcome = Outcome {
+            before: usage(1_000_000_000, 1 << 20),
+            connected: usage(1_500_000_000, 3 << 20),
+            after: usage(9_000_000_000, 5 << 20),
+            ..Outcome::empty()
+        };
+        let load = Load { subscribers: 1024, ..Load::new(Scenario::Conn) };
+        let process = Process::of_pid(std::process::id());
+        let broker = Report::new(&load, &outcome, process).broker.unwrap();
+        assert!((broker.cpu_seconds - 0.5).abs() < 1e-9, "without the time that they only stayed");
+        assert_eq!(broker.memory_bytes_per_connection, Some(4096.0));
+    }
+
+    #[test]
+    fn it_is_written_as_json() {
+        let json = serde_json::to_value(Report::empty(&Load::new(Scenario::P2p))).unwrap();
+        assert_eq!((json["scenario"].as_str(), json["window"].as_u64()), (Some("p2p"), Some(100)));
+        assert!(json["latency"].is_null() && json["lost"] == 0 && json["unsent"] == 0);
     }
 }

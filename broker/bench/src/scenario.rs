@@ -1,20 +1,25 @@
 //! The kinds of load: who publishes what, who subscribes to it, and in which stages.
 
+mod check;
 mod plans;
 
-use std::{net::ToSocketAddrs, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
 
 use primer_mqtt::{Version, codec::packet::QoS};
 
 use crate::{
     client::Settings,
     error::BenchError,
-    limits::{CLIENTS_MAX, NUMBERS_MAX, WINDOW_MAX},
+    limits::{CONNECT_MAX, WINDOW_MAX},
     process::Process,
     progress::Progress,
     report::Report,
-    stage::{Ground, Outcome},
-    stamp::STAMP_BYTES,
+    stage::Ground,
+    stop::Stop,
 };
 
 /// A kind of load.
@@ -80,8 +85,8 @@ impl Scenario {
 /// How publishers decide when to send.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Loop {
-    /// A publisher sends while fewer of its messages than this are on their way: not received by all subscribers, or not
-    /// acknowledged (1 to 16,384).
+    /// A publisher sends while fewer of its messages than this are on their way: not received by all subscribers, or
+    /// not acknowledged (1 to 16,384).
     Closed {
         /// Messages.
         window: u16,
@@ -118,7 +123,7 @@ pub struct Load {
     pub subscribers: u32,
     /// QoS of publishes and of subscriptions.
     pub qos: QoS,
-    /// Bytes of a payload, at least 24.
+    /// Bytes of a payload: 28 to 64 MiB.
     pub payload_bytes: usize,
     /// Whether `pub` sets the retain flag.
     pub retain: bool,
@@ -132,16 +137,20 @@ pub struct Load {
     pub warm_up: Duration,
     /// The time that is measured; of `conn`, how long the clients stay.
     pub duration: Duration,
+    /// How long nothing may happen until what is still missing is lost, and a run that cannot go on without it fails.
+    pub patience: Duration,
     /// Messages of `retained` and `backlog`; filters of `wildcard` (1 to 1,000,000).
     pub messages: u64,
     /// New connections a second; 0 for as many as can be.
-    pub connect_rate: u64,
+    pub connect_rate: f64,
     /// Worker threads of the load generator.
     pub threads: usize,
     /// The broker's process, whose CPU time and memory are told; looked for if not given and on this machine.
     pub pid: Option<u32>,
     /// Whether to say on standard error how far it is.
     pub progress: bool,
+    /// Ends the run early.
+    pub stop: Stop,
 }
 
 impl Load {
@@ -169,54 +178,34 @@ impl Load {
             rhythm: Loop::Closed { window: 100 },
             warm_up: Duration::from_secs(1),
             duration: Duration::from_secs(if matches!(scenario, Scenario::Conn) { 1 } else { 10 }),
+            patience: Duration::from_secs(5),
             messages: 100_000,
-            connect_rate: 0,
+            connect_rate: 0.0,
             threads: 1,
             pid: None,
             progress: true,
+            stop: Stop::default(),
         }
     }
 
-    fn check(&self) -> Result<(), BenchError> {
-        let refuse = |what: String| Err(BenchError::Options(what));
-        let clients = u64::from(self.publishers) + u64::from(self.subscribers);
-        let (needs_publishers, needs_subscribers) = (self.scenario.clients().0 > 0, self.scenario.clients().1 > 0);
-        if clients > u64::from(CLIENTS_MAX) {
-            return refuse(format!("{clients} clients: {CLIENTS_MAX} at most"));
-        }
-        if needs_publishers && self.publishers == 0 || needs_subscribers && self.subscribers == 0 {
-            return refuse(format!("{} needs at least one publisher and subscriber each", self.scenario.name()));
-        }
-        if self.payload_bytes < STAMP_BYTES {
-            return refuse(format!(
-                "a payload of {} bytes: {STAMP_BYTES} at least, which say sender, number and time",
-                self.payload_bytes
-            ));
-        }
-        if self.messages == 0 || self.messages > NUMBERS_MAX {
-            return refuse(format!("{} messages or filters: 1 to {NUMBERS_MAX}", self.messages));
-        }
-        if self.scenario == Scenario::Backlog && self.qos == QoS::AtMostOnce {
-            return refuse("a backlog is kept for QoS 1 and 2 only: say -q 1".to_owned());
-        }
-        if self.threads == 0 || self.threads > 64 {
-            return refuse(format!("{} threads: 1 to 64", self.threads));
-        }
-        match self.rhythm {
-            Loop::Closed { window } if window == 0 || window > WINDOW_MAX => {
-                refuse(format!("a window of {window} messages: 1 to {WINDOW_MAX}"))
-            }
-            Loop::Open { rate } if !rate.is_finite() || rate <= 0.0 => {
-                refuse(format!("a rate of {rate} messages a second: a number above 0"))
-            }
-            _ => Ok(()),
-        }
+    pub(crate) fn check(&self) -> Result<(), BenchError> {
+        check::check(self)
     }
 
-    fn ground<'p>(&self, progress: &'p Progress) -> Result<Ground<'p>, BenchError> {
+    /// Where the broker is. Of several addresses (`localhost` often has two) the first one that answers.
+    fn address(&self) -> Result<SocketAddr, BenchError> {
         let lost = |source| BenchError::Host { host: self.host.clone(), source };
-        let mut addresses = (self.host.as_str(), self.port).to_socket_addrs().map_err(lost)?;
-        let address = addresses.next().ok_or_else(|| lost(std::io::ErrorKind::NotFound.into()))?;
+        let addresses = (self.host.as_str(), self.port).to_socket_addrs().map_err(lost)?.collect::<Vec<_>>();
+        let first = addresses.first().copied().ok_or_else(|| lost(std::io::ErrorKind::NotFound.into()))?;
+        if addresses.len() == 1 {
+            return Ok(first);
+        }
+        let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, CONNECT_MAX).is_ok();
+        Ok(addresses.iter().find(answers).copied().unwrap_or(first))
+    }
+
+    fn ground<'p>(&'p self, progress: &'p Progress) -> Result<Ground<'p>, BenchError> {
+        let address = self.address()?;
         let process = match self.pid {
             Some(pid) => Some(Process::of_pid(pid).ok_or(BenchError::Process { pid })?),
             None => Process::of_listener(address),
@@ -238,8 +227,10 @@ impl Load {
             settings: Arc::new(settings),
             workers: self.threads,
             connect_rate: self.connect_rate,
+            patience: self.patience,
             process,
             progress,
+            stop: &self.stop,
         })
     }
 }
@@ -259,21 +250,36 @@ pub fn run(load: &Load) -> Result<Report, BenchError> {
     load.check()?;
     let progress = Progress::new(load.progress);
     let ground = load.ground(&progress)?;
-    let mut measured: Option<Outcome> = None;
-    let mut faults = None;
-    for (stage, is_measured) in plans::stages(load, ground.settings.run) {
-        match stage.run(&ground) {
-            Ok(outcome) if is_measured => measured = Some(outcome),
-            Ok(_) => {}
-            // What the run leaves behind is cleared even when it has failed.
-            Err(error) => faults = faults.or(Some(error)),
+    let unstoppable = Stop::default();
+    let (mut report, mut fault) = (None, None);
+    for (stage, part) in plans::stages(load, ground.settings.run) {
+        // What the run leaves behind is cleared even when it has failed, or is to stop.
+        let result = match part {
+            Part::Clear => stage.run(&Ground { stop: &unstoppable, ..ground.clone() }),
+            _ if fault.is_some() => continue,
+            _ => stage.run(&ground),
+        };
+        match (result, part, &mut report) {
+            (Ok(outcome), Part::Measured, _) => report = Some(Report::new(load, &outcome, ground.process)),
+            (Ok(_), ..) => {}
+            (Err(error), Part::Clear, Some(report)) => report.errors.push((error.to_string(), 1)),
+            (Err(error), ..) => fault = fault.or(Some(error)),
         }
     }
-    match (measured, faults) {
-        (_, Some(error)) => Err(error),
-        (Some(outcome), None) => Ok(Report::new(load, &outcome, ground.process)),
-        (None, None) => Err(BenchError::Options("the load has no stage that is measured".to_owned())),
+    match fault {
+        Some(error) => Err(error),
+        None => report.ok_or_else(|| BenchError::Options("the load has no part that is measured".to_owned())),
     }
+}
+
+/// What a stage is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Gets the broker ready for what is measured.
+    Prepare,
+    Measured,
+    /// Takes away what was left at the broker.
+    Clear,
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub(crate) enum Phase {
 pub(crate) struct Totals {
     pub(crate) sent: AtomicU64,
     pub(crate) acknowledged: AtomicU64,
+    pub(crate) refused: AtomicU64,
     pub(crate) received: AtomicU64,
     pub(crate) drained: AtomicU64,
 }
@@ -76,10 +77,8 @@ struct Wave {
 pub(crate) struct Shared {
     pub(crate) address: SocketAddr,
     pub(crate) clock: Clock,
-    /// A client that has sent nothing for so long sends a PINGREQ.
-    pub(crate) ping_after_ns: Option<u64>,
     /// New connections a second; 0 for as many as can be.
-    connect_rate: u64,
+    connect_rate: f64,
     started_ns: u64,
     phase: AtomicU8,
     measured: [AtomicU64; 2],
@@ -98,12 +97,11 @@ impl Shared {
         clock: Clock,
         workers: usize,
         wave_sizes: &[u64],
-        (keep_alive_s, connect_rate): (u16, u64),
+        connect_rate: f64,
     ) -> Self {
         Self {
             address,
             clock,
-            ping_after_ns: (keep_alive_s > 0).then(|| u64::from(keep_alive_s) * 700_000_000),
             connect_rate,
             started_ns: clock.now_ns(),
             phase: AtomicU8::new(Phase::Connect as u8),
@@ -140,6 +138,11 @@ impl Shared {
         }
     }
 
+    /// The load ends now, if it has not ended before.
+    pub(crate) fn end_load(&self, now_ns: u64) {
+        self.measured[1].fetch_min(now_ns, Ordering::AcqRel);
+    }
+
     pub(crate) fn measured(&self) -> (u64, u64) {
         let [from_ns, to_ns] = &self.measured;
         (from_ns.load(Ordering::Acquire), to_ns.load(Ordering::Acquire))
@@ -151,14 +154,26 @@ impl Shared {
         if waits {
             return false;
         }
-        if self.connect_rate > 0 {
-            let allowed = u128::from(now_ns.saturating_sub(self.started_ns)) * u128::from(self.connect_rate);
-            if u128::from(self.connects.load(Ordering::Relaxed)) > allowed / 1_000_000_000 {
-                return false;
-            }
+        if self.connects_allowed(now_ns) <= self.connects.load(Ordering::Relaxed) {
+            return false;
         }
         self.connects.fetch_add(1, Ordering::Relaxed);
         true
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a connection more or less"
+    )]
+    fn connects_allowed(&self, now_ns: u64) -> u64 {
+        if self.connect_rate > 0.0 {
+            let passed_ns = now_ns.saturating_sub(self.started_ns);
+            ((passed_ns as f64 / 1e9 * self.connect_rate) as u64).saturating_add(1)
+        } else {
+            u64::MAX
+        }
     }
 
     pub(crate) fn count_ready(&self, wave: usize, now_ns: u64) {
@@ -172,6 +187,10 @@ impl Shared {
     /// Clients that have connected and subscribed.
     pub(crate) fn ready(&self) -> u64 {
         self.waves.iter().map(|wave| wave.ready.load(Ordering::Acquire)).sum()
+    }
+
+    pub(crate) const fn started_ns(&self) -> u64 {
+        self.started_ns
     }
 
     /// From the start of the stage until the last of them was ready.
@@ -210,5 +229,80 @@ impl Shared {
                 mailbox.wake();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mio::{Events, Poll, Token};
+
+    use super::*;
+
+    fn shared(waves: &[u64], connect_rate: f64) -> Shared {
+        Shared::new("127.0.0.1:1".parse().unwrap(), Clock::start(), 2, waves, connect_rate)
+    }
+
+    fn is_woken(poll: &mut Poll) -> bool {
+        let mut events = Events::with_capacity(4);
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        !events.is_empty()
+    }
+
+    #[test]
+    fn a_wave_connects_when_the_one_before_is_ready() {
+        let shared = shared(&[2, 1], 0.0);
+        assert!(shared.may_connect(0, 0) && !shared.may_connect(1, 0));
+        shared.count_ready(0, 5);
+        assert!(!shared.may_connect(1, 9));
+        shared.count_ready(0, 7);
+        assert!(shared.may_connect(1, 9));
+        assert_eq!(shared.ready(), 2);
+    }
+
+    #[test]
+    fn connections_keep_their_pace() {
+        let shared = shared(&[10], 0.5);
+        let at = |seconds: u64| shared.started_ns() + seconds * 1_000_000_000;
+        assert!(shared.may_connect(0, at(0)));
+        assert!(!shared.may_connect(0, at(1)), "one in two seconds");
+        assert!(shared.may_connect(0, at(2)));
+        assert!(!shared.may_connect(0, at(3)));
+    }
+
+    #[test]
+    fn a_worker_is_woken_once_for_all_that_is_in_its_mailbox() {
+        let shared = shared(&[1], 0.0);
+        let mut poll = Poll::new().unwrap();
+        shared.mailbox(1).open(mio::Waker::new(poll.registry(), Token(0)).unwrap());
+        shared.wake_marked(0);
+        assert!(!is_woken(&mut poll), "it is empty");
+        shared.mailbox(1).put(3);
+        shared.mailbox(1).put(4);
+        shared.wake_marked(0);
+        assert!(is_woken(&mut poll));
+        assert_eq!(shared.mailbox(1).take(), [3, 4]);
+        shared.wake_marked(0);
+        assert!(!is_woken(&mut poll));
+        shared.enter(Phase::Load);
+        assert!(is_woken(&mut poll), "a phase wakes everybody");
+    }
+
+    #[test]
+    fn a_load_that_ends_early_ends_there() {
+        let shared = shared(&[1], 0.0);
+        shared.measure(10, 100);
+        shared.end_load(50);
+        shared.end_load(70);
+        assert_eq!(shared.measured(), (10, 50));
+    }
+
+    #[test]
+    fn the_first_failure_is_kept() {
+        let shared = shared(&[1], 0.0);
+        shared.count_failed("one");
+        shared.count_failed("two");
+        assert_eq!(shared.failed(), (2, "one"));
     }
 }

@@ -44,11 +44,15 @@ pub(crate) struct Tally {
     pub(crate) acknowledged: u64,
     /// Publishes that the broker answered with an error.
     pub(crate) refused: u64,
+    /// Messages of this run, each once.
     pub(crate) received: u64,
-    pub(crate) received_bytes: u64,
     /// Messages that are not of this run.
     pub(crate) foreign: u64,
-    /// Publishers whose last PINGREQ is answered.
+    /// Open loop: messages that are due and wait until they can be sent.
+    pub(crate) late: u64,
+    /// Open loop: messages that were due and never sent.
+    pub(crate) unsent: u64,
+    /// Publishers whose last PINGREQ is answered, or that are gone.
     pub(crate) drained: u64,
     pub(crate) latencies: Latencies,
     pub(crate) acknowledgements: Latencies,
@@ -69,8 +73,9 @@ impl Tally {
             acknowledged: 0,
             refused: 0,
             received: 0,
-            received_bytes: 0,
             foreign: 0,
+            late: 0,
+            unsent: 0,
             drained: 0,
             latencies: Latencies::new(),
             acknowledgements: Latencies::new(),
@@ -90,12 +95,13 @@ impl Tally {
         }
     }
 
-    pub(crate) fn note_part(&mut self, publisher: u32, sequence: u64) {
+    /// Notes a message that one member of a share group has got; answers whether it has not come before.
+    pub(crate) fn note_part(&mut self, publisher: u32, sequence: u64) -> bool {
         let at = publisher as usize;
         if at >= self.parts.len() {
             self.parts.resize(at + 1, Bits::default());
         }
-        self.parts[at].note(sequence);
+        self.parts[at].note(sequence)
     }
 
     pub(crate) fn fault(&mut self, what: &str) {

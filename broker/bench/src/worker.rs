@@ -3,39 +3,27 @@
 //! One round: connect what may connect, send what is due, wait, read what came, let publishers go on, write. No
 //! decisions about MQTT are made here.
 
+mod socket;
+
 use std::{
-    io::{self, Read, Write},
+    io,
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use mio::{Events, Interest, Poll, Token, event::Event, net::TcpStream};
+use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
+use self::socket::Seat;
 use crate::{
     client::Client,
     clock::{Clock, timer::Timer},
-    limits::{CONNECTING_MAX, READ_BYTES, READS_PER_EVENT_MAX, ROUND_MAX},
+    limits::{CATCH_UP_MAX, CONNECTING_MAX, DUE_PER_ROUND_MAX, READ_BYTES, ROUND_MAX, UNREAD_BYTES_MAX},
     pace::Pace,
     shared::{Phase, Shared},
+    stage::ns,
     tally::Tally,
 };
-
-/// A client and its socket.
-struct Seat {
-    client: Client,
-    stream: Option<TcpStream>,
-    /// The beginning of a packet.
-    pending: Vec<u8>,
-    written: usize,
-    is_blocked: bool,
-    is_dirty: bool,
-    /// The socket may have more to read.
-    has_more: bool,
-    counted_ready: bool,
-    failed: bool,
-    written_at_ns: u64,
-}
 
 /// See the module's description.
 pub(crate) struct Worker {
@@ -55,6 +43,8 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     pace: Option<Pace>,
     phase: Phase,
+    /// When publishers give up what is late, once the load is over.
+    give_up_ns: u64,
     next_ping_ns: u64,
     address: SocketAddr,
     clock: Clock,
@@ -86,23 +76,11 @@ impl Worker {
         order.sort_by_key(|at| clients[*at].plan.wave);
         let mut to_connect = order.into_iter();
         let next_to_connect = to_connect.next();
-        let seat = |client| Seat {
-            client,
-            stream: None,
-            pending: Vec::new(),
-            written: 0,
-            is_blocked: false,
-            is_dirty: false,
-            has_more: false,
-            counted_ready: false,
-            failed: false,
-            written_at_ns: 0,
-        };
         Ok(Self {
             index,
             poll,
             timer,
-            seats: clients.into_iter().map(seat).collect(),
+            seats: clients.into_iter().map(Seat::new).collect(),
             to_connect,
             next_to_connect,
             connecting: 0,
@@ -113,6 +91,7 @@ impl Worker {
             tally,
             pace,
             phase: Phase::Connect,
+            give_up_ns: 0,
             next_ping_ns: 0,
             address: shared.address,
             clock: shared.clock,
@@ -133,8 +112,8 @@ impl Worker {
             self.send_due(now_ns)?;
             self.flush_dirty(now_ns);
             self.report();
-            let wait = if self.more.is_empty() && self.dirty.is_empty() { ROUND_MAX } else { Duration::ZERO };
-            match self.poll.poll(&mut events, Some(wait)) {
+            let is_idle = self.more.is_empty() && self.dirty.is_empty();
+            match self.poll.poll(&mut events, Some(if is_idle { ROUND_MAX } else { Duration::ZERO })) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => other?,
             }
@@ -157,40 +136,61 @@ impl Worker {
         if phase != self.phase {
             self.phase = phase;
             match phase {
-                Phase::Load => {
-                    let (from_ns, to_ns) = self.shared.measured();
-                    self.tally.latencies.measure(from_ns, to_ns);
-                    self.tally.acknowledgements.measure(from_ns, to_ns);
-                    if let Some(pace) = &mut self.pace {
-                        pace.begin(now_ns);
-                    } else {
-                        (0..self.publishers.len()).for_each(|n| self.produce(self.publishers[n], now_ns));
-                    }
-                }
-                Phase::Drain => {
-                    for n in 0..self.publishers.len() {
-                        let at = self.publishers[n];
-                        let seat = &mut self.seats[at];
-                        if seat.client.publishing.as_mut().is_some_and(|publishing| publishing.begin_drain()) {
-                            seat.client.ping();
-                            self.mark(at);
-                        }
-                    }
-                }
+                Phase::Load => self.begin_load(now_ns),
+                Phase::Drain => self.give_up_ns = now_ns.saturating_add(ns(CATCH_UP_MAX)),
                 Phase::Connect | Phase::End => {}
             }
         }
+        if self.phase == Phase::Drain {
+            self.drain(now_ns);
+        }
         if now_ns >= self.next_ping_ns {
-            self.next_ping_ns = now_ns + 1_000_000_000;
+            self.next_ping_ns = now_ns + 250_000_000;
             self.keep_alive(now_ns);
         }
     }
 
+    fn begin_load(&mut self, now_ns: u64) {
+        let (from_ns, to_ns) = self.shared.measured();
+        self.tally.latencies.measure(from_ns, to_ns);
+        self.tally.acknowledgements.measure(from_ns, to_ns);
+        if let Some(pace) = &mut self.pace {
+            pace.begin(now_ns);
+        } else {
+            (0..self.publishers.len()).for_each(|n| self.produce(self.publishers[n], now_ns));
+        }
+    }
+
+    /// The load is over. What was due until then is sent, if it can be soon; then each publisher asks the broker
+    /// whether it has taken everything.
+    fn drain(&mut self, now_ns: u64) {
+        let is_over = now_ns >= self.give_up_ns;
+        let load_end_ns = self.shared.measured().1;
+        if let Some(pace) = &self.pace {
+            let missed = pace.missed(load_end_ns);
+            if missed > 0 && !is_over {
+                return; // `send_due` goes on
+            }
+            self.tally.unsent = self.tally.unsent.saturating_add(missed);
+            self.pace = None;
+        }
+        for n in 0..self.publishers.len() {
+            let at = self.publishers[n];
+            let Seat { client, failed, .. } = &mut self.seats[at];
+            let Some(publishing) = client.publishing.as_mut().filter(|_| !*failed) else { continue };
+            if (is_over || !publishing.is_late()) && publishing.say_farewell(&mut self.tally) {
+                client.ping();
+                self.mark(at);
+            }
+        }
+    }
+
     fn keep_alive(&mut self, now_ns: u64) {
-        let Some(idle_ns) = self.shared.ping_after_ns else { return };
         for at in 0..self.seats.len() {
             let seat = &mut self.seats[at];
-            if seat.client.is_ready() && seat.stream.is_some() && now_ns > seat.written_at_ns + idle_ns {
+            let Some(idle_ns) = seat.client.ping_after_ns() else { continue };
+            let is_idle = seat.client.out.is_empty() && now_ns > seat.written_at_ns.saturating_add(idle_ns);
+            if is_idle && seat.client.is_ready() && seat.stream.is_some() {
                 seat.client.ping();
                 self.mark(at);
             }
@@ -211,26 +211,33 @@ impl Worker {
                     seat.stream = Some(stream);
                     seat.client.connect();
                     seat.is_blocked = true; // until the socket says that it is connected
+                    seat.is_connecting = true;
                     self.connecting += 1;
                 }
-                Err(error) => self.fail(at, &format!("connecting to {}: {error}", self.address)),
+                Err(error) => self.fail_io(at, "connecting", &error),
             }
         }
         Ok(())
     }
 
-    /// Open loop: hands out what is due, and sets the timer for what is next.
+    /// Open loop: hands out what is due, and sets the timer for what is next. Not all at once: a rate that the machine
+    /// cannot make must not keep it from its sockets.
     fn send_due(&mut self, now_ns: u64) -> io::Result<()> {
-        if self.phase != Phase::Load || self.publishers.is_empty() {
-            return Ok(());
-        }
+        let until_ns = match self.phase {
+            Phase::Load => now_ns,
+            Phase::Drain => now_ns.min(self.shared.measured().1.saturating_sub(1)),
+            Phase::Connect | Phase::End => return Ok(()),
+        };
         let Some(mut pace) = self.pace.take() else { return Ok(()) };
-        while let Some((turn, due_ns)) = pace.next_due(now_ns) {
+        for _ in 0..DUE_PER_ROUND_MAX {
+            let Some((turn, due_ns)) = pace.next_due(until_ns) else { break };
             let at = self.publishers[turn % self.publishers.len()];
             let Seat { client, failed, .. } = &mut self.seats[at];
             if let Some(publishing) = client.publishing.as_mut().filter(|_| !*failed) {
                 publishing.due(due_ns, &mut client.out, &mut self.tally);
                 self.mark(at);
+            } else {
+                self.tally.unsent += 1;
             }
         }
         self.timer.arm(pace.next_ns().saturating_sub(now_ns))?;
@@ -238,64 +245,16 @@ impl Worker {
         Ok(())
     }
 
-    fn on_event(&mut self, event: &Event) {
-        if event.token() == WAKE || event.token() == self.timer.token() {
-            return; // that it woke the poll is all
-        }
-        let at = event.token().0;
-        if event.is_writable() && self.seats[at].is_blocked {
-            self.seats[at].is_blocked = false;
-            self.mark(at);
-        }
-        if event.is_readable() || event.is_read_closed() {
-            self.read(at);
-        }
-    }
-
-    /// Reads what the socket has, a few times; a short read has emptied it.
-    fn read(&mut self, at: usize) {
-        for _ in 0..READS_PER_EVENT_MAX {
-            let seat = &mut self.seats[at];
-            let Some(stream) = &mut seat.stream else { return };
-            let carried = seat.pending.len();
-            if self.scratch.len() < carried + READ_BYTES {
-                self.scratch.resize(carried + READ_BYTES, 0);
-            }
-            self.scratch[..carried].copy_from_slice(&seat.pending);
-            seat.pending.clear();
-            let room = READ_BYTES.max(carried);
-            let n = match stream.read(&mut self.scratch[carried..carried + room]) {
-                Ok(0) => return self.fail(at, "the broker closed the connection"),
-                Ok(n) => n,
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                    seat.pending.extend_from_slice(&self.scratch[..carried]);
-                    return;
-                }
-                Err(error) => return self.fail(at, &format!("reading: {error}")),
-            };
-            let now_ns = self.clock.now_ns();
-            let bytes = &self.scratch[..carried + n];
-            match seat.client.take_in(bytes, now_ns, &mut self.tally) {
-                Ok(used) => seat.pending.extend_from_slice(&bytes[used..]),
-                Err(why) => return self.fail(at, &why),
-            }
-            self.after_read(at, now_ns);
-            if n < room {
-                return;
-            }
-        }
-        if !self.seats[at].has_more {
-            self.seats[at].has_more = true;
-            self.more.push(at);
-        }
-    }
-
     fn after_read(&mut self, at: usize, now_ns: u64) {
         let seat = &mut self.seats[at];
         if seat.client.is_ready() && !seat.counted_ready {
             seat.counted_ready = true;
-            self.connecting = self.connecting.saturating_sub(1);
+            seat.is_connecting = false;
+            self.connecting -= 1;
             self.shared.count_ready(seat.client.plan.wave, now_ns);
+        }
+        if seat.client.publishing.is_none() && seat.client.out.len() - seat.written > UNREAD_BYTES_MAX {
+            return self.fail(at, "the broker does not read what it is answered");
         }
         self.produce(at, now_ns);
         self.mark(at);
@@ -303,13 +262,13 @@ impl Worker {
 
     fn produce(&mut self, at: usize, now_ns: u64) {
         let seat = &mut self.seats[at];
-        if self.phase != Phase::Load || seat.failed || seat.stream.is_none() {
+        if seat.failed || seat.stream.is_none() {
             return;
         }
         let Client { publishing: Some(publishing), out, .. } = &mut seat.client else { return };
-        if self.pace.is_some() {
-            publishing.catch_up(out, &mut self.tally);
-        } else {
+        if publishing.is_late() {
+            publishing.catch_up(out, &mut self.tally); // in an open loop, and until it is given up
+        } else if self.phase == Phase::Load && self.pace.is_none() {
             publishing.produce(now_ns, out, &mut self.tally);
         }
         self.mark(at);
@@ -357,43 +316,6 @@ impl Worker {
         }
     }
 
-    fn flush(&mut self, at: usize, now_ns: u64) {
-        let seat = &mut self.seats[at];
-        let Some(stream) = &mut seat.stream else { return };
-        while !seat.is_blocked && seat.written < seat.client.out.len() {
-            match stream.write(&seat.client.out[seat.written..]) {
-                Ok(n) => seat.written += n,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => seat.is_blocked = true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.fail(at, &format!("writing: {error}")),
-            }
-            seat.written_at_ns = now_ns;
-        }
-        if seat.written == seat.client.out.len() {
-            seat.client.out.clear();
-            seat.written = 0;
-            if seat.client.publishing.is_none() {
-                seat.client.out = Vec::new(); // thousands of idle clients own no buffers
-            }
-        }
-    }
-
-    fn fail(&mut self, at: usize, why: &str) {
-        let seat = &mut self.seats[at];
-        if seat.failed {
-            return;
-        }
-        seat.failed = true;
-        if let Some(mut stream) = seat.stream.take() {
-            let _ = self.poll.registry().deregister(&mut stream); // it is closed with the stream in any case
-        }
-        if !seat.counted_ready {
-            self.connecting = self.connecting.saturating_sub(1);
-        }
-        self.tally.fault(why);
-        self.shared.count_failed(why);
-    }
-
     fn say_good_bye(&mut self) {
         for at in 0..self.seats.len() {
             if self.seats[at].stream.is_some() {
@@ -407,7 +329,8 @@ impl Worker {
         let totals = self.shared.totals(self.index);
         totals.sent.store(self.tally.sent, Ordering::Relaxed);
         totals.acknowledged.store(self.tally.acknowledged, Ordering::Relaxed);
-        totals.received.store(self.tally.received - self.tally.foreign, Ordering::Relaxed);
+        totals.refused.store(self.tally.refused, Ordering::Relaxed);
+        totals.received.store(self.tally.received, Ordering::Relaxed);
         totals.drained.store(self.tally.drained, Ordering::Relaxed);
     }
 }

@@ -6,14 +6,18 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::{Context, bail};
 use clap::{ArgAction, Args, Subcommand};
 use primer_bench::{
-    Load, Loop, Scenario,
+    Load, Loop, Scenario, Stop,
     compare::{Comparison, Contestant, ROWS, Row},
 };
 use primer_mqtt::{Version, codec::packet::QoS};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::machine;
 
-/// Loads a broker (any broker) and says what it did and what it cost.
+/// Loads a broker (any broker) and says what it did and what it cost. `primer bench KIND --help` says more.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     #[command(subcommand)]
@@ -71,7 +75,7 @@ struct LoadArguments {
     /// What client identifiers begin with.
     #[arg(long, default_value = "bench")]
     id_prefix: String,
-    /// Clients of the kind of which there are many: pairs, publishers of `fan-in` and `shared`, subscribers of `fan-out`.
+    /// Clients of the kind of which there are many: pairs; subscribers of `fan-out`, `conn` and `sub`; else publishers.
     #[arg(short, long, value_name = "N")]
     count: Option<u32>,
     /// Publishers.
@@ -80,10 +84,10 @@ struct LoadArguments {
     /// Subscribers.
     #[arg(long, value_name = "N")]
     subscribers: Option<u32>,
-    /// QoS of publishes and subscriptions, 0 to 2.
+    /// QoS of publishes and subscriptions, 0 to 2 (0 if not given, 1 for `backlog`).
     #[arg(short, long, value_parser = clap::value_parser!(u8).range(0..=2))]
     qos: Option<u8>,
-    /// Bytes of a payload, at least 24.
+    /// Bytes of a payload, at least 28.
     #[arg(short, long, default_value_t = 64)]
     size: usize,
     /// What topics begin with; of `pub` and `sub` the topic, in which %i is the number of the client.
@@ -99,13 +103,13 @@ struct LoadArguments {
     #[arg(long, default_value_t = 100)]
     window: u16,
     /// Open loop: messages a second, over all publishers, due whatever the broker does.
-    #[arg(long, value_name = "N", conflicts_with_all = ["interval_of_msg"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["interval_of_msg", "window"])]
     rate: Option<f64>,
-    /// Open loop: milliseconds between two messages of one publisher.
-    #[arg(short = 'I', long, value_name = "MS")]
+    /// Open loop: milliseconds between two messages of one publisher; 0 for a closed loop.
+    #[arg(short = 'I', long, value_name = "MS", value_parser = milliseconds, conflicts_with_all = ["window"])]
     interval_of_msg: Option<f64>,
     /// Milliseconds between two connections; 0 for as fast as can be.
-    #[arg(short, long, value_name = "MS", default_value_t = 0.0)]
+    #[arg(short, long, value_name = "MS", value_parser = milliseconds, default_value = "0")]
     interval: f64,
     /// Messages of `retained` and `backlog`; filters of `wildcard` (1 to 1,000,000).
     #[arg(short = 'n', long, default_value_t = 100_000)]
@@ -116,6 +120,9 @@ struct LoadArguments {
     /// Seconds of load before them.
     #[arg(long, value_parser = seconds, default_value = "1")]
     warm_up: Duration,
+    /// Seconds without any sign of the broker after which what is still missing is lost.
+    #[arg(long, value_parser = seconds, default_value = "5")]
+    patience: Duration,
     /// Threads of the load generator.
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -138,7 +145,8 @@ struct LoadArguments {
 struct CompareArguments {
     /// A broker, started by a command of the shell with {port} and {dir} (an empty folder) in it; may be given several
     /// times. NAME alone is one of `primer` (this program) and `mosquitto`. The first is held against the others.
-    #[arg(long = "broker", value_name = "NAME[=COMMAND]", default_values = ["primer", "mosquitto"], value_parser = contestant)]
+    #[arg(long = "broker", value_name = "NAME[=COMMAND]", value_parser = contestant,
+        default_values = ["primer", "mosquitto"])]
     brokers: Vec<Contestant>,
     /// Rows to run, all if not given: p2p-q0, p2p-q1, p2p-q2, p2p-1k, fan-in, shared, fan-out, wildcard, retained,
     /// backlog, conn, paced-q0, paced-q1.
@@ -170,6 +178,13 @@ fn version(text: &str) -> Result<Version, String> {
     }
 }
 
+fn milliseconds(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches("ms").parse::<f64>() {
+        Ok(number) if (0.0..=3_600_000.0).contains(&number) => Ok(number),
+        _ => Err("a number of milliseconds, 0 to an hour, such as 10 or 0.5".to_owned()),
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.trim_end_matches('s').parse().map_err(|_| "a number of seconds, such as 10 or 0.5")?;
     match Duration::try_from_secs_f64(number) {
@@ -180,7 +195,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn contestant(text: &str) -> Result<Contestant, String> {
     match (text.split_once('='), text) {
-        (Some((name, command)), _) if !name.is_empty() && !command.is_empty() => {
+        (Some((name, command)), _) if !name.is_empty() && command.contains("{port}") => {
             Ok(Contestant { name: name.to_owned(), command: command.to_owned() })
         }
         (None, "mosquitto") => Ok(Contestant::mosquitto()),
@@ -217,7 +232,8 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<ExitCode> {
         Kind::Wildcard(arguments) => (Scenario::Wildcard, arguments),
     };
     let json = arguments.json;
-    let report = primer_bench::run(&load(scenario, arguments)?)?;
+    let load = load(scenario, arguments)?;
+    let report = run_until_stopped(&load.stop.clone(), move || primer_bench::run(&load))??;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -245,7 +261,7 @@ fn load(scenario: Scenario, arguments: LoadArguments) -> anyhow::Result<Load> {
         (None, Some(ms)) if ms > 0.0 => Loop::Open { rate: f64::from(load.publishers) * 1000.0 / ms },
         _ => Loop::Closed { window: arguments.window },
     };
-    load.connect_rate = connect_rate(arguments.interval);
+    load.connect_rate = if arguments.interval > 0.0 { 1000.0 / arguments.interval } else { 0.0 };
     if let Some(qos) = arguments.qos {
         load.qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][usize::from(qos.min(2))];
     }
@@ -263,6 +279,7 @@ fn load(scenario: Scenario, arguments: LoadArguments) -> anyhow::Result<Load> {
         topic: arguments.topic,
         filter: arguments.filter,
         warm_up: arguments.warm_up,
+        patience: arguments.patience,
         messages: arguments.messages,
         threads: arguments.threads,
         pid: arguments.pid,
@@ -271,12 +288,33 @@ fn load(scenario: Scenario, arguments: LoadArguments) -> anyhow::Result<Load> {
     })
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate between 1 and a million")]
-fn connect_rate(interval_ms: f64) -> u64 {
-    if interval_ms > 0.0 { (1000.0 / interval_ms).clamp(1.0, 1e6) as u64 } else { 0 }
+/// Runs a benchmark. The first Ctrl-C (or SIGTERM) ends it early, and it clears what it has left behind; the second
+/// ends the program.
+fn run_until_stopped<T: Send + 'static>(stop: &Stop, work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    let runtime = Builder::new_current_thread().enable_io().build().context("cannot wait for signals")?;
+    let result = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        let mut work = tokio::task::spawn_blocking(work);
+        loop {
+            tokio::select! {
+                result = &mut work => return result.context("the benchmark panicked"),
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.is_asked() {
+                bail!("stopped");
+            }
+            stop.ask();
+            eprintln!("stopping; once more to leave everything as it is");
+        }
+    });
+    runtime.shutdown_background();
+    result
 }
 
 fn compare(arguments: CompareArguments) -> anyhow::Result<ExitCode> {
+    let json = arguments.json;
     let rows = if arguments.rows.is_empty() { ROWS.to_vec() } else { arguments.rows };
     let comparison = Comparison {
         contestants: arguments.brokers,
@@ -285,12 +323,14 @@ fn compare(arguments: CompareArguments) -> anyhow::Result<ExitCode> {
         seconds: arguments.duration.as_secs_f64(),
         threads: arguments.threads,
         progress: !arguments.quiet,
+        stop: Stop::default(),
     };
-    let compared = comparison.run()?;
-    if arguments.json {
+    let compared = run_until_stopped(&comparison.stop.clone(), move || comparison.run())??;
+    let is_complete = compared.is_complete();
+    if json {
         println!("{}", serde_json::to_string_pretty(&compared)?);
     } else {
         print!("{compared}");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

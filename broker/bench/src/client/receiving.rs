@@ -1,13 +1,13 @@
 //! The subscriber's half of a client: stamps are read, sequence numbers checked, latencies noted.
 
 use hashbrown::HashMap;
-use primer_mqtt::codec::packet::Publish;
+use primer_mqtt::codec::packet::{Publish, QoS};
 
 use super::Expects;
 use crate::{
     stamp::Stamp,
     tally::Tally,
-    track::{Faults, Track},
+    track::{Faults, Sent, Track},
 };
 
 /// A publisher of a run.
@@ -17,6 +17,8 @@ type From = (u32, u32);
 #[derive(Debug)]
 pub(crate) struct Receiving {
     expects: Expects,
+    /// At which messages of the run have to come.
+    qos: QoS,
     tracks: Vec<Track>,
     by_from: HashMap<From, usize>,
     /// Neighbours mostly come from one publisher.
@@ -26,38 +28,63 @@ pub(crate) struct Receiving {
 }
 
 impl Receiving {
-    pub(crate) fn new(expects: &Expects) -> Self {
-        Self { expects: expects.clone(), tracks: Vec::new(), by_from: HashMap::new(), last: None, batch: (0, 0) }
+    pub(crate) fn new(expects: &Expects, qos: QoS) -> Self {
+        Self { expects: expects.clone(), qos, tracks: Vec::new(), by_from: HashMap::new(), last: None, batch: (0, 0) }
     }
 
+    /// # Errors
+    /// The message is of this run, and should not have come here, or not so.
     #[inline]
-    pub(super) fn take(&mut self, publish: &Publish<'_>, now_ns: u64, tally: &mut Tally) {
-        tally.received += 1;
-        tally.received_bytes += publish.payload.len() as u64;
-        let Some(stamp) = Stamp::read(publish.payload) else {
+    pub(super) fn take(&mut self, publish: &Publish<'_>, now_ns: u64, tally: &mut Tally) -> Result<(), String> {
+        let stamp = Stamp::read(publish.payload);
+        if matches!(self.expects, Expects::Others) {
+            self.take_of_others(stamp, now_ns, tally);
+            return Ok(());
+        }
+        let Some(stamp) = stamp.filter(|stamp| stamp.run == tally.run) else {
             tally.foreign += 1;
+            return Ok(());
+        };
+        if publish.qos != self.qos {
+            let (is, was) = (publish.qos as u8, self.qos as u8);
+            return Err(format!("the broker delivered at QoS {is} what was published and subscribed to at QoS {was}"));
+        }
+        let publisher = stamp.publisher;
+        let (is_new, progress) = match &self.expects {
+            Expects::All(publishers) if publishers.contains(&publisher) => {
+                let track = self.track((stamp.run, publisher), 0);
+                let before = track.next();
+                (track.note(stamp.sequence), track.next() - before)
+            }
+            Expects::Part(publishers) if publishers.contains(&publisher) => {
+                let is_new = tally.note_part(publisher, stamp.sequence);
+                if is_new {
+                    self.track((stamp.run, publisher), 0).note_rising(stamp.sequence);
+                }
+                (is_new, u64::from(is_new))
+            }
+            _ => return Err("the broker delivered a message that this client did not subscribe to".to_owned()),
+        };
+        if is_new {
+            tally.received += 1;
+            tally.latencies.record(stamp.due_ns, now_ns);
+        }
+        if self.batch.0 != publisher {
+            self.end_batch(tally);
+            self.batch.0 = publisher;
+        }
+        self.batch.1 = self.batch.1.saturating_add(progress);
+        Ok(())
+    }
+
+    fn take_of_others(&mut self, stamp: Option<Stamp>, now_ns: u64, tally: &mut Tally) {
+        let Some(stamp) = stamp else {
+            tally.received += 1; // of a program that writes no stamps: there is nothing to check
             return;
         };
-        let is_ours = stamp.run == tally.run;
-        let (others, part) = (matches!(self.expects, Expects::Others), matches!(self.expects, Expects::Part));
-        if !is_ours && !others {
-            tally.foreign += 1;
-            return;
-        }
-        tally.latencies.record(stamp.due_ns, now_ns);
-        let track = self.track((stamp.run, stamp.publisher), if others { stamp.sequence } else { 0 });
-        if part {
-            track.note_rising(stamp.sequence);
-            tally.note_part(stamp.publisher, stamp.sequence);
-        } else {
-            track.note(stamp.sequence);
-        }
-        if is_ours {
-            if self.batch.0 != stamp.publisher {
-                self.end_batch(tally);
-                self.batch.0 = stamp.publisher;
-            }
-            self.batch.1 += 1;
+        if self.track((stamp.run, stamp.publisher), stamp.sequence).note(stamp.sequence) {
+            tally.received += 1;
+            tally.latencies.record(stamp.due_ns, now_ns);
         }
     }
 
@@ -69,19 +96,22 @@ impl Receiving {
         }
     }
 
-    /// What was wrong, when the publishers have sent these numbers of messages.
-    pub(crate) fn faults(&self, run: u32, sent: &[u64]) -> Faults {
+    /// What was wrong, when the publishers have sent these messages. A message that the broker refused to take is not
+    /// lost.
+    pub(crate) fn faults(&self, run: u32, sent: &[Sent]) -> Faults {
         let mut faults = Faults::default();
         match &self.expects {
             Expects::Nothing => {}
             Expects::All(publishers) => {
                 for publisher in publishers.clone() {
-                    let sent = sent.get(publisher as usize).copied();
+                    let sent = sent.get(publisher as usize).copied().unwrap_or_default();
                     let track = self.by_from.get(&(run, publisher)).and_then(|at| self.tracks.get(*at));
-                    faults.add(track.map_or_else(|| Track::default().faults(sent), |track| track.faults(sent)));
+                    let nothing = Track::default();
+                    let found = track.unwrap_or(&nothing).faults(Some(sent.messages));
+                    faults.add(Faults { lost: found.lost.saturating_sub(sent.refused), ..found });
                 }
             }
-            Expects::Part => {
+            Expects::Part(_) => {
                 for track in &self.tracks {
                     faults.add(Faults { lost: 0, ..track.faults(None) });
                 }

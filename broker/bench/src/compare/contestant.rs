@@ -1,7 +1,7 @@
 //! A broker that is started for a run and stopped after it.
 
 use std::{
-    fs,
+    fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::{
     error::BenchError,
     limits::{START_MAX, STOP_MAX},
+    stop::Stop,
 };
 
 /// A broker to compare.
@@ -22,8 +23,8 @@ use crate::{
 pub struct Contestant {
     /// How it is called.
     pub name: String,
-    /// How it is started: a command of the shell, in which `{port}` is the port to listen on and `{dir}` an empty folder
-    /// that is removed after the run.
+    /// How it is started: a command of the shell, in which `{port}` is the port to listen on and `{dir}` an empty
+    /// folder that is removed after the run. It has to stay in the foreground.
     pub command: String,
 }
 
@@ -35,8 +36,8 @@ impl Contestant {
         Self { name: "primer".to_owned(), command }
     }
 
-    /// mosquitto with its defaults, but for queues and windows without a bound and no delay on its sockets, without which
-    /// the comparison would be with a broker that loses messages, or waits.
+    /// mosquitto with its defaults, but for queues and windows without a bound and no delay on its sockets: else the
+    /// comparison would be with a broker that loses messages, or waits.
     #[must_use]
     pub fn mosquitto() -> Self {
         let config = "listener {port} 127.0.0.1\\nallow_anonymous true\\nmax_queued_messages 0\\n\
@@ -49,12 +50,11 @@ impl Contestant {
     }
 
     /// Starts it, and waits until it accepts connections.
-    pub(super) fn start(&self) -> Result<Running, BenchError> {
+    pub(super) fn start(&self, stop: &Stop) -> Result<Running, BenchError> {
         let failed = |source| BenchError::Start { broker: self.name.clone(), command: self.command.clone(), source };
-        let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-        let port = probe.local_addr().map_err(failed)?.port();
-        drop(probe);
+        let port = free_port().map_err(failed)?;
         let folder = std::env::temp_dir().join(format!("primer-bench-{}-{port}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder); // of a process of the same number, which was killed
         fs::create_dir(&folder).map_err(failed)?;
         let filled = self.command.replace("{port}", &port.to_string()).replace("{dir}", &folder.display().to_string());
         let log = fs::File::create(folder.join("broker.log")).map_err(failed)?;
@@ -69,18 +69,42 @@ impl Contestant {
         let mut running = Running { child, port, folder };
         let started = Instant::now();
         while started.elapsed() < START_MAX {
-            if TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_ok() {
-                return Ok(running);
+            if stop.is_asked() {
+                return Err(BenchError::Interrupted { stage: "start of a broker" });
             }
             if let Ok(Some(status)) = running.child.try_wait() {
-                let said = fs::read_to_string(running.folder.join("broker.log")).unwrap_or_default();
+                let said = fs::read(running.folder.join("broker.log")).unwrap_or_default();
+                let said = String::from_utf8_lossy(&said[said.len().saturating_sub(SAID_BYTES_MAX)..]).into_owned();
                 let why = format!("it ended with {status}: {}", said.trim());
-                return Err(failed(std::io::Error::other(why)));
+                return Err(failed(io::Error::other(why)));
+            }
+            if accepts(port) {
+                return Ok(running);
             }
             thread::park_timeout(Duration::from_millis(10));
         }
         Err(BenchError::Silent { broker: self.name.clone(), command: filled, port, after: START_MAX })
     }
+}
+
+/// How much of what a broker has said is shown when it does not start.
+const SAID_BYTES_MAX: usize = 4096;
+
+/// A port that nothing listens on: below the range from which the system takes the near ends of connections, so that
+/// no client sits on it, and none that looks for its broker there connects to itself.
+fn free_port() -> io::Result<u16> {
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    let start = std::process::id();
+    let ports = (0..COUNT).filter_map(|n| u16::try_from(FIRST + start.wrapping_add(n) % COUNT).ok());
+    let mut free = ports.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    free.next().ok_or_else(|| io::ErrorKind::AddrInUse.into())
+}
+
+fn accepts(port: u16) -> bool {
+    let Ok(stream) = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) else { return false };
+    // A connection to a port of its own range may have met itself.
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(near), Ok(far)) if near != far)
 }
 
 /// A broker that runs, until this is dropped.

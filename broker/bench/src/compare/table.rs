@@ -28,9 +28,13 @@ impl fmt::Display for Comparing {
         for (row, median) in all().filter(|(_, median)| median.faults > 0) {
             writeln!(f, "\n{row}: {} has {} faults (lost, doubled, ...)", median.broker, median.faults)?;
         }
+        for (row, median) in all().filter(|(_, median)| median.unsent > 0) {
+            let unsent = grouped(median.unsent);
+            writeln!(f, "\n{row}: {unsent} messages to {} were due and never sent", median.broker)?;
+        }
         for (row, median) in all() {
             for failure in &median.failures {
-                writeln!(f, "\n{row}: a run of {} failed: {failure}", median.broker)?;
+                writeln!(f, "\n{row}: {} failed: {failure}", median.broker)?;
             }
         }
         Ok(())
@@ -39,7 +43,8 @@ impl fmt::Display for Comparing {
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people to read")]
 fn cell(median: &Median) -> String {
-    let mut text = format!("{}; {}", grouped(median.rate.round() as u64), short(median.cpu_seconds_per_million));
+    let cpu = median.cpu_seconds_per_million.map_or_else(|| "-".to_owned(), short);
+    let mut text = format!("{}; {cpu}", grouped(median.rate.round() as u64));
     if let Some(bytes) = median.memory_bytes_per_connection {
         text.push_str(&format!("; {} B", grouped(bytes.round() as u64)));
     }
@@ -54,8 +59,8 @@ fn ratio(ours: &Median, other: &Median) -> String {
         return "-".to_owned();
     }
     let cpu = match (ours.cpu_seconds_per_million, other.cpu_seconds_per_million) {
-        (ours, other) if ours > 0.0 && other >= ours => format!("1/{}", short(other / ours)),
-        (ours, other) if other > 0.0 => short(ours / other),
+        (Some(ours), Some(other)) if ours > 0.0 && other >= ours => format!("1/{}", short(other / ours)),
+        (Some(ours), Some(other)) if other > 0.0 => short(ours / other),
         _ => "-".to_owned(),
     };
     let mut text = format!("{} x; {cpu}", short(ours.rate / other.rate));

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use primer_mqtt::codec::packet::QoS;
 
-use super::{Load, Loop, Scenario};
+use super::{Load, Loop, Part, Scenario};
 use crate::{
     client::{ClientPlan, Expects, PublishPlan},
     frame::Topics,
     limits::WINDOW_MAX,
     stage::{End, Stage},
+    track::Sent,
 };
 
 /// How long the session of a backlog may live, should the run not come to its end.
@@ -18,15 +19,15 @@ const BACKLOG_EXPIRY_S: u32 = 600;
 /// Neighbours in time are this far apart in a table of wildcard filters.
 const STRIDE: u64 = 7919;
 
-/// The stages of a load, and which of them is the one that is measured.
-pub(super) fn stages(load: &Load, run: u32) -> Vec<(Stage, bool)> {
+/// The stages of a load, and what each is for. One is measured.
+pub(super) fn stages(load: &Load, run: u32) -> Vec<(Stage, Part)> {
     let plans = Plans { load, base: load.topic.clone().unwrap_or_else(|| format!("bench/{run:08x}")), run };
     match load.scenario {
         Scenario::Retained => plans.retained(),
         Scenario::Backlog => plans.backlog(),
         Scenario::Conn => {
             let clients = (0..load.subscribers).map(|n| plans.conn(n)).collect();
-            vec![(plans.stage("connect", clients, End::Ready(load.duration)), true)]
+            vec![(plans.stage("connect", clients, End::Ready(load.duration)), Part::Measured)]
         }
         Scenario::Pub => plans.steady((0..load.publishers).map(|n| plans.alone(n)).collect()),
         Scenario::Sub => plans.steady((0..load.subscribers).map(|n| plans.listener(n)).collect()),
@@ -49,15 +50,16 @@ impl Plans<'_> {
             Loop::Closed { window } => (None, window),
             Loop::Open { rate } => (Some(rate), WINDOW_MAX),
         };
-        Stage { name, clients, rate, window: u64::from(window), end }
+        Stage { name, clients, rate, window: u64::from(window), end, sent_before: Vec::new() }
     }
 
-    fn steady(&self, clients: Vec<ClientPlan>) -> Vec<(Stage, bool)> {
+    fn steady(&self, clients: Vec<ClientPlan>) -> Vec<(Stage, Part)> {
         let end = End::After { warm_up: self.load.warm_up, duration: self.load.duration };
-        vec![(self.stage(self.load.scenario.name(), clients, end), true)]
+        vec![(self.stage(self.load.scenario.name(), clients, end), Part::Measured)]
     }
 
-    /// A client that does nothing yet.
+    /// A client that does nothing yet. Its identifier has 23 bytes at most, as MQTT 3.1 wants it, as long as its prefix
+    /// has no more than "bench".
     fn client(&self, role: &str, number: u32, wave: usize) -> ClientPlan {
         ClientPlan {
             id: format!("{}-{role}-{:08x}-{number}", self.load.client_id, self.run),
@@ -65,6 +67,7 @@ impl Plans<'_> {
             session_expiry_s: 0,
             subscribe: Vec::new(),
             expects: Expects::Nothing,
+            qos: self.load.qos,
             publish: None,
             wave,
             worker: number as usize,
@@ -73,7 +76,7 @@ impl Plans<'_> {
 
     fn subscriber(&self, number: u32, filters: Vec<String>, expects: Expects) -> ClientPlan {
         let subscribe = filters.into_iter().map(|filter| (filter, self.load.qos)).collect();
-        ClientPlan { subscribe, expects, ..self.client("sub", number, 0) }
+        ClientPlan { subscribe, expects, ..self.client("s", number, 0) }
     }
 
     fn publisher(&self, number: u32, topics: Topics, fan: u64) -> ClientPlan {
@@ -86,7 +89,7 @@ impl Plans<'_> {
             messages: None,
             fan,
         };
-        ClientPlan { publish: Some(publish), ..self.client("pub", number, 1) }
+        ClientPlan { publish: Some(publish), ..self.client("p", number, 1) }
     }
 
     /// The topic of a client of `pub` or `sub`.
@@ -130,16 +133,14 @@ impl Plans<'_> {
         let filter = format!("$share/bench/{}/#", self.base);
         let member = |n| {
             // One worker, which sees all that the group gets.
-            ClientPlan { worker: 0, ..self.subscriber(n, vec![filter.clone()], Expects::Part) }
+            ClientPlan { worker: 0, ..self.subscriber(n, vec![filter.clone()], Expects::Part(0..self.load.publishers)) }
         };
         let publisher = |n| self.publisher(n, Topics::One(format!("{}/{n}", self.base)), 1);
         (0..self.load.subscribers).map(member).chain((0..self.load.publishers).map(publisher)).collect()
     }
 
     fn wildcard_pair(&self, number: u32) -> [ClientPlan; 2] {
-        let pairs = u64::from(self.load.publishers);
-        let share = (self.load.messages / pairs).max(1);
-        let first = u64::from(number) * share;
+        let (first, share) = self.share(number);
         let filters = (first..first + share).map(|n| format!("{}/+/{n:06}/#", self.base)).collect();
         let subscriber = self.subscriber(number, filters, Expects::All(number..number + 1));
         let (before, after) = (format!("{}/site/", self.base), "/temperature".to_owned());
@@ -148,11 +149,21 @@ impl Plans<'_> {
         [subscriber, self.publisher(number, topics, 1)]
     }
 
-    /// A publisher of its share of `messages` retained or queued messages.
-    fn filler(&self, number: u32, topics: impl Fn(u64, u64) -> Topics, fan: u64) -> ClientPlan {
+    /// Which of `messages` fall to a publisher: the first, and how many.
+    fn share(&self, number: u32) -> (u64, u64) {
         let (messages, publishers) = (self.load.messages, u64::from(self.load.publishers));
         let first = messages * u64::from(number) / publishers;
-        let count = messages * u64::from(number + 1) / publishers - first;
+        (first, messages * u64::from(number + 1) / publishers - first)
+    }
+
+    /// What the publishers of retained or queued messages have sent when they are done.
+    fn shares(&self) -> Vec<Sent> {
+        (0..self.load.publishers).map(|n| Sent { messages: self.share(n).1, refused: 0 }).collect()
+    }
+
+    /// A publisher of its share of retained or queued messages.
+    fn filler(&self, number: u32, topics: impl Fn(u64, u64) -> Topics, fan: u64) -> ClientPlan {
+        let (first, count) = self.share(number);
         let mut client = self.publisher(number, topics(first, count.max(1)), fan);
         client.wave = 0;
         if let Some(publish) = &mut client.publish {
@@ -162,7 +173,7 @@ impl Plans<'_> {
         client
     }
 
-    fn retained(&self) -> Vec<(Stage, bool)> {
+    fn retained(&self) -> Vec<(Stage, Part)> {
         let load = self.load;
         let fill = |payload_bytes| {
             let topics = |first, count| Topics::Numbered {
@@ -185,11 +196,15 @@ impl Plans<'_> {
         let reader = |n| self.subscriber(n, vec![filter.clone()], Expects::All(0..load.publishers));
         let readers = (0..load.subscribers).map(reader).collect();
         let all = load.messages * u64::from(load.subscribers);
-        let read = self.stage("retained", readers, End::Received(all));
-        vec![(fill(load.payload_bytes), false), (read, true), (Stage { name: "clear", ..fill(0) }, false)]
+        let read = Stage { sent_before: self.shares(), ..self.stage("retained", readers, End::Received(all)) };
+        vec![
+            (fill(load.payload_bytes), Part::Prepare),
+            (read, Part::Measured),
+            (Stage { name: "clear", ..fill(0) }, Part::Clear),
+        ]
     }
 
-    fn backlog(&self) -> Vec<(Stage, bool)> {
+    fn backlog(&self) -> Vec<(Stage, Part)> {
         let load = self.load;
         let sleeper = |n, subscribes: bool, expects| {
             let filters = if subscribes { vec![format!("{}/#", self.base)] } else { Vec::new() };
@@ -201,13 +216,14 @@ impl Plans<'_> {
         let topic = |n: u32| Topics::One(format!("{}/{n}", self.base));
         let fill = (0..load.publishers).map(|n| self.filler(n, |_, _| topic(n), 0)).collect();
         let wake = each(&|n| sleeper(n, false, Expects::All(0..load.publishers)));
-        let clear = each(&|n| self.client("sub", n, 0));
+        let clear = each(&|n| self.client("s", n, 0));
         let all = load.messages * u64::from(load.subscribers);
+        let woken = Stage { sent_before: self.shares(), ..self.stage("backlog", wake, End::Received(all)) };
         vec![
-            (self.stage("subscribe", sleep, End::Ready(Duration::ZERO)), false),
-            (Stage { rate: None, ..self.stage("fill", fill, End::Published) }, false),
-            (self.stage("backlog", wake, End::Received(all)), true),
-            (self.stage("clear", clear, End::Ready(Duration::ZERO)), false),
+            (self.stage("subscribe", sleep, End::Ready(Duration::ZERO)), Part::Prepare),
+            (Stage { rate: None, ..self.stage("fill", fill, End::Published) }, Part::Prepare),
+            (woken, Part::Measured),
+            (self.stage("clear", clear, End::Ready(Duration::ZERO)), Part::Clear),
         ]
     }
 }
