@@ -5,6 +5,7 @@
 //! - [`wire`] builds and reads packets of MQTT 3.1, 3.1.1 and 5.0; what it builds are bytes that a test may damage.
 //! - [`Client`] is a well-behaved blocking client over the two.
 //! - [`mqttbytes_client`] speaks through the crate mqttbytes: for load, and as a second opinion on the format.
+//! - [`program`] finds the program, for tests of what it does besides being a broker.
 //! - [`peers`] finds the foreign clients that interop tests run.
 //!
 //! It is test code: what goes wrong ends in a panic that says what was awaited and what came, at the test's own line.
@@ -19,10 +20,9 @@ pub mod client;
 pub mod mqttbytes_client;
 pub mod peers;
 pub mod port;
+pub mod program;
 pub mod raw;
 pub mod wire;
-
-mod program;
 
 pub use broker::{Broker, Launch};
 pub use client::{Client, Refused};

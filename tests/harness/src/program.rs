@@ -12,6 +12,21 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
+/// The program `primer`, to be given arguments; without the variables of the environment that it would read.
+///
+/// # Panics
+/// When it cannot be found or built.
+#[must_use]
+pub fn command() -> Command {
+    let mut command = Command::new(primer());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PRIMER_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// The program, built if need be.
 ///
 /// # Panics
