@@ -218,7 +218,8 @@ impl<'b> Batch<'b> {
         self.run.message(&publication.parts())
     }
 
-    /// A publication of the present burst as a message in memory of its own, one for all destinations: for what is kept.
+    /// A publication of the present burst as a message in memory of its own, one for all destinations: for what is
+    /// kept.
     pub(crate) fn own_message(&mut self, burst: Burst<'_, '_>, index: usize) -> Message {
         if let Some(Some(message)) = self.own.get(index) {
             return message.clone();

@@ -1,4 +1,5 @@
-//! Buffers of bytes on their way to clients: an idle connection owns none, a busy one does not grow a new one each time.
+//! Buffers of bytes on their way to clients: an idle connection owns none, a busy one does not grow a new one each
+//! time.
 //!
 //! Each worker thread keeps a few that were given back. Which thread takes one and which gives it back does not matter.
 

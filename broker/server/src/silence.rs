@@ -1,8 +1,8 @@
 //! When to look whether a client has been silent for too long (keep alive).
 //!
-//! One entry a connection, in a list a tick: a timer for each connection would cost more memory than the rest of what an
-//! idle one has, and a look at it with every packet. An entry is a note to look: it says nothing that the session does
-//! not say better, and one of a connection that is gone is dropped when its time comes.
+//! One entry a connection, in a list a tick: a timer for each connection would cost more memory than the rest of what
+//! an idle one has, and a look at it with every packet. An entry is a note to look: it says nothing that the session
+//! does not say better, and one of a connection that is gone is dropped when its time comes.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -5,8 +5,8 @@
 use crate::limits::SHARE_LOOKS_MAX;
 
 /// Deals `messages` to `members` in turn, the first to `start`: each goes to the first member from its turn on that is
-/// online and has room; when none has, to the first that is online; when none is, to whose turn it is (its session keeps
-/// it). A member is asked for its room once, and at most [`SHARE_LOOKS_MAX`] are.
+/// online and has room; when none has, to the first that is online; when none is, to whose turn it is (its session
+/// keeps it). A member is asked for its room once, and at most [`SHARE_LOOKS_MAX`] are.
 ///
 /// Answers an index for each message; there is at least one member.
 pub(crate) fn deal(

@@ -10,6 +10,7 @@
 //! does, and it wants a `Committed`.
 
 mod alias;
+mod by_packet_id;
 pub mod connect;
 mod inbound;
 mod link;

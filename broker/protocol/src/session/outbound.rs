@@ -5,11 +5,9 @@
 
 use std::collections::VecDeque;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use primer_core::queue::Position;
 
-use super::{Session, Step, alias::AliasUse, link::Link};
+use super::{Session, Step, alias::AliasUse, by_packet_id::ByPacketId, link::Link};
 use crate::{
     ReasonCode, Version,
     codec::{
@@ -20,9 +18,6 @@ use crate::{
     limits::PACKET_BYTES_MAX,
     violation::Violation,
 };
-
-/// Entries for which a session without anything in flight keeps the memory.
-const IDLE_CAPACITY_MAX: usize = 64;
 
 /// A message on its way to the client.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +80,7 @@ struct InFlight {
 /// Messages are sent in the order of their positions in the queue, so that is also the order of sending them again.
 #[derive(Debug, Default)]
 pub(super) struct Outbound {
-    in_flight: HashMap<u16, InFlight, FixedState>,
+    in_flight: ByPacketId<InFlight>,
     last_packet_id: u16,
     pubrecs: u64,
     /// Packet identifiers that wait to be sent again on this connection, oldest first.
@@ -104,9 +99,8 @@ impl Outbound {
     /// A new connection: repeats the PUBRELs now and notes the publishes that are to be sent again [MQTT-4.4.0-1].
     pub(super) fn resume(&mut self, version: Version, out: &mut Vec<u8>) {
         let (mut releases, mut publishes) = (Vec::new(), Vec::new());
-        for (packet_id, entry) in &mut self.in_flight {
+        for (packet_id, entry) in self.in_flight.iter_mut() {
             entry.counted = false;
-            let Some(packet_id) = PacketId::new(*packet_id) else { continue };
             match entry.phase {
                 Phase::Released { order } => releases.push((order, packet_id)),
                 Phase::AtLeastOnce | Phase::ExactlyOnce => publishes.push((entry.position, packet_id)),
@@ -121,27 +115,26 @@ impl Outbound {
     }
 
     fn find(&mut self, packet_id: PacketId) -> Option<&mut InFlight> {
-        self.in_flight.get_mut(&packet_id.get())
+        self.in_flight.get_mut(packet_id)
     }
 
     fn next_packet_id(&mut self) -> Option<PacketId> {
         for _ in 0..=u16::MAX {
             self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
-            if !self.in_flight.contains_key(&self.last_packet_id) {
-                return PacketId::new(self.last_packet_id);
+            let packet_id = PacketId::new(self.last_packet_id)?;
+            if !self.in_flight.contains(packet_id) {
+                return Some(packet_id);
             }
         }
         None
     }
 
     fn finish(&mut self, packet_id: PacketId) {
-        self.in_flight.remove(&packet_id.get());
+        self.in_flight.remove(packet_id);
     }
 
     fn give_back(&mut self) {
-        if self.in_flight.is_empty() && self.in_flight.capacity() > IDLE_CAPACITY_MAX {
-            self.in_flight = HashMap::default();
-        }
+        self.in_flight.give_back();
         if self.resend.is_empty() {
             self.resend = VecDeque::new();
         }
@@ -159,8 +152,8 @@ impl Session {
         }
     }
 
-    /// Gives back memory that a busy session has used and an idle one does not need. Called now and then, not with every
-    /// message: a window that empties and fills would pay for it each time.
+    /// Gives back memory that a busy session has used and an idle one does not need. Called now and then, not with
+    /// every message: a window that empties and fills would pay for it each time.
     pub fn give_back(&mut self) {
         self.outbound.give_back();
     }
@@ -200,7 +193,7 @@ impl Session {
         if sent == Sent::Written {
             link.unacked = link.unacked.saturating_add(1);
             let phase = if delivery.qos == QoS::ExactlyOnce { Phase::ExactlyOnce } else { Phase::AtLeastOnce };
-            self.outbound.in_flight.insert(packet_id.get(), InFlight { phase, position, counted: true });
+            self.outbound.in_flight.insert(packet_id, InFlight { phase, position, counted: true });
         } else {
             self.outbound.last_packet_id = before;
         }
@@ -303,11 +296,10 @@ impl Session {
 
     /// Ends an exchange and gives its place in the window back.
     fn settle(&mut self, packet_id: PacketId) {
-        let counted = self.outbound.find(packet_id).is_some_and(|entry| entry.counted);
+        let counted = self.outbound.in_flight.remove(packet_id).is_some_and(|entry| entry.counted);
         if let Some(link) = self.link.as_mut().filter(|_| counted) {
             link.unacked = link.unacked.saturating_sub(1);
         }
-        self.outbound.finish(packet_id);
     }
 }
 

@@ -91,8 +91,8 @@ pub(crate) struct Connection<S> {
     is_blocked: bool,
     /// Why nothing can be written any more.
     lost_because: Option<String>,
-    /// The longest silence of the client, in milliseconds; 0 for any. The housekeeper brings the connection back here to
-    /// ask.
+    /// The longest silence of the client, in milliseconds; 0 for any. The housekeeper brings the connection back here
+    /// to ask.
     silence_ms_max: u32,
     /// Something was read since the silence was last asked for.
     has_heard: bool,
