@@ -58,33 +58,35 @@ pub struct Dropped {
     pub refused: u64,
 }
 
-/// A message that has been given to the consumer.
 #[derive(Debug)]
-struct Leased<T> {
+struct Entry<T> {
     position: u64,
-    /// `None` once it is acknowledged; the entry goes when it comes to the front, or is swept out.
+    /// `None` for a gap: a message that was leased and is acknowledged, or had expired when it was to be leased. Its
+    /// entry goes when it comes to the front, or is swept out.
     item: Option<T>,
 }
 
-/// Acknowledged entries that may stand between leased ones before they are swept out.
+/// Gaps that may stand between leased messages before they are swept out.
 const GAPS_MAX: usize = 64;
 
 /// A bounded queue. See the module's description.
 ///
-/// Invariants: positions ascend through `leased` and on through `ready`; the front of `leased` is not acknowledged;
-/// the counts and sums are those of the messages that are present. Memory follows the messages that are present, not
-/// the distance between them.
+/// Messages stay where they are while they are leased: the first entries are the leased ones.
+///
+/// Invariants: positions ascend; the first entry is no gap; there are no gaps among the entries that nobody has leased;
+/// the counts and sums are those of the messages that are present. Memory follows the messages that are present, not the
+/// distance between them.
 #[derive(Debug)]
 pub struct Queue<T> {
-    leased: VecDeque<Leased<T>>,
-    /// Messages that wait, with their positions.
-    ready: VecDeque<(u64, T)>,
+    entries: VecDeque<Entry<T>>,
+    /// How many of the first entries are leased, or gaps.
+    leased_entries: usize,
     /// The position of the next push.
     next: u64,
     leased_count: usize,
     leased_bytes: usize,
     ready_bytes: usize,
-    /// No message in `ready` expires before.
+    /// No message that nobody has leased expires before.
     soonest_expiry_ms: u64,
     bounds: Bounds,
     dropped: Dropped,
@@ -95,8 +97,8 @@ impl<T: Item> Queue<T> {
     #[must_use]
     pub const fn new(bounds: Bounds) -> Self {
         Self {
-            leased: VecDeque::new(),
-            ready: VecDeque::new(),
+            entries: VecDeque::new(),
+            leased_entries: 0,
             next: 0,
             leased_count: 0,
             leased_bytes: 0,
@@ -124,7 +126,7 @@ impl<T: Item> Queue<T> {
             return Err(Refused::QueueFull);
         }
         self.soonest_expiry_ms = self.soonest_expiry_ms.min(item.expires_at_ms());
-        self.ready.push_back((self.next, item));
+        self.entries.push_back(Entry { position: self.next, item: Some(item) });
         self.next += 1;
         self.ready_bytes += cost;
         Ok(Accepted::new())
@@ -133,54 +135,53 @@ impl<T: Item> Queue<T> {
     /// Leases the oldest message that is neither leased nor expired.
     pub fn lease(&mut self, now_ms: u64) -> Option<(Position, &T)> {
         loop {
-            let (position, item) = self.ready.pop_front()?;
-            let cost = item.cost();
+            let index = self.leased_entries;
+            let entry = self.entries.get_mut(index)?;
+            self.leased_entries += 1;
+            let (cost, expires_at_ms) = entry.item.as_ref().map_or((0, u64::MAX), |i| (i.cost(), i.expires_at_ms()));
             self.ready_bytes -= cost;
-            if now_ms > item.expires_at_ms() {
+            if now_ms > expires_at_ms {
+                entry.item = None;
                 self.dropped.expired += 1;
+                self.sweep();
                 continue;
             }
             self.leased_bytes += cost;
             self.leased_count += 1;
-            self.leased.push_back(Leased { position, item: Some(item) });
-            give_back(&mut self.ready, BUSY_CAPACITY_MAX);
-            return Some((Position(position), self.leased.back()?.item.as_ref()?));
+            let entry = self.entries.get(index)?;
+            return Some((Position(entry.position), entry.item.as_ref()?));
         }
     }
 
     /// A leased message, by its position.
     #[must_use]
     pub fn get(&self, position: Position) -> Option<&T> {
-        self.leased.get(self.find(position)?)?.item.as_ref()
+        self.entries.get(self.find(position)?)?.item.as_ref()
     }
 
     /// The consumer is done with a leased message: it goes. `None` when it had gone before.
     pub fn ack(&mut self, position: Position) -> Option<T> {
         let index = self.find(position)?;
-        let item = self.leased.get_mut(index)?.item.take()?;
+        let item = self.entries.get_mut(index)?.item.take()?;
         self.leased_count -= 1;
         self.leased_bytes -= item.cost();
-        while self.leased.front().is_some_and(|entry| entry.item.is_none()) {
-            self.leased.pop_front();
-        }
-        if self.leased.len() > 2 * self.leased_count + GAPS_MAX {
-            self.leased.retain(|entry| entry.item.is_some());
-        }
-        give_back(&mut self.leased, BUSY_CAPACITY_MAX);
+        self.sweep();
+        give_back(&mut self.entries, BUSY_CAPACITY_MAX);
         Some(item)
     }
 
     /// Gives back the newest lease, for a consumer that could not take the message after all.
     pub fn unlease(&mut self, position: Position) {
-        if self.leased.back().is_none_or(|entry| entry.position != position.0) {
-            return;
-        }
-        if let Some(Leased { position, item: Some(item) }) = self.leased.pop_back() {
+        let Some(index) = self.newest_leased() else { return };
+        let newest = self.entries.get(index).filter(|entry| entry.position == position.0);
+        if let Some(item) = newest.and_then(|entry| entry.item.as_ref()) {
+            let (cost, expires_at_ms) = (item.cost(), item.expires_at_ms());
+            self.entries.drain(index + 1..self.leased_entries); // gaps of what had expired when it was to be leased
+            self.leased_entries = index;
             self.leased_count -= 1;
-            self.leased_bytes -= item.cost();
-            self.ready_bytes += item.cost();
-            self.soonest_expiry_ms = self.soonest_expiry_ms.min(item.expires_at_ms());
-            self.ready.push_front((position, item));
+            self.leased_bytes -= cost;
+            self.ready_bytes += cost;
+            self.soonest_expiry_ms = self.soonest_expiry_ms.min(expires_at_ms);
         }
     }
 
@@ -189,8 +190,11 @@ impl<T: Item> Queue<T> {
         if now_ms <= self.soonest_expiry_ms {
             return;
         }
-        let (before, mut bytes, mut soonest) = (self.ready.len(), 0, u64::MAX);
-        self.ready.retain(|(_, item)| {
+        let (before, mut index, mut bytes, mut soonest) = (self.entries.len(), 0, 0, u64::MAX);
+        let leased_entries = self.leased_entries;
+        self.entries.retain(|entry| {
+            index += 1;
+            let Some(item) = entry.item.as_ref().filter(|_| index > leased_entries) else { return true };
             let stays = now_ms <= item.expires_at_ms();
             if stays {
                 soonest = soonest.min(item.expires_at_ms());
@@ -201,27 +205,25 @@ impl<T: Item> Queue<T> {
         });
         self.soonest_expiry_ms = soonest;
         self.ready_bytes -= bytes;
-        self.dropped.expired += (before - self.ready.len()) as u64;
-        give_back(&mut self.ready, BUSY_CAPACITY_MAX);
+        self.dropped.expired += (before - self.entries.len()) as u64;
+        give_back(&mut self.entries, BUSY_CAPACITY_MAX);
     }
 
     /// Changes each leased message in place, as [`crate::message::Message::compact`] does when a connection ends.
     pub fn for_each_leased(&mut self, change: impl FnMut(&mut T)) {
-        self.leased.iter_mut().filter_map(|entry| entry.item.as_mut()).for_each(change);
+        self.entries.iter_mut().take(self.leased_entries).filter_map(|entry| entry.item.as_mut()).for_each(change);
     }
 
     /// Empties the queue and hands out what was in it, oldest first.
     pub fn drain(&mut self) -> impl Iterator<Item = T> {
-        (self.leased_count, self.leased_bytes, self.ready_bytes) = (0, 0, 0);
-        let leased = std::mem::take(&mut self.leased).into_iter().filter_map(|entry| entry.item);
-        leased.chain(std::mem::take(&mut self.ready).into_iter().map(|(_, item)| item))
+        (self.leased_entries, self.leased_count, self.leased_bytes, self.ready_bytes) = (0, 0, 0, 0);
+        std::mem::take(&mut self.entries).into_iter().filter_map(|entry| entry.item)
     }
 
     /// Gives back memory that a busy queue has used and an idle one does not need. Called now and then, not with every
     /// message: a queue that empties and fills would pay for it each time.
     pub fn give_back(&mut self) {
-        give_back(&mut self.ready, IDLE_CAPACITY_MAX);
-        give_back(&mut self.leased, IDLE_CAPACITY_MAX);
+        give_back(&mut self.entries, IDLE_CAPACITY_MAX);
     }
 
     /// What was dropped since the last call.
@@ -232,13 +234,13 @@ impl<T: Item> Queue<T> {
     /// Messages in the queue, leased ones included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.leased_count + self.ready.len()
+        self.leased_count + self.entries.len() - self.leased_entries
     }
 
     /// Whether nothing is in the queue.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.entries.is_empty()
     }
 
     /// Bytes in the queue, leased messages included.
@@ -250,7 +252,7 @@ impl<T: Item> Queue<T> {
     /// Whether a message waits to be leased.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+        self.entries.len() > self.leased_entries
     }
 
     fn has_room(&self, cost: usize) -> bool {
@@ -267,23 +269,50 @@ impl<T: Item> Queue<T> {
             return self.has_room(cost);
         }
         let (messages_low, bytes_low) = (Bounds::low(messages_max), Bounds::low(bytes_max));
-        while self.len() + 1 > messages_low || self.bytes() + cost > bytes_low {
-            let Some((_, item)) = self.ready.pop_front() else { break };
-            self.ready_bytes -= item.cost();
-            self.dropped.overflow += 1;
+        let (mut len, mut bytes, mut trimmed) = (self.len(), self.bytes(), 0);
+        for entry in self.entries.range(self.leased_entries..) {
+            if len < messages_low && bytes + cost <= bytes_low {
+                break;
+            }
+            len -= 1;
+            bytes -= entry.item.as_ref().map_or(0, T::cost);
+            trimmed += 1;
         }
-        give_back(&mut self.ready, BUSY_CAPACITY_MAX);
+        self.ready_bytes -= self.bytes() - bytes;
+        self.entries.drain(self.leased_entries..self.leased_entries + trimmed);
+        self.dropped.overflow += trimmed as u64;
+        give_back(&mut self.entries, BUSY_CAPACITY_MAX);
         self.has_room(cost)
     }
 
+    /// Takes out gaps: those at the front at once, the others when there are too many.
+    fn sweep(&mut self) {
+        while self.leased_entries > 0 && self.entries.front().is_some_and(|entry| entry.item.is_none()) {
+            self.entries.pop_front();
+            self.leased_entries -= 1;
+        }
+        if self.leased_entries > 2 * self.leased_count + GAPS_MAX {
+            let leased = self.entries.drain(..self.leased_entries).filter(|entry| entry.item.is_some());
+            let leased: Vec<Entry<T>> = leased.collect();
+            self.leased_entries = leased.len();
+            leased.into_iter().rev().for_each(|entry| self.entries.push_front(entry));
+        }
+    }
+
+    fn newest_leased(&self) -> Option<usize> {
+        (0..self.leased_entries).rev().find(|index| self.entries.get(*index).is_some_and(|entry| entry.item.is_some()))
+    }
+
+    /// Where a leased message stands, or the gap that it has left.
     fn find(&self, position: Position) -> Option<usize> {
-        let front = self.leased.front()?.position;
+        let front = self.entries.front()?.position;
         // Without gaps the distance is the index; with gaps it is at or before it.
         let guess = usize::try_from(position.0.checked_sub(front)?).unwrap_or(usize::MAX);
-        if self.leased.get(guess).is_some_and(|entry| entry.position == position.0) {
-            return Some(guess);
-        }
-        self.leased.binary_search_by_key(&position.0, |entry| entry.position).ok()
+        let index = match self.entries.get(guess) {
+            Some(entry) if entry.position == position.0 => guess,
+            _ => self.entries.binary_search_by_key(&position.0, |entry| entry.position).ok()?,
+        };
+        (index < self.leased_entries).then_some(index)
     }
 }
 

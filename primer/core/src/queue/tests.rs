@@ -97,8 +97,44 @@ fn one_message_that_is_never_acknowledged_costs_one_entry() {
         let (position, _) = queue.lease(0).unwrap();
         queue.ack(position).unwrap();
     }
-    assert!(queue.leased.len() <= 2 + GAPS_MAX && queue.leased.capacity() < 1024, "{}", queue.leased.len());
+    assert!(queue.entries.len() <= 3 + GAPS_MAX && queue.entries.capacity() < 1024, "{}", queue.entries.len());
     assert_eq!(queue.get(Position(0)).unwrap().id, 0);
+}
+
+/// What had expired behind the newest lease does not keep that lease from being given back.
+#[test]
+fn a_lease_is_given_back_over_what_has_expired_behind_it() {
+    let mut queue = queue(10, OverflowPolicy::Reject);
+    let _ = (queue.push(0, job(0)).unwrap(), queue.push(0, Job { expires_at_ms: 5, ..job(1) }).unwrap());
+    let (first, _) = queue.lease(0).unwrap();
+    assert!(queue.lease(6).is_none());
+    queue.unlease(first);
+    assert_eq!((queue.len(), queue.has_ready(), queue.get(first)), (1, true, None));
+    let _ = queue.push(6, job(2)).unwrap();
+    let order: Vec<u32> = std::iter::from_fn(|| queue.lease(6).map(|(_, job)| job.id)).collect();
+    assert_eq!(order, [0, 2]);
+}
+
+/// Out of order acknowledgements in front of a long backlog, and trimming behind leased messages: the backlog stays as it
+/// is, in order.
+#[test]
+fn a_backlog_behind_leased_messages_keeps_its_order() {
+    let mut queue = queue(10_000, OverflowPolicy::DropOldest);
+    for id in 0..10_000 {
+        let _accepted = queue.push(0, job(id)).unwrap();
+    }
+    let leased: Vec<Position> = (0..500).map(|_| queue.lease(0).unwrap().0).collect();
+    leased.iter().rev().take(499).for_each(|position| assert!(queue.ack(*position).is_some()));
+    assert!(queue.leased_entries <= 3 + GAPS_MAX, "{}", queue.leased_entries);
+    assert_eq!((queue.len(), queue.lease(0).unwrap().1.id), (9_501, 500));
+    for id in 10_000..10_600 {
+        let _accepted = queue.push(0, job(id)).unwrap();
+    }
+    let dropped = u32::try_from(queue.take_dropped().overflow).unwrap();
+    assert!(dropped >= 101, "{dropped}");
+    let order: Vec<u32> = queue.drain().map(|job| job.id).collect();
+    let expected: Vec<u32> = [0, 500].into_iter().chain(501 + dropped..10_600).collect();
+    assert_eq!(order, expected);
 }
 
 /// A message too large for the queue used to empty it before it was refused.
@@ -169,10 +205,12 @@ proptest! {
                 }
                 Act::Unlease => {
                     if let Some(position) = leased.pop() {
-                        let was_next = queue.leased.back().is_some_and(|entry| entry.position == position.0);
+                        let newest = queue.newest_leased().and_then(|index| queue.entries.get(index));
+                        let was_next = newest.is_some_and(|entry| entry.position == position.0);
                         queue.unlease(position);
                         if was_next {
-                            last_leased = queue.ready.front().and_then(|(_, job)| job.id.checked_sub(1));
+                            let next = queue.entries.get(queue.leased_entries).and_then(|entry| entry.item.as_ref());
+                            last_leased = next.and_then(|job| job.id.checked_sub(1));
                         } else {
                             leased.push(position);
                         }
@@ -189,9 +227,10 @@ proptest! {
             prop_assert!(leased.iter().all(|position| queue.get(*position).is_some()));
             let gone = acked + usize::try_from(dropped.expired + dropped.overflow).unwrap();
             prop_assert_eq!(queue.len() + gone, pushed as usize);
-            let leased_items = queue.leased.iter().filter_map(|entry| entry.item.as_ref());
-            let sum: usize = leased_items.chain(queue.ready.iter().map(|(_, job)| job)).map(|job| job.cost).sum();
+            let sum: usize = queue.entries.iter().filter_map(|entry| entry.item.as_ref()).map(|job| job.cost).sum();
             prop_assert_eq!(queue.bytes(), sum);
+            prop_assert!(queue.entries.front().is_none_or(|entry| entry.item.is_some()), "a gap stays at the front");
+            prop_assert!(queue.entries.iter().skip(queue.leased_entries).all(|entry| entry.item.is_some()));
         }
     }
 }
