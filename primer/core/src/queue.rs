@@ -74,8 +74,8 @@ const GAPS_MAX: usize = 64;
 /// Messages stay where they are while they are leased: the first entries are the leased ones.
 ///
 /// Invariants: positions ascend; the first entry is no gap; there are no gaps among the entries that nobody has leased;
-/// the counts and sums are those of the messages that are present. Memory follows the messages that are present, not the
-/// distance between them.
+/// the counts and sums are those of the messages that are present. Memory follows the messages that are present, not
+/// the distance between them.
 #[derive(Debug)]
 pub struct Queue<T> {
     entries: VecDeque<Entry<T>>,

@@ -115,8 +115,8 @@ fn a_lease_is_given_back_over_what_has_expired_behind_it() {
     assert_eq!(order, [0, 2]);
 }
 
-/// Out of order acknowledgements in front of a long backlog, and trimming behind leased messages: the backlog stays as it
-/// is, in order.
+/// Out of order acknowledgements in front of a long backlog, and trimming behind leased messages: the backlog stays as
+/// it is, in order.
 #[test]
 fn a_backlog_behind_leased_messages_keeps_its_order() {
     let mut queue = queue(10_000, OverflowPolicy::DropOldest);
