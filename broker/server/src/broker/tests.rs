@@ -48,10 +48,14 @@ impl Client {
     }
 
     async fn connect(&mut self, client_id: &str) {
+        self.connect_for(client_id, 0).await;
+    }
+
+    async fn connect_for(&mut self, client_id: &str, keep_alive: u16) {
         self.send(&Packet::Connect(Box::new(Connect {
             version: Version::V311,
             clean_start: true,
-            keep_alive: 0,
+            keep_alive,
             client_id,
             will: None,
             username: None,
@@ -159,4 +163,23 @@ async fn a_stop_ends_a_stream_of_the_host() {
     let mut client = Client::connected(&broker, "client").await;
     assert_eq!(broker.shutdown(PATIENCE).await, 0);
     assert_eq!(client.read().await, "closed");
+}
+
+/// The note to look at a client's silence kept its identifier for up to a minute after it was gone, and nobody counted
+/// it: identifiers of 60 KB took whatever memory they wanted.
+#[tokio::test]
+async fn nothing_is_kept_of_a_client_that_is_gone() {
+    let broker = broker(|_| ());
+    let mut client = Client::of(&broker);
+    client.connect_for("brief", 60).await;
+    assert_eq!(client.read().await, "ConnAck 0x00");
+    let client_id = Arc::downgrade(&broker.hub.registry.get("brief").unwrap().client_id);
+    drop(client);
+    timeout(PATIENCE, async {
+        while client_id.strong_count() > 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+    .expect("its identifier is still held");
 }
