@@ -177,6 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             while let Some(rest) = self.writing.get(self.written..).filter(|rest| !rest.is_empty()) {
                 match Pin::new(&mut self.stream).poll_write(cx, rest) {
                     Poll::Pending => {
+                        self.forget_written();
                         self.set_blocked(true);
                         return;
                     }
@@ -214,6 +215,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             taken += 1;
             std::mem::swap(&mut state.outbox, &mut self.writing);
             state.unwritten = self.writing.len();
+        }
+    }
+
+    /// What has been written takes no memory while the rest waits: only the rest is charged. What is moved for it is
+    /// less than what was written.
+    fn forget_written(&mut self) {
+        if self.written > self.writing.len() / 2 {
+            self.writing.drain(..self.written);
+            self.written = 0;
         }
     }
 
