@@ -10,7 +10,6 @@ use crate::{
     hub::{Hub, Timer},
     limits::{SWEEP_INTERVAL, SWEEP_SLICE},
     pipeline, registry,
-    silence::Note,
     sys::Sys,
 };
 
@@ -113,10 +112,10 @@ fn run_timers(hub: &Hub, batch: &mut Batch) {
 /// Wakes connections whose clients have been silent for too long, so that they end; looks at the others again.
 fn look_at_silent(hub: &Hub, now_ms: u64) {
     for _ in 0..TURN_MAX {
-        let Some(Note { client_id, connection }) = hub.silences.lock().pop_due(now_ms) else { return };
-        let Some(cell) = hub.registry.get(&client_id) else { continue };
+        let Some(note) = hub.silences.lock().pop_due(now_ms) else { return };
+        let Some(cell) = hub.registry.at(note.place) else { continue };
         let mut state = cell.lock();
-        if state.connected.is_none() || state.connection != connection {
+        if state.connected.is_none() || state.connection != note.connection {
             continue; // another connection has a note of its own
         }
         let mut due_ms = cell.heard_at_ms() + u64::from(state.silence_ms_max);
@@ -125,7 +124,7 @@ fn look_at_silent(hub: &Hub, now_ms: u64) {
             due_ms = now_ms + LOOK_AGAIN_MS; // should it not be able to end yet
         }
         drop(state);
-        hub.watch_silence(&client_id, connection, due_ms);
+        hub.watch_silence(note, due_ms);
     }
 }
 

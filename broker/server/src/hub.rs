@@ -135,8 +135,7 @@ impl Hub {
     }
 
     /// Has somebody look at a connection when its client should have been heard of.
-    pub(crate) fn watch_silence(&self, client_id: &Arc<str>, connection: u32, due_ms: u64) {
-        let note = Note { client_id: Arc::clone(client_id), connection };
+    pub(crate) fn watch_silence(&self, note: Note, due_ms: u64) {
         let is_first = self.silences.lock().add(self.node.clock.now_ms(), due_ms, note);
         if is_first {
             self.timers_changed.notify_one();

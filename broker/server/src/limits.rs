@@ -8,6 +8,10 @@ pub(crate) const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Reads of one connection in one turn; then the others come first (fairness).
 pub(crate) const READS_PER_TURN_MAX: usize = 4;
 
+/// Times that a connection takes what waits for it and writes it before it reads again: its client has to be heard
+/// while others publish to it without a pause.
+pub(crate) const WRITES_PER_FLUSH_MAX: usize = 16;
+
 /// Steps of one batch after which they are carried out, so that what a batch holds stays in cache.
 pub(crate) const BATCH_PACKETS_MAX: usize = 2048;
 

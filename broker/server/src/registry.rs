@@ -4,6 +4,7 @@
 //! go, so that everything a session goes through happens one after another.
 
 use std::{
+    hash::BuildHasher,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 use parking_lot::Mutex;
 use primer::SubscriberKey;
 use primer_core::{
@@ -30,6 +31,7 @@ use crate::{
     fanout,
     hub::{Hub, Timer},
     session::{Cell, Delivered},
+    silence::Note,
     subscribe,
     will::Will,
 };
@@ -40,8 +42,16 @@ const LET_GO: Duration = Duration::from_secs(5);
 /// The sessions of a broker.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    cells: Mutex<HashMap<Arc<str>, Arc<Cell>, foldhash::fast::RandomState>>,
+    cells: Mutex<HashTable<Arc<Cell>>>,
+    hasher: foldhash::fast::RandomState,
     next_key: AtomicU64,
+}
+
+/// Where a session stands in the registry, for one who wants to find it again and hold on to nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) hash: u64,
+    pub(crate) key: SubscriberKey,
 }
 
 /// Why a connection ended, as far as its session is concerned.
@@ -55,27 +65,44 @@ pub(crate) enum Farewell {
 
 impl Registry {
     pub(crate) fn get(&self, client_id: &str) -> Option<Arc<Cell>> {
-        self.cells.lock().get(client_id).map(Arc::clone)
+        let hash = self.hash(client_id);
+        self.cells.lock().find(hash, |cell| *cell.client_id == *client_id).map(Arc::clone)
+    }
+
+    pub(crate) fn place(&self, cell: &Cell) -> Place {
+        Place { hash: self.hash(&cell.client_id), key: cell.key }
+    }
+
+    /// The session that had this place, while there is one.
+    pub(crate) fn at(&self, place: Place) -> Option<Arc<Cell>> {
+        self.cells.lock().find(place.hash, |cell| cell.key == place.key).map(Arc::clone)
     }
 
     /// All sessions there are now.
     pub(crate) fn all(&self) -> Vec<Arc<Cell>> {
-        self.cells.lock().values().map(Arc::clone).collect()
+        self.cells.lock().iter().map(Arc::clone).collect()
     }
 
     fn get_or_create(&self, hub: &Hub, client_id: &Arc<str>) -> Arc<Cell> {
+        let hash = self.hash(client_id);
         let mut cells = self.cells.lock();
-        Arc::clone(cells.entry(Arc::clone(client_id)).or_insert_with(|| {
+        let entry = cells.entry(hash, |cell| cell.client_id == *client_id, |cell| self.hash(&cell.client_id));
+        let create = || {
             let key = SubscriberKey(self.next_key.fetch_add(1, Ordering::Relaxed));
             Arc::new(Cell::new(key, Arc::clone(client_id), Queue::new(hub.options.queue)))
-        }))
+        };
+        Arc::clone(entry.or_insert_with(create).get())
     }
 
     fn remove(&self, cell: &Cell) {
-        let mut cells = self.cells.lock();
-        if cells.get(&cell.client_id).is_some_and(|known| known.key == cell.key) {
-            cells.remove(&cell.client_id);
+        let hash = self.hash(&cell.client_id);
+        if let Ok(entry) = self.cells.lock().find_entry(hash, |known| known.key == cell.key) {
+            entry.remove();
         }
+    }
+
+    fn hash(&self, client_id: &str) -> u64 {
+        self.hasher.hash_one(client_id)
     }
 }
 
@@ -159,7 +186,8 @@ fn try_open(
     let (connection, silence_ms_max) = (state.connection, state.silence_ms_max);
     drop(guard);
     if silence_ms_max > 0 {
-        hub.watch_silence(&cell.client_id, connection, now_ms + u64::from(silence_ms_max));
+        let note = Note { place: hub.registry.place(cell), connection };
+        hub.watch_silence(note, now_ms + u64::from(silence_ms_max));
     }
     // Fired meanwhile, either timer finds a connection and does nothing.
     hub.disarm(&Timer::SessionEnd(Arc::clone(&cell.client_id)));

@@ -18,7 +18,7 @@ use parking_lot::{Mutex, MutexGuard};
 use primer::{Charge, SubscriberKey, drops::Reason};
 use primer_core::{
     commit::{Accepted, Refused},
-    queue::{Position, Queue},
+    queue::{Bounds, Item, Position, Queue},
 };
 use primer_mqtt::{
     ReasonCode,
@@ -305,6 +305,9 @@ impl State {
             room = room.saturating_sub(message.len());
             let ids = Ids::from_slice(wish.ids);
             let item = Queued { message, qos, retain: wish.retain, ids, share: wish.share.cloned() };
+            if goes_at_all && self.is_full(hub, &item) {
+                self.pump(hub, batch.now_ms); // what can go at once is not trimmed
+            }
             answer(index, Delivered::Queued(self.queue.push(batch.now_ms, item)));
         }
         if goes_at_all {
@@ -312,6 +315,12 @@ impl State {
         } else {
             self.count_dropped(hub);
         }
+    }
+
+    /// Whether the queue has to make room for this one.
+    fn is_full(&self, hub: &Hub, item: &Queued) -> bool {
+        let Bounds { messages_max, bytes_max, .. } = hub.options.queue;
+        self.queue.len() >= messages_max || self.queue.bytes() + item.cost() > bytes_max
     }
 
     /// Has a buffer at hand for what is going to be written.

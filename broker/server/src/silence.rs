@@ -4,7 +4,9 @@
 //! an idle one has, and a look at it with every packet. An entry is a note to look: it says nothing that the session
 //! does not say better, and one of a connection that is gone is dropped when its time comes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+
+use crate::registry::Place;
 
 /// How finely time is told: a silent client is let go of up to so much later than its keep alive says.
 const TICK_MS: u64 = 256;
@@ -12,10 +14,10 @@ const TICK_MS: u64 = 256;
 /// An entry waits no longer, so that those of connections that are gone do not gather.
 const LOOK_AGAIN_MS: u64 = 60_000;
 
-/// A note to look at a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A note to look at a connection. It owns nothing: it may outlive what it is about by a minute, and nobody counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Note {
-    pub(crate) client_id: Arc<str>,
+    pub(crate) place: Place,
     /// Which of the session's connections.
     pub(crate) connection: u32,
 }
@@ -57,31 +59,33 @@ impl Silences {
 
 #[cfg(test)]
 mod tests {
+    use primer::SubscriberKey;
+
     use super::*;
 
-    fn note(client_id: &str) -> Note {
-        Note { client_id: client_id.into(), connection: 1 }
+    fn note(number: u64) -> Note {
+        Note { place: Place { hash: number, key: SubscriberKey(number) }, connection: 1 }
     }
 
     #[test]
     fn nobody_is_looked_at_early_and_nobody_later_than_a_tick() {
         let mut silences = Silences::default();
-        assert!(silences.add(0, 5_000, note("a")));
-        assert!(!silences.add(0, 9_000, note("b")));
-        assert!(silences.add(0, 1_500, note("c")));
+        assert!(silences.add(0, 5_000, note(1)));
+        assert!(!silences.add(0, 9_000, note(2)));
+        assert!(silences.add(0, 1_500, note(3)));
         assert_eq!(silences.pop_due(1_500), None);
-        assert_eq!(silences.pop_due(1_500 + TICK_MS), Some(note("c")));
+        assert_eq!(silences.pop_due(1_500 + TICK_MS), Some(note(3)));
         assert_eq!(silences.pop_due(5_000), None);
         assert!(silences.next_ms().is_some_and(|at| (5_001..=5_000 + TICK_MS).contains(&at)));
-        assert_eq!(silences.pop_due(20_000), Some(note("a")));
-        assert_eq!(silences.pop_due(20_000), Some(note("b")));
+        assert_eq!(silences.pop_due(20_000), Some(note(1)));
+        assert_eq!(silences.pop_due(20_000), Some(note(2)));
         assert_eq!((silences.pop_due(20_000), silences.next_ms()), (None, None));
     }
 
     #[test]
     fn a_long_silence_is_looked_at_now_and_then() {
         let mut silences = Silences::default();
-        silences.add(1_000, 90_000_000, note("a"));
-        assert_eq!(silences.pop_due(1_000 + LOOK_AGAIN_MS + TICK_MS), Some(note("a")));
+        silences.add(1_000, 90_000_000, note(1));
+        assert_eq!(silences.pop_due(1_000 + LOOK_AGAIN_MS + TICK_MS), Some(note(1)));
     }
 }

@@ -6,6 +6,7 @@
 mod acks;
 mod aliases;
 mod auth;
+mod bursts;
 mod delayed;
 mod delivery;
 mod disconnect;

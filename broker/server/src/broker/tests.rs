@@ -1,6 +1,10 @@
 //! Streams that the host program brings, served like sockets.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use primer_mqtt::{
     Version,
@@ -11,7 +15,7 @@ use primer_mqtt::{
     },
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
     time::timeout,
 };
 
@@ -48,10 +52,14 @@ impl Client {
     }
 
     async fn connect(&mut self, client_id: &str) {
+        self.connect_for(client_id, 0).await;
+    }
+
+    async fn connect_for(&mut self, client_id: &str, keep_alive: u16) {
         self.send(&Packet::Connect(Box::new(Connect {
             version: Version::V311,
             clean_start: true,
-            keep_alive: 0,
+            keep_alive,
             client_id,
             will: None,
             username: None,
@@ -159,4 +167,107 @@ async fn a_stop_ends_a_stream_of_the_host() {
     let mut client = Client::connected(&broker, "client").await;
     assert_eq!(broker.shutdown(PATIENCE).await, 0);
     assert_eq!(client.read().await, "closed");
+}
+
+/// The note to look at a client's silence kept its identifier for up to a minute after it was gone, and nobody counted
+/// it: identifiers of 60 KB took whatever memory they wanted.
+#[tokio::test]
+async fn nothing_is_kept_of_a_client_that_is_gone() {
+    let broker = broker(|_| ());
+    let mut client = Client::of(&broker);
+    client.connect_for("brief", 60).await;
+    assert_eq!(client.read().await, "ConnAck 0x00");
+    let client_id = Arc::downgrade(&broker.hub.registry.get("brief").unwrap().client_id);
+    drop(client);
+    timeout(PATIENCE, async {
+        while client_id.strong_count() > 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+    .expect("its identifier is still held");
+}
+
+/// A stream that takes every write and has others publish to its client with each, so that there is always more to
+/// write; and that has a PINGREQ to read as soon as the first of it was written.
+struct Flooded {
+    hub: Arc<Hub>,
+    to_read: Vec<u8>,
+    written: Vec<u8>,
+    writes: usize,
+    done: Option<tokio::sync::oneshot::Sender<usize>>,
+}
+
+impl AsyncRead for Flooded {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.to_read.is_empty() {
+            return Poll::Pending;
+        }
+        buffer.put_slice(&std::mem::take(&mut self.to_read));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Flooded {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        const WRITES_MAX: usize = 10_000;
+        self.writes += 1;
+        self.written.extend_from_slice(bytes);
+        if self.writes == 2 {
+            codec::encode(&Packet::PingReq, Version::V311, &mut self.to_read).unwrap();
+        }
+        if self.written.ends_with(&[0xD0, 0]) || self.writes > WRITES_MAX {
+            let writes = self.writes;
+            self.done.take().map(|done| done.send(writes));
+        } else {
+            let mut batch = Batch::begin(&self.hub);
+            self.hub.publish_text(&mut batch, "flood", b"", false);
+            batch.finish(&self.hub);
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A connection wrote as long as there was something to write: where others published to it faster than it wrote, it
+/// read nothing any more, and its client was taken for silent.
+#[tokio::test]
+async fn a_client_that_is_flooded_is_still_heard() {
+    let broker = broker(|_| ());
+    let mut to_read = Vec::new();
+    let mut filters = FiltersBuf::subscribe();
+    filters.push("flood", SubscribeOptions::from_qos(QoS::AtMostOnce));
+    for packet in [
+        Packet::Connect(Box::new(Connect {
+            version: Version::V311,
+            clean_start: true,
+            keep_alive: 0,
+            client_id: "flooded",
+            will: None,
+            username: None,
+            password: None,
+            properties: Properties::EMPTY,
+        })),
+        Packet::Subscribe(Subscribe {
+            packet_id: PacketId::new(1).unwrap(),
+            properties: Properties::EMPTY,
+            subscription_id: None,
+            filters: filters.as_filters(),
+        }),
+    ] {
+        codec::encode(&packet, Version::V311, &mut to_read).unwrap();
+    }
+    let (done, writes) = tokio::sync::oneshot::channel();
+    let hub = Arc::clone(&broker.hub);
+    let stream = Flooded { hub, to_read, written: Vec::new(), writes: 0, done: Some(done) };
+    broker.serve_stream(stream, HERE);
+    let writes = timeout(PATIENCE, writes).await.expect("the broker is silent").unwrap();
+    assert!(writes < 1000, "its PINGREQ was not read during {writes} writes");
 }

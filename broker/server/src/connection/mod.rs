@@ -31,7 +31,7 @@ use crate::{
     buffers,
     handshake::Admitted,
     hub::Hub,
-    limits::{READ_BUFFER_BYTES, READS_PER_TURN_MAX},
+    limits::{READ_BUFFER_BYTES, READS_PER_TURN_MAX, WRITES_PER_FLUSH_MAX},
     pipeline::Acks,
     rate::Bucket,
     registry::{self, Farewell},
@@ -168,13 +168,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
-    /// Writes what has been taken and takes what waits, until nothing does or the socket is full. An error does not end
+    /// Writes what has been taken and takes what waits, until nothing does, the socket is full, or it is time to read
+    /// again: what waits then is seen when the connection is about to sleep. An error does not end
     /// the connection here: a DISCONNECT that came before the client closed still has to be read.
     fn flush(&mut self, cx: &mut Context<'_>) {
+        let mut taken = 0;
         while self.lost_because.is_none() {
             while let Some(rest) = self.writing.get(self.written..).filter(|rest| !rest.is_empty()) {
                 match Pin::new(&mut self.stream).poll_write(cx, rest) {
                     Poll::Pending => {
+                        self.forget_written();
                         self.set_blocked(true);
                         return;
                     }
@@ -206,8 +209,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     return;
                 }
             }
+            if taken == WRITES_PER_FLUSH_MAX {
+                return;
+            }
+            taken += 1;
             std::mem::swap(&mut state.outbox, &mut self.writing);
             state.unwritten = self.writing.len();
+        }
+    }
+
+    /// What has been written takes no memory while the rest waits: only the rest is charged. What is moved for it is
+    /// less than what was written.
+    fn forget_written(&mut self) {
+        if self.written > self.writing.len() / 2 {
+            self.writing.drain(..self.written);
+            self.written = 0;
         }
     }
 

@@ -149,3 +149,30 @@ fn packets_that_never_end_are_held_to_the_limit() {
     assert!(megabytes < 80, "{megabytes} MB with a memory limit of 16 MB");
     assert!(stall < Duration::from_secs(1), "another client waited for {stall:?}");
 }
+
+/// A consumer that read most of what was gathered for it kept the memory of all of it, charged with the rest alone.
+#[test]
+fn what_a_consumer_has_read_is_given_back_before_it_has_read_all() {
+    const CONSUMERS: usize = 6;
+    let broker = Broker::with_args(&["--max-outbox", "16M"]);
+    let packet = wire::publish(Version::V5, "flood", &PAYLOAD).build();
+    let mut slow: Vec<Client> = (0..CONSUMERS).map(|n| Client::v5(broker.addr(), &format!("slow-{n}"))).collect();
+    for client in &mut slow {
+        client.subscribe("flood", 0);
+    }
+    let mut publisher = Client::v5(broker.addr(), "publisher");
+    for _ in 0..1_600 {
+        publisher.send(&packet);
+    }
+    publisher.ping();
+    let full = resident_megabytes(&broker);
+    assert!(full > CONSUMERS * 16, "{full} MB, though 16 MB wait for each consumer");
+    for client in &mut slow {
+        assert_eq!(client.recv_publishes(900).len(), 900, "more waits, beyond what the kernel holds");
+    }
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while resident_megabytes(&broker) > full / 2 {
+        assert!(Instant::now() < deadline, "{} MB of {full} MB are held", resident_megabytes(&broker));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
