@@ -323,9 +323,9 @@ impl State {
         self.queue.len() >= messages_max || self.queue.bytes() + item.cost() > bytes_max
     }
 
-    /// Has a buffer at hand for what is going to be written.
+    /// Has a buffer at hand for what is going to be written. A connection whose socket is full might hold it for long.
     pub(crate) fn ensure_buffer(&mut self) {
-        if self.outbox.capacity() == 0 && self.connected.is_some() {
+        if self.outbox.capacity() == 0 && self.connected.is_some() && !self.is_blocked {
             self.outbox = buffers::take();
         }
     }
