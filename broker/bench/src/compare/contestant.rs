@@ -6,6 +6,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -90,12 +91,14 @@ impl Contestant {
 /// How much of what a broker has said is shown when it does not start.
 const SAID_BYTES_MAX: usize = 4096;
 
-/// A port that nothing listens on: below the range from which the system takes the near ends of connections, so that
+/// A port that nothing listens on, another one each time: closed connections of the broker before may linger on its
+/// port, and not every broker takes it then. It is below the range from which the system takes the near ends of connections, so that
 /// no client sits on it, and none that looks for its broker there connects to itself.
 fn free_port() -> io::Result<u16> {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
-    let start = std::process::id();
+    static STARTED: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_add(STARTED.fetch_add(1, Ordering::Relaxed));
     let ports = (0..COUNT).filter_map(|n| u16::try_from(FIRST + start.wrapping_add(n) % COUNT).ok());
     let mut free = ports.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
     free.next().ok_or_else(|| io::ErrorKind::AddrInUse.into())
@@ -138,5 +141,18 @@ impl Drop for Running {
         self.signal(Signal::KILL);
         let _ = self.child.wait(); // it is gone, or was already waited for
         let _ = fs::remove_dir_all(&self.folder); // what stays in a temporary folder harms nobody
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Brokers that are started in turn used to get one port, where the connections of the last one still lingered:
+    /// FlashMQ did not start.
+    #[test]
+    fn each_start_has_a_port_of_its_own() {
+        let ports: std::collections::BTreeSet<u16> = (0..20).map(|_| free_port().unwrap()).collect();
+        assert_eq!(ports.len(), 20);
     }
 }
