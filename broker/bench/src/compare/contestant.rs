@@ -92,8 +92,8 @@ impl Contestant {
 const SAID_BYTES_MAX: usize = 4096;
 
 /// A port that nothing listens on, another one each time: closed connections of the broker before may linger on its
-/// port, and not every broker takes it then. It is below the range from which the system takes the near ends of connections, so that
-/// no client sits on it, and none that looks for its broker there connects to itself.
+/// port, and not every broker takes it then. It is below the range from which the system takes the near ends of
+/// connections, so that no client sits on it, and none that looks for its broker there connects to itself.
 fn free_port() -> io::Result<u16> {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
