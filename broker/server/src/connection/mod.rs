@@ -120,6 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 is_paused: false,
             })
         });
+        let silence_ms_max = cell.lock().silence_ms_max;
         let rules = Rules {
             role: Role::Server,
             version: Some(terms.version),
@@ -136,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             written: 0,
             is_blocked: false,
             lost_because: None,
-            silence_ms_max: u32::from(terms.keep_alive_s) * 1500,
+            silence_ms_max,
             has_heard: false,
             limiter,
             acks: Acks::default(),
