@@ -54,6 +54,16 @@ impl Raw {
         Self { stream, buffer: Vec::new(), timeout: TIMEOUT }
     }
 
+    /// Lets the kernel hold little of what the peer sends and nobody reads: a few KiB instead of the megabytes to which
+    /// it grows by itself.
+    ///
+    /// # Panics
+    /// When the socket does not take the option.
+    #[track_caller]
+    pub fn shrink_receive_buffer(&self) {
+        socket2::SockRef::from(&self.stream).set_recv_buffer_size(4096).expect("SO_RCVBUF");
+    }
+
     /// Sets how long `recv_packet`, `expect` and `expect_closed` wait.
     pub fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
