@@ -18,7 +18,8 @@ use Allowed::{Anything, These};
 const TABLE: &[(&str, Allowed)] = &[
     ("primer-core", These(&[])),
     ("primer-mqtt", These(&["primer-core"])),
-    ("primer", These(&["primer-core"])),
+    ("primer-storage", These(&[])),
+    ("primer", These(&["primer-core", "primer-storage"])),
     ("primer-broker", These(&["primer", "primer-core", "primer-mqtt"])),
     ("primer-bench", These(&["primer-mqtt"])),
     ("primer-daemon", Anything),

@@ -1,0 +1,142 @@
+//! The port to the disk: a folder of files that redb can write. Tests put one of their own in its place.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+};
+
+use redb::{StorageBackend, backends::FileBackend};
+
+/// A flat folder of files.
+pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
+    /// The names of all files, in any order.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Opens a file, or makes an empty one if `create` says so.
+    ///
+    /// # Errors
+    /// It cannot be opened or made.
+    fn open(&self, name: &str, create: bool) -> io::Result<Box<dyn StorageBackend>>;
+
+    /// Gives a file another name; durable with the next [`sync`](Self::sync).
+    ///
+    /// # Errors
+    /// It cannot be renamed.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes names durable.
+    ///
+    /// # Errors
+    /// The folder cannot be synced.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Whether a segment can be opened without ending the process, asked before it is opened after an unclean stop:
+    /// redb may abort on a damaged file. `Ok` where there is no way to ask.
+    ///
+    /// # Errors
+    /// It cannot; the text says why.
+    fn probe(&self, name: &str) -> Result<(), String>;
+}
+
+/// A probe of a segment file in another process.
+pub type Probe = Box<dyn Fn(&Path) -> Result<(), String> + Send + Sync>;
+
+/// A folder of the file system, held by one process at a time.
+pub struct Folder {
+    path: PathBuf,
+    /// Locked as long as the folder is in use.
+    _lock: File,
+    probe: Option<Probe>,
+}
+
+/// Why a folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FolderError {
+    /// It cannot be made, or its lock file cannot.
+    #[error("cannot use the data directory {}: {source}", path.display())]
+    Unusable {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("the data directory {} is in use by another process: stop it, or choose another directory", path.display())]
+    InUse {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+impl Folder {
+    /// Takes a folder into use; makes it if it is missing.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn take(path: &Path, probe: Option<Probe>) -> Result<Self, FolderError> {
+        let unusable = |source| FolderError::Unusable { path: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(unusable)?;
+        let lock_path = path.join("LOCK");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(lock_path).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock, probe }),
+            Err(fs::TryLockError::WouldBlock) => Err(FolderError::InUse { path: path.to_owned() }),
+            Err(fs::TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Folder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Folder").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Disk for Folder {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file()
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn open(&self, name: &str, create: bool) -> io::Result<Box<dyn StorageBackend>> {
+        let path = self.path.join(name);
+        let file = OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path)?;
+        let backend = FileBackend::new(file).map_err(io::Error::other)?;
+        Ok(Box::new(backend))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+
+    fn probe(&self, name: &str) -> Result<(), String> {
+        self.probe.as_ref().map_or(Ok(()), |probe| probe(&self.path.join(name)))
+    }
+}

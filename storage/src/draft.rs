@@ -1,0 +1,121 @@
+//! Records in the making: what one batch of a publisher hands to the store, encoded by the publisher's own thread.
+
+use std::sync::Arc;
+
+use crate::{
+    change::{Change, QueueId},
+    limits::BODY_BYTES_MAX,
+    message::{self, Destination, NEVER_UNIX_MS},
+    record::{self, HEADER_BYTES, Kind},
+    ticket::Ticket,
+};
+
+/// A record that waits for the writer: rows one after another in the draft's memory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) ticket: Arc<Ticket>,
+    /// Where its last row ends; the first begins where the entry before it ends.
+    pub(crate) end: usize,
+    /// How many rows it has.
+    pub(crate) rows: u32,
+}
+
+/// Messages and changes that become durable together, in the order in which they were added.
+#[derive(Debug, Default)]
+pub struct Draft {
+    pub(crate) memory: Vec<u8>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) changes: Vec<Change>,
+}
+
+/// The destinations of a message, as they are found.
+#[derive(Debug, Default, Clone)]
+pub struct Destinations {
+    count: u32,
+    bytes: Vec<u8>,
+}
+
+impl Destinations {
+    /// Adds a queue and the position that the message has there; the note comes back with the message.
+    pub fn push(&mut self, queue: QueueId, position: u64, note: &[u8]) {
+        self.count += 1;
+        message::put_destination(&mut self.bytes, &Destination { queue, position, note });
+    }
+
+    /// Forgets them.
+    pub fn clear(&mut self) {
+        self.count = 0;
+        self.bytes.clear();
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl Draft {
+    /// Whether there is nothing to submit.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.changes.is_empty()
+    }
+
+    /// Bytes of the messages.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Adds a change of state.
+    pub fn change(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// Adds a message. `content` is its parts, which come back as one piece; `expires_unix_ms` is `None` for never.
+    pub fn message(
+        &mut self,
+        ticket: Arc<Ticket>,
+        destinations: &Destinations,
+        expires_unix_ms: Option<u64>,
+        content: &[&[u8]],
+    ) {
+        let expires_unix_ms = expires_unix_ms.unwrap_or(NEVER_UNIX_MS);
+        let content_len: usize = content.iter().map(|part| part.len()).sum();
+        let rows = if destinations.bytes.len() + content_len + 32 <= BODY_BYTES_MAX {
+            record::begin(&mut self.memory, Kind::Message);
+            message::put_head(&mut self.memory, expires_unix_ms, destinations.count, &destinations.bytes);
+            content.iter().for_each(|part| self.memory.extend_from_slice(part));
+            1
+        } else {
+            let mut body = Vec::with_capacity(destinations.bytes.len() + content_len + 32);
+            message::put_head(&mut body, expires_unix_ms, destinations.count, &destinations.bytes);
+            content.iter().for_each(|part| body.extend_from_slice(part));
+            self.split(&body)
+        };
+        self.entries.push(Entry { ticket, end: self.memory.len(), rows });
+    }
+
+    /// A body of several rows. All but the last are full, so that the rows can be told apart again.
+    fn split(&mut self, body: &[u8]) -> u32 {
+        let (first, rest) = body.split_at(BODY_BYTES_MAX - 2);
+        let chunks = rest.chunks(BODY_BYTES_MAX);
+        record::begin(&mut self.memory, Kind::Head);
+        self.memory.extend_from_slice(&(chunks.len() as u16).to_le_bytes());
+        self.memory.extend_from_slice(first);
+        let rows = 1 + chunks.len() as u32;
+        for chunk in chunks {
+            record::begin(&mut self.memory, Kind::Chunk);
+            self.memory.extend_from_slice(chunk);
+        }
+        rows
+    }
+}
+
+/// The rows of a record in a draft's memory: all but the last are of the longest kind.
+pub(crate) fn rows(memory: &mut [u8], rows: u32) -> impl Iterator<Item = &mut [u8]> {
+    let longest = HEADER_BYTES + BODY_BYTES_MAX;
+    let size = if rows == 1 { memory.len().max(1) } else { longest };
+    memory.chunks_mut(size)
+}

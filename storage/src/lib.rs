@@ -1,0 +1,47 @@
+//! The durable store: an ordered stream of records in redb segment files behind one writer thread.
+//!
+//! It keeps two things. **Messages**, each stored once with the list of its destinations (a queue and a position
+//! there), in the order in which they were committed. **State**: which queues there are, which positions of each are
+//! gone, what is leased, and small entries that the owner of a queue may put there. Changes of state travel in the
+//! same stream as deltas, one a commit; every segment file begins with a whole picture of it.
+//!
+//! What was [submitted](Store::submit) is durable when its [`Group`] is: one commit, one fsync, for all that came
+//! while the last one was being written. See `docs/format.md` for the bytes and the argument about crashes.
+//!
+//! It knows no protocol and no peer. [`Disk`] is the port on which tests inject faults.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
+
+mod backend;
+mod change;
+mod clean;
+mod commit;
+pub mod disk;
+pub mod draft;
+mod intervals;
+mod ledger;
+pub mod limits;
+mod loader;
+mod message;
+mod record;
+mod recover;
+mod salvage;
+mod segment;
+mod state;
+pub mod stats;
+mod store;
+mod ticket;
+mod varint;
+mod writer;
+
+pub use self::{
+    change::{Change, QueueId, Whereabouts},
+    disk::{Disk, Folder},
+    draft::Draft,
+    loader::{Loaded, Want},
+    recover::{OpenError, Report, Stored},
+    state::{QueueState, State},
+    stats::{Figures, Trimmed},
+    store::{Group, Options, Refusal, Store, Sync},
+    ticket::Ticket,
+};

@@ -1,0 +1,71 @@
+//! Every fixed bound of this crate, with its reason.
+
+use std::time::Duration;
+
+/// The longest body of one row. A value a little above a power of two wastes redb pages; this one fills 64 KiB.
+pub const BODY_BYTES_MAX: usize = 65_400;
+
+/// redb's page.
+const PAGE_BYTES: u64 = 4096;
+
+/// The length that a segment file may have. redb doubles a file as it grows: 17 pages and one to begin with, so the
+/// lengths that it comes through are these; a bound between two of them would leave half of the space unused.
+#[must_use]
+pub const fn segment_bytes(doublings: u32) -> u64 {
+    PAGE_BYTES * ((17 << doublings) + 1)
+}
+
+/// Doublings of the largest segments, 143 MB, and of the smallest, 4.5 MB: recovery, damage, and what cleaning moves
+/// are bounded by it.
+pub const DOUBLINGS_MAX: u32 = 11;
+/// See [`DOUBLINGS_MAX`].
+pub const DOUBLINGS_MIN: u32 = 6;
+
+/// Segments in a budget: one is written, one is free to clean into, the others hold data.
+pub const SEGMENTS_PER_BUDGET: u64 = 8;
+
+/// The smallest disk budget: fewer segments than these cannot be cleaned.
+pub const BUDGET_BYTES_MIN: u64 = segment_bytes(DOUBLINGS_MIN) * SEGMENTS_PER_BUDGET;
+
+/// Bytes of messages in one commit, so that a group's latency stays that of its disk.
+pub const GROUP_BYTES_MAX: usize = 1 << 20;
+
+/// Messages in one commit.
+pub const GROUP_MESSAGES_MAX: usize = 2_000;
+
+/// Bytes that wait for the writer above which publishers are read more slowly.
+pub const PENDING_BYTES_SOFT: usize = 4 << 20;
+
+/// Bytes that wait for the writer above which messages are refused.
+pub const PENDING_BYTES_HARD: usize = 64 << 20;
+
+/// How long changes that nobody waits for may wait for a commit to ride on.
+pub const LAZY_FLUSH: Duration = Duration::from_millis(50);
+
+/// After how much quiet the empty commit comes that makes the next open quick.
+pub const IDLE_COMMIT: Duration = Duration::from_secs(1);
+
+/// Pause between two attempts to come back after the disk failed.
+pub const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// redb's cache of the segment that is written: more costs memory, less costs speed of appending.
+pub const ACTIVE_CACHE_BYTES: usize = 8 << 20;
+
+/// redb's cache of a segment that is only read.
+pub const READ_CACHE_BYTES: usize = 1 << 20;
+
+/// Sequence numbers left out after an unclean stop: what a lost commit may have used is never used again, so that
+/// salvage cannot mistake one record for another.
+pub const SEQUENCE_GAP: u64 = 1 << 20;
+
+/// Bytes that cleaning moves in one commit, and rows that it looks at.
+pub const CLEAN_BYTES: usize = 512 << 10;
+
+/// Rows that cleaning looks at before others have their turn: more than the longest record has.
+pub const CLEAN_ROWS: usize = 8_192;
+
+/// Commits of cleaning after one group.
+pub const CLEAN_STEPS: usize = 4;
+
+/// Rows read in one transaction: a read that is held makes a file grow for good.
+pub const READ_ROWS_MAX: usize = 256;
