@@ -42,6 +42,6 @@ pub use self::{
     recover::{OpenError, Report, Stored},
     state::{QueueState, State},
     stats::{Figures, Trimmed},
-    store::{Group, Options, Refusal, Store, Sync},
+    store::{Group, Options, Refusal, Store, Sync, try_file},
     ticket::Ticket,
 };

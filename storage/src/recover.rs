@@ -252,6 +252,15 @@ fn set_aside(
     Ok(Some(Source::Salvaged { number, found }))
 }
 
+/// Opens a file on its own, without changing anything that is not redb's, and reads it from end to end.
+pub(crate) fn try_file(path: &std::path::Path) -> Result<(), SegmentError> {
+    segment::try_file(path, &mut |segment| {
+        segment.last()?;
+        scan_all(segment, Part::Stream, &mut |_, _| {})?;
+        scan_all(segment, Part::Kept, &mut |_, _| {})
+    })
+}
+
 /// The last sequence number of a source, and whether it says that the stop was clean.
 fn last_of(source: &Source) -> (u64, bool) {
     match source {

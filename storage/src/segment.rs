@@ -197,6 +197,21 @@ impl Opener {
     }
 }
 
+/// Opens a file by its path and has it looked at. redb's own repair is all that changes in it.
+pub(crate) fn try_file(
+    path: &std::path::Path,
+    look: &mut dyn FnMut(&Segment) -> Result<(), SegmentError>,
+) -> Result<(), SegmentError> {
+    let number = path.file_name().and_then(|name| name.to_str()).and_then(number_of).unwrap_or(0);
+    let database = guarded(|| {
+        let mut builder = Database::builder();
+        builder.set_cache_size(crate::limits::READ_CACHE_BYTES);
+        Ok(builder.open(path)?)
+    })?;
+    let about = About { number, base: 0, parts: 0, incarnation: 0, next_queue: 0 };
+    look(&Segment { about, database, len: Arc::default() })
+}
+
 impl Segment {
     fn begin(&self, picture: &[Vec<u8>]) -> Result<(), SegmentError> {
         guarded(|| {

@@ -29,6 +29,14 @@ impl QueueState {
         position >= self.floor && !self.gone.contains(position)
     }
 
+    /// A position above all that are known to be gone or leased.
+    #[must_use]
+    pub fn next_free(&self) -> u64 {
+        let gone = self.gone.iter().last().map_or(0, |(_, last)| last + 1);
+        let leased = self.leases.last_key_value().map_or(0, |(position, _)| position + 1);
+        self.floor.max(gone).max(leased)
+    }
+
     /// All positions below this one are gone.
     #[must_use]
     pub const fn floor(&self) -> u64 {

@@ -329,6 +329,12 @@ impl Store {
         if self.shared.options.sync == Sync::Never { Group::NOW } else { Group(group) }
     }
 
+    /// The group that comes next: all that was handed over before is durable when it is.
+    #[must_use]
+    pub fn next(&self) -> Group {
+        Group(self.shared.pending.lock().group)
+    }
+
     /// Somebody waits for a group whose drafts were [noted](Self::note) only.
     pub fn hurry(&self) {
         let mut pending = self.shared.pending.lock();
@@ -423,4 +429,12 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Opens one segment file and looks at every row, as a process of its own does for one that must not die of it.
+///
+/// # Errors
+/// It does not open, or cannot be read.
+pub fn try_file(path: &std::path::Path) -> Result<(), std::io::Error> {
+    recover::try_file(path).map_err(|error| std::io::Error::other(error.to_string()))
 }

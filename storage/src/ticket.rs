@@ -45,6 +45,12 @@ impl Ticket {
         self.word.load(Ordering::Acquire) & PHASE == WITHDRAWN
     }
 
+    /// Whether nobody wanted it any more before it was written: it is nowhere, and nothing has to be told of it.
+    #[must_use]
+    pub fn is_unwanted(&self) -> bool {
+        self.word.load(Ordering::Acquire) == 0
+    }
+
     /// A destination is done with the message before the writer took it; `false` when the writer has it, and has to be
     /// told.
     pub(crate) fn settle_early(&self) -> bool {

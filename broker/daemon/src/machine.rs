@@ -1,6 +1,6 @@
 //! What the machine has: memory and file descriptors.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -12,6 +12,13 @@ pub(crate) fn memory_bytes() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
     let container = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
     machine.into_iter().chain(container).min().unwrap_or(MEMORY_BYTES_UNKNOWN)
+}
+
+/// Bytes that are free where a directory is, or is going to be.
+pub(crate) fn free_bytes(directory: &Path) -> Option<u64> {
+    let there = directory.ancestors().find(|path| path.exists()).filter(|path| !path.as_os_str().is_empty());
+    let stat = rustix::fs::statvfs(there.unwrap_or(Path::new("."))).ok()?;
+    stat.f_bavail.checked_mul(stat.f_frsize)
 }
 
 fn total_of(meminfo: &str) -> Option<u64> {

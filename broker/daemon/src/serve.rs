@@ -56,6 +56,8 @@ pub(crate) struct Serve {
     /// The node's name, in `$SYS/brokers/NAME/...`.
     #[arg(long, default_value = "primer", env = "PRIMER_NODE")]
     node: String,
+    #[command(flatten)]
+    data: crate::data::Data,
     /// Connections at a time.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     max_connections: u64,
@@ -138,7 +140,7 @@ pub(crate) struct Serve {
     verbose: bool,
 }
 
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text
         .trim_end_matches(['b', 'B'])
         .split_at_checked(text.trim_end_matches(['b', 'B']).len().saturating_sub(1))
@@ -196,6 +198,8 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let users = users(&arguments.users)?;
     let options = options(arguments)?;
     let memory_limit = options.node.memory_bytes_max;
+    let data = options.data.clone();
+    let begun = std::time::Instant::now();
     match machine::raise_descriptor_limit() {
         Ok(limit) => tracing::debug!(limit, "file descriptors"),
         Err(error) => tracing::warn!(%error, "cannot raise the limit of file descriptors, and so of connections"),
@@ -207,14 +211,18 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
         Some(users) => Broker::start(options, users, Open),
         None => Broker::start(options, Anonymous, Open),
     }
-    .context("the broker did not start (--bind and -p choose another address)")?;
+    .context("the broker did not start")?;
     for address in broker.addresses() {
         tracing::info!("MQTT 3.1, 3.1.1 and 5.0 on {address}, for {who}");
     }
-    tracing::info!(
-        "Messages are kept in memory, {} MiB at most (--memory-limit): they end with this process",
-        memory_limit >> 20
-    );
+    match (&data, broker.report()) {
+        (Some(data), Some(report)) => crate::data::tell(data, report, begun.elapsed()),
+        _ => tracing::info!(
+            "Messages are kept in memory, {} MiB at most (--memory-limit): they end with this process (--data DIR \
+             keeps them)",
+            memory_limit >> 20
+        ),
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -265,6 +273,7 @@ fn options(arguments: Serve) -> anyhow::Result<Options> {
         sys_interval: Duration::from_secs(arguments.sys_interval),
         ..Options::default()
     };
+    options.data = arguments.data.options(matches!(arguments.overflow, Overflow::DropOldest))?;
     options.node.memory_bytes_max = to_usize(arguments.memory_limit.unwrap_or_else(|| machine::memory_bytes() / 2));
     options.queue.messages_max = to_usize(arguments.max_queued_messages);
     options.queue.bytes_max = to_usize(arguments.max_queued_bytes);

@@ -4,17 +4,23 @@
 //! Publications of one topic and QoS that come one after another make a *burst*: they are routed once, and each
 //! destination is locked once for all of them.
 
-use std::task::Waker;
+use std::{sync::Arc, task::Waker};
 
-use primer::SubscriberKey;
-use primer_core::message::{Message, Parts, Run};
+use primer::{
+    SubscriberKey,
+    journal::{Destinations, Draft, Group, QueueId, Store, Ticket},
+};
+use primer_core::{
+    commit::Ballot,
+    message::{Message, Parts, Run},
+};
 use primer_mqtt::{
     Version,
     codec::{packet::QoS, publish::PublishFrame},
     session::Delivery,
 };
 
-use crate::{hub::Hub, limits::SHARED_FRAME_BYTES_MAX, session::Wish};
+use crate::{hub::Hub, limits::SHARED_FRAME_BYTES_MAX, schema, session::Wish};
 
 /// A publish on its way to its destinations, in the bytes it came in.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +89,11 @@ impl<'a> Publication<'a> {
             from: None,
             shared_retain: false,
         }
+    }
+
+    /// Bytes of topic, properties and payload.
+    pub(crate) const fn len(&self) -> usize {
+        self.topic.len() + self.forward.len() + self.payload.len()
     }
 
     const fn parts(&self) -> Parts<'a> {
@@ -182,6 +193,20 @@ pub(crate) struct Batch<'b> {
     own: Vec<Option<Message>>,
     sent: u64,
     sent_bytes: u64,
+    /// What the store has to write of the present burst, by publication.
+    stored: Vec<ForStore>,
+    note: Vec<u8>,
+    /// What the store has to write of the whole batch.
+    pub(crate) draft: Draft,
+    /// Ballots that the store answers, when the draft is durable.
+    awaiting: Vec<Ballot>,
+}
+
+/// A publication on its way to the store.
+#[derive(Debug, Default)]
+struct ForStore {
+    ticket: Option<Arc<Ticket>>,
+    destinations: Destinations,
 }
 
 impl<'b> Batch<'b> {
@@ -202,6 +227,10 @@ impl<'b> Batch<'b> {
             own: Vec::new(),
             sent: 0,
             sent_bytes: 0,
+            stored: Vec::new(),
+            note: Vec::new(),
+            draft: Draft::default(),
+            awaiting: Vec::new(),
         }
     }
 
@@ -233,6 +262,66 @@ impl<'b> Batch<'b> {
         message
     }
 
+    /// The ticket of a publication of the present burst, which its destinations in the store share.
+    pub(crate) fn ticket(&mut self, index: usize) -> Arc<Ticket> {
+        if self.stored.len() <= index {
+            self.stored.resize_with(index + 1, ForStore::default);
+        }
+        let ticket = self.stored[index].ticket.get_or_insert_with(|| {
+            let ticket = Ticket::new();
+            ticket.add(); // for the batch, until all destinations are known
+            Arc::new(ticket)
+        });
+        Arc::clone(ticket)
+    }
+
+    /// A session's queue is a destination of a publication of the present burst.
+    pub(crate) fn destination(&mut self, index: usize, queue: QueueId, position: u64, (qos, wish): (QoS, &Wish<'_>)) {
+        schema::note(&mut self.note, qos, wish.retain, wish.ids, wish.share.map(|share| &**share));
+        if let Some(stored) = self.stored.get_mut(index) {
+            stored.destinations.push(queue, position, &self.note);
+        }
+    }
+
+    /// One of the node's own queues is.
+    pub(crate) fn own_destination(&mut self, index: usize, queue: QueueId, position: u64, note: &[u8]) {
+        let ticket = self.ticket(index);
+        ticket.add();
+        if let Some(stored) = self.stored.get_mut(index) {
+            stored.destinations.push(queue, position, note);
+        }
+    }
+
+    /// All destinations of the present burst are known: it goes into the draft.
+    pub(crate) fn store(&mut self, hub: &Hub, burst: Burst<'_, '_>) {
+        let Some(journal) = hub.node.journal() else { return };
+        for (one, stored) in burst.iter().zip(self.stored.drain(..)) {
+            if let Some(ticket) = stored.ticket.filter(|_| !stored.destinations.is_empty()) {
+                let _the_batch_is_none_of_them = Store::settle(&ticket);
+                let head = schema::content_head(one.topic, one.forward);
+                let content = [&head[..], one.topic.as_bytes(), one.forward, one.payload];
+                let expires_unix_ms = journal.to_unix_ms(one.expires_at_ms);
+                self.draft.message(ticket, &stored.destinations, expires_unix_ms, &content);
+            }
+        }
+    }
+
+    /// A ballot waits until the draft is durable.
+    pub(crate) fn awaits(&mut self, ballot: Ballot) {
+        self.awaiting.push(ballot);
+    }
+
+    /// Hands the draft over, and the ballots that wait for it.
+    pub(crate) fn submit(&mut self, hub: &Hub) -> Option<(Group, Vec<Ballot>)> {
+        let journal = hub.node.journal()?;
+        let awaiting = std::mem::take(&mut self.awaiting);
+        if self.draft.is_empty() && awaiting.is_empty() {
+            return None;
+        }
+        let group = journal.store().submit(std::mem::take(&mut self.draft));
+        Some((group, awaiting))
+    }
+
     pub(crate) const fn count_sent(&mut self, messages: usize, payload_bytes: usize) {
         self.sent += messages as u64;
         self.sent_bytes += payload_bytes as u64;
@@ -240,6 +329,7 @@ impl<'b> Batch<'b> {
 
     /// The end of the batch: everybody who got something is woken, once, and the counters take it in.
     pub(crate) fn finish(&mut self, hub: &Hub) {
+        let _nobody_waits = self.submit(hub);
         self.wakers.drain(..).for_each(Waker::wake);
         hub.counters.publishes_sent.add(std::mem::take(&mut self.sent));
         hub.counters.publish_bytes_sent.add(std::mem::take(&mut self.sent_bytes));

@@ -1,7 +1,18 @@
 //! The broker as a program embeds it: start, addresses, streams of the program's own, stop.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Weak},
+    task::{Wake, Waker},
+    time::Duration,
+};
 
+use primer::{
+    Journal,
+    journal::{Folder, FolderError, OpenError, Probe, Report},
+};
 use primer_mqtt::ReasonCode;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -15,8 +26,9 @@ use crate::{
     housekeeper,
     hub::Hub,
     listener,
-    options::Options,
+    options::{DataOptions, Options},
     registry,
+    restore::Found,
 };
 
 /// Why a broker did not start. Nothing is left running.
@@ -31,6 +43,17 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The store in the data directory does not open.
+    #[error("the data directory {}: {source}", directory.display())]
+    Store {
+        /// Which.
+        directory: PathBuf,
+        /// Why.
+        source: OpenError,
+    },
     /// The system gives no random bytes.
     #[error("the system gives no random bytes for client identifiers and authentication")]
     Random,
@@ -42,6 +65,7 @@ pub struct Broker {
     hub: Arc<Hub>,
     addresses: Vec<SocketAddr>,
     tasks: Vec<JoinHandle<()>>,
+    report: Option<Report>,
 }
 
 impl Broker {
@@ -56,18 +80,25 @@ impl Broker {
     ) -> Result<Self, StartError> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(|_| StartError::Random)?;
+        let hub = Arc::new(Hub::new(options, Arc::new(authenticator), Box::new(decider), secret));
+        let report = open_journal(&hub)?;
         let mut listeners = Vec::new();
-        for &address in &options.listeners {
+        for &address in &hub.options.listeners {
             let bound = listener::bind(address).map_err(|source| StartError::Bind { address, source })?;
             listeners.push(bound);
         }
-        let hub = Arc::new(Hub::new(options, Arc::new(authenticator), Box::new(decider), secret));
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let mut tasks = vec![tokio::spawn(housekeeper::supervise(Arc::clone(&hub)))];
         for listener in listeners {
             tasks.push(tokio::spawn(listener::run(Arc::clone(&hub), listener)));
         }
-        Ok(Self { hub, addresses, tasks })
+        Ok(Self { hub, addresses, tasks, report })
+    }
+
+    /// What opening the store found; `None` for a broker in memory.
+    #[must_use]
+    pub const fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
     }
 
     /// The addresses that the broker listens on, with the ports that the system chose where 0 was asked for.
@@ -114,6 +145,15 @@ impl Broker {
         for task in self.tasks {
             task.abort();
         }
+        let hub = self.hub;
+        let closed = tokio::task::spawn_blocking(move || {
+            if let Some(journal) = hub.node.journal() {
+                journal.store().close();
+            }
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "the store was not closed");
+        }
         cut
     }
 
@@ -138,13 +178,46 @@ impl Broker {
         }
     }
 
-    /// Wills that still wait for their delay are due now: their sessions end with the process.
+    /// Wills that still wait for their delay are due now if their sessions end with the process.
     fn publish_wills(&self) {
         let mut batch = Batch::begin(&self.hub);
         for cell in self.hub.registry.all() {
+            if cell.lock().durable.is_some() {
+                continue;
+            }
             registry::publish_will(&self.hub, &mut batch, &cell, |_| true);
         }
         batch.finish(&self.hub);
+    }
+}
+
+/// Opens the store, if there is to be one, and puts back what it has.
+fn open_journal(hub: &Arc<Hub>) -> Result<Option<Report>, StartError> {
+    let Some(DataOptions { directory, store, probe }) = &hub.options.data else { return Ok(None) };
+    let folder = Folder::take(directory, probe.map(|probe| -> Probe { Box::new(probe) }))?;
+    let clock = hub.node.clock;
+    let mut found = Found::default();
+    let opened = Journal::open(Arc::new(folder), store.clone(), clock, &mut |state, stored| {
+        found.take(&clock, state, &stored);
+    });
+    let failed = |source| StartError::Store { directory: directory.clone(), source };
+    let (journal, state, report) = opened.map_err(failed)?;
+    hub.node.keep_in(journal);
+    if let Some(journal) = hub.node.journal() {
+        journal.store().on_alarm(Waker::from(Arc::new(Alarm(Arc::downgrade(hub)))));
+        found.restore(hub, journal, &state);
+    }
+    Ok(Some(report))
+}
+
+/// The store calls the housekeeper.
+struct Alarm(Weak<Hub>);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        if let Some(hub) = self.0.upgrade() {
+            hub.timers_changed.notify_one();
+        }
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use primer_core::{message::Message, queue::Item};
+use primer::journal::Whereabouts;
+use primer_core::{
+    message::{Message, NEVER_MS},
+    queue::Item,
+};
 use primer_mqtt::{codec::packet::QoS, session::Delivery};
 
 use crate::limits::QUEUED_OVERHEAD_BYTES;
@@ -44,44 +48,102 @@ pub(crate) struct Share {
 /// A message for one session.
 #[derive(Debug, Clone)]
 pub(crate) struct Queued {
-    pub(crate) message: Message,
+    /// `None` while it is in the store alone.
+    pub(crate) message: Option<Message>,
+    /// Where the store has it, if its session is one that lasts.
+    pub(crate) at: Whereabouts,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) ids: Ids,
     pub(crate) share: Option<Arc<Share>>,
+    /// Bytes that it is charged with.
+    pub(crate) cost: u32,
+    pub(crate) expires_at_ms: u64,
 }
 
 impl Queued {
-    pub(crate) fn as_delivery(&self, now_ms: u64) -> Delivery<'_> {
-        Delivery {
-            topic: self.message.topic(),
-            forward: self.message.properties(),
-            payload: self.message.payload(),
-            expiry_s: self.message.seconds_left(now_ms),
+    /// A message in memory alone.
+    pub(crate) fn new(message: Message, qos: QoS, retain: bool, ids: Ids, share: Option<Arc<Share>>) -> Self {
+        let (cost, expires_at_ms) = (cost(message.len(), &ids), message.expires_at_ms());
+        Self { message: Some(message), at: Whereabouts::Nowhere, qos, retain, ids, share, cost, expires_at_ms }
+    }
+
+    /// A message of which all is still to be read.
+    pub(crate) const fn blank() -> Self {
+        Self {
+            message: None,
+            at: Whereabouts::Nowhere,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            ids: Ids::None,
+            share: None,
+            cost: 0,
+            expires_at_ms: NEVER_MS,
+        }
+    }
+
+    /// `None` when its content is not in memory.
+    pub(crate) fn as_delivery(&self, now_ms: u64) -> Option<Delivery<'_>> {
+        let message = self.message.as_ref()?;
+        Some(Delivery {
+            topic: message.topic(),
+            forward: message.properties(),
+            payload: message.payload(),
+            expiry_s: message.seconds_left(now_ms),
             qos: self.qos,
             retain: self.retain,
             subscription_ids: self.ids.as_slice(),
+        })
+    }
+
+    /// Whether it is on the disk, or need not be.
+    pub(crate) fn is_settled(&self) -> bool {
+        match &self.at {
+            Whereabouts::With(ticket) => ticket.written().is_some(),
+            Whereabouts::At { .. } | Whereabouts::Nowhere => true,
         }
     }
+
+    /// Whether the store has refused it after it was queued: nobody was told that it is here.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        matches!(&self.at, Whereabouts::With(ticket) if ticket.is_withdrawn())
+    }
+}
+
+/// What a message of so many bytes is charged with.
+pub(crate) fn cost(len: usize, ids: &Ids) -> u32 {
+    let ids = match ids {
+        Ids::Many(ids) => size_of_val(&**ids),
+        _ => 0,
+    };
+    u32::try_from(len + ids + QUEUED_OVERHEAD_BYTES).unwrap_or(u32::MAX)
 }
 
 impl Item for Queued {
     fn cost(&self) -> usize {
-        let ids = match &self.ids {
-            Ids::Many(ids) => size_of_val(&**ids),
-            _ => 0,
-        };
-        self.message.len() + ids + QUEUED_OVERHEAD_BYTES
+        self.cost as usize
     }
 
     fn expires_at_ms(&self) -> u64 {
-        self.message.expires_at_ms()
+        self.expires_at_ms
+    }
+
+    fn is_durable(&self) -> bool {
+        !matches!(self.at, Whereabouts::Nowhere)
+    }
+
+    fn stub(&self) -> Option<(u64, u32)> {
+        match &self.at {
+            Whereabouts::At { sequence, len } => Some((*sequence, *len)),
+            Whereabouts::With(ticket) => ticket.written(),
+            Whereabouts::Nowhere => None,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use primer_core::message::{NEVER_MS, Parts};
+    use primer_core::message::Parts;
 
     use super::*;
 
@@ -91,7 +153,7 @@ mod tests {
         let message = Message::new(&Parts { topic: "t", properties: &[], payload: b"x", expires_at_ms: NEVER_MS });
         let with = |ids: &[u32]| {
             let ids = Ids::from_slice(ids);
-            Queued { message: message.clone(), qos: QoS::AtLeastOnce, retain: false, ids, share: None }.cost()
+            Queued::new(message.clone(), QoS::AtLeastOnce, false, ids, None).cost()
         };
         assert_eq!(with(&vec![1; 1000]) - with(&[]), 4000);
     }

@@ -27,10 +27,9 @@ pub(crate) struct Subscription {
 type Node = Subscribers<SubscriberKey, Subscription>;
 type ShareGroup = Group<SubscriberKey, Subscription>;
 
-/// Gives the burst to every session that subscribes to its topic; `answer` hears what became of each publication at
+/// Gives the burst, which the batch has [begun](Batch::next_burst), to every session that subscribes to its topic; `answer` hears what became of each publication at
 /// each of them.
 pub(crate) fn route(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, mut answer: impl FnMut(usize, Delivered)) {
-    batch.next_burst();
     let trie = hub.node.routes.read();
     let mut first: Option<&Node> = None;
     let mut others: Vec<&Node> = Vec::new(); // allocates only where filters overlap
@@ -194,5 +193,7 @@ pub(crate) fn hand_on(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, sh
             }
         }
     });
+    drop(trie);
+    batch.store(hub, burst);
     delivered
 }

@@ -34,6 +34,7 @@ pub(crate) async fn supervise(hub: Arc<Hub>) {
 async fn run(hub: Arc<Hub>) {
     let mut sys = Sys::new(&hub);
     let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
+    let mut evicted_below = 0;
     loop {
         let mut next = next_sweep.min(sys.next());
         if let Some(at_ms) = next_deadline(&hub) {
@@ -50,7 +51,8 @@ async fn run(hub: Arc<Hub>) {
         publish_delayed(&hub, &mut batch);
         run_timers(&hub, &mut batch);
         look_at_silent(&hub, batch.now_ms);
-        hub.node.retained.expire(&hub.node.budget, batch.now_ms, TURN_MAX);
+        expire_retained(&hub, &mut batch);
+        evict(&hub, &mut evicted_below).await;
         let now = Instant::now();
         if now >= next_sweep {
             next_sweep = now + SWEEP_INTERVAL;
@@ -73,10 +75,42 @@ fn next_deadline(hub: &Hub) -> Option<u64> {
     timer.into_iter().chain(delayed).chain(retained).chain(silence).min()
 }
 
+/// The store has no more room: queues let go of their oldest messages, which are in its oldest file.
+async fn evict(hub: &Hub, evicted_below: &mut u64) {
+    let Some(below) = hub.node.journal().map(|journal| journal.store().evict_below()) else { return };
+    if below <= *evicted_below {
+        return;
+    }
+    *evicted_below = below;
+    for (index, cell) in hub.registry.all().iter().enumerate() {
+        if index % SWEEP_SLICE == SWEEP_SLICE - 1 {
+            tokio::task::yield_now().await;
+        }
+        let mut state = cell.lock();
+        if state.durable.is_some() {
+            state.queue.chill();
+            state.queue.evict_below(below);
+            state.count_dropped(hub);
+        }
+    }
+}
+
+fn expire_retained(hub: &Hub, batch: &mut Batch) {
+    hub.node.retained.expire(&hub.node.budget, batch.now_ms, TURN_MAX, |kept| {
+        if let Some(journal) = hub.node.journal() {
+            batch.draft.change(kept.gone(journal.retained.id));
+        }
+    });
+}
+
 fn publish_delayed(hub: &Hub, batch: &mut Batch) {
     for _ in 0..TURN_MAX {
         let due = hub.node.delayed.pop_due(&hub.node.budget, batch.now_ms);
         let Some(later) = due else { return };
+        // It leaves the one queue and enters the others in one commit.
+        if let (Some(kept), Some(journal)) = (later.kept, hub.node.journal()) {
+            batch.draft.change(kept.gone(journal.delayed.id));
+        }
         if later.message.is_expired(batch.now_ms) {
             hub.node.drops.add(Reason::Expired, 1);
             continue;
@@ -139,6 +173,9 @@ async fn sweep(hub: &Hub, now_ms: u64) {
         state.machine.give_back();
         state.queue.give_back();
         if state.queue.has_ready() {
+            if state.connected.is_none() {
+                state.queue.chill();
+            }
             state.queue.expire(now_ms);
             state.count_dropped(hub);
             if state.connected.is_none() {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use primer::Node;
+use primer::{Node, journal::Kept};
 use primer_core::{
     commit::{Accepted, Refused},
     deadlines::Deadlines,
@@ -37,6 +37,8 @@ pub(crate) struct Later {
     pub(crate) message: Message,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
+    /// Where the store has it.
+    pub(crate) kept: Option<Kept>,
 }
 
 /// What the housekeeper does at a time.

@@ -16,6 +16,7 @@ mod buffers;
 mod connection;
 mod counters;
 mod delivery;
+mod durable;
 mod events;
 mod fanout;
 mod filters;
@@ -29,6 +30,8 @@ mod pipeline;
 mod rate;
 mod registry;
 mod replay;
+mod restore;
+mod schema;
 mod session;
 mod silence;
 mod subscribe;
@@ -39,5 +42,6 @@ mod will;
 pub use self::{
     authentication::SCRAM_ITERATIONS,
     broker::{Broker, StartError},
-    options::Options,
+    options::{DataOptions, Options},
 };
+pub use primer::journal;

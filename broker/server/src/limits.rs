@@ -93,3 +93,14 @@ pub(crate) const SUBSCRIPTION_BYTES: usize = 192;
 
 /// What each level of a filter is charged with: its node in the trie.
 pub(crate) const LEVEL_BYTES: usize = 128;
+
+/// Messages that are read back for one session at once, and their bytes: what a client's window mostly takes.
+pub(crate) const LOAD_MESSAGES_MAX: usize = 512;
+/// See [`LOAD_MESSAGES_MAX`].
+pub(crate) const LOAD_BYTES_MAX: usize = 256 * 1024;
+
+/// Messages that are ready in memory for a session that takes none, above which those that the store has go from it.
+pub(crate) const READY_KEPT_MAX: usize = 256;
+
+/// How long the end of a connection waits for the store to say what became of its publishes.
+pub(crate) const STORE_PATIENCE: Duration = Duration::from_secs(3);

@@ -2,10 +2,11 @@
 
 use std::{
     net::{Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use primer::NodeOptions;
+use primer::{NodeOptions, journal};
 use primer_core::queue::{Bounds, OverflowPolicy};
 use primer_mqtt::session::ServerOptions;
 
@@ -27,9 +28,23 @@ pub enum ShareStrategy {
     StickyByPublisher,
 }
 
+/// Where and how messages are kept beyond the process.
+#[derive(Debug, Clone)]
+pub struct DataOptions {
+    /// The folder; it is made if it is missing.
+    pub directory: PathBuf,
+    /// How its store is to be.
+    pub store: journal::Options,
+    /// Tries a file of the store in another process, which may die of it; asked before a file is opened after an unclean
+    /// stop.
+    pub probe: Option<fn(&Path) -> Result<(), String>>,
+}
+
 /// Everything that the server can be told.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Where sessions, their messages, and what is retained are kept; `None` keeps all in memory.
+    pub data: Option<DataOptions>,
     /// Addresses to listen on; `::` serves IPv4 as well.
     pub listeners: Vec<SocketAddr>,
     /// The node's name in `$SYS/brokers/NAME/...`.
@@ -68,6 +83,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            data: None,
             listeners: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 1883))],
             node_name: "primer".to_owned(),
             protocol: ServerOptions::default(),

@@ -4,9 +4,12 @@
 
 use std::borrow::Cow;
 
-use primer::drops::Reason;
+use primer::{
+    drops::Reason,
+    journal::{Change, Kept, QueueId},
+};
 use primer_core::{
-    commit::{Accepted, Ballot, Notifier, Outcome, Refused},
+    commit::{Ballot, Notifier, Outcome, Refused},
     message::NEVER_MS,
 };
 use primer_mqtt::{
@@ -20,6 +23,7 @@ use crate::{
     fanout,
     hub::{Hub, Later},
     limits::DELAY_MAX_S,
+    schema,
     session::{Cell, Delivered, State},
 };
 
@@ -33,14 +37,24 @@ pub(crate) struct Arrival<'s, 'a> {
     pub(crate) token: Option<PublishToken>,
 }
 
+/// Who publishes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Publisher<'p> {
+    pub(crate) cell: &'p Cell,
+    pub(crate) identity: &'p Identity,
+    /// The session's queue in the store, if the session lasts.
+    pub(crate) queue: Option<QueueId>,
+}
+
 /// Takes in publishes of a client that make a burst. Their answers come out of `acks`.
 pub(crate) fn publish(
     hub: &Hub,
     batch: &mut Batch<'_>,
     acks: &mut Acks,
-    (cell, identity): (&Cell, &Identity),
+    from: &Publisher<'_>,
     arrivals: &[Arrival<'_, '_>],
 ) {
+    let Publisher { cell, identity, queue } = *from;
     let mut ballot = None;
     for token in arrivals.iter().filter_map(|arrival| arrival.token) {
         let opened = acks.open(token);
@@ -51,7 +65,15 @@ pub(crate) fn publish(
     let publications: Vec<Publication<'_>> =
         both.map(|(arrival, forward)| publication(batch.now_ms, cell, arrival, forward)).collect();
     let Some(burst) = Burst::new(&publications) else { return };
-    let mut votes = Votes { acks, first: ballot };
+    let mut votes = Votes { acks, first: ballot, stored: Vec::new() };
+    // Until its PUBREL a QoS 2 publish must be known as such, also to the next process.
+    for (index, token) in arrivals.iter().map(|arrival| arrival.token).enumerate() {
+        if let (Some(queue), Some(packet_id)) = (queue, token.and_then(|token| token.exactly_once())) {
+            let key = schema::by_packet_id(schema::INBOUND, packet_id);
+            batch.draft.change(Change::Put { queue, key, value: Box::default() });
+            votes.stored.push(index);
+        }
+    }
     match admit(hub, identity, burst.first()) {
         Err(why) => {
             hub.node.drops.add(reason_of(why), burst.len() as u64);
@@ -61,11 +83,12 @@ pub(crate) fn publish(
         Ok(Destination::Later { seconds, topic }) => {
             for (index, one) in publications.iter().enumerate() {
                 let later = Publication { topic, ..*one };
-                votes.count(index, Delivered::Queued(hold(hub, batch, &later, seconds)));
+                let held = hold(hub, batch, &later, seconds);
+                votes.count(index, held);
             }
         }
     }
-    votes.close(burst.len());
+    votes.close(batch, burst.len());
 }
 
 fn publication<'p>(now_ms: u64, cell: &Cell, arrival: &Arrival<'p, '_>, forward: &'p [u8]) -> Publication<'p> {
@@ -85,39 +108,71 @@ fn publication<'p>(now_ms: u64, cell: &Cell, arrival: &Arrival<'p, '_>, forward:
 
 /// Publishes a message of the broker's own: a will, a delayed message, an event. Refusals are counted, nobody waits.
 pub(crate) fn publish_own(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>) {
-    commit(hub, batch, Burst::one(publication), &mut Votes { acks: &mut Acks::default(), first: None });
+    let mut nobody = Acks::default();
+    commit(hub, batch, Burst::one(publication), &mut Votes { acks: &mut nobody, first: None, stored: Vec::new() });
 }
 
 /// Every destination gets the burst and votes: the retained store, then the subscribers.
 fn commit(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, votes: &mut Votes<'_>) {
+    batch.next_burst();
     if burst.first().retain {
-        votes.store(keep(hub, batch, burst.first()));
+        let kept = keep(hub, batch, burst.first());
+        votes.store(kept);
     }
     fanout::route(hub, batch, burst, |index, delivered| votes.count(index, delivered));
+    batch.store(hub, burst);
 }
 
-fn keep(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>) -> Result<Accepted, Refused> {
-    let message = batch.message(publication);
+/// Changes the retained store; what it keeps beyond the process is a message in a queue of its own.
+fn keep(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>) -> Delivered {
     let is_vital = publication.topic.starts_with("$SYS/"); // nobody but the broker publishes there
-    let answer = hub.node.retained.publish(&hub.node.budget, &message, publication.qos as u8, is_vital);
-    match answer {
-        Ok((accepted, has_deadline)) => {
-            if has_deadline {
-                hub.timers_changed.notify_one();
-            }
-            Ok(accepted)
-        }
+    match try_to_keep(hub, batch, publication, is_vital) {
+        Ok(delivered) => delivered,
         Err(why) => {
             hub.node.drops.add(reason_of(why), 1);
-            Err(why)
+            Delivered::Queued(Err(why))
         }
     }
+}
+
+fn try_to_keep(
+    hub: &Hub,
+    batch: &mut Batch<'_>,
+    publication: &Publication<'_>,
+    is_vital: bool,
+) -> Result<Delivered, Refused> {
+    let message = batch.message(publication);
+    let journal = hub.node.journal().filter(|_| !is_vital);
+    let is_stored = journal.is_some() && !publication.payload.is_empty();
+    let mut kept = None;
+    if let Some(journal) = journal.filter(|_| is_stored) {
+        journal.admits()?;
+        let (position, ticket) = (journal.retained.next(), batch.ticket(0));
+        kept = Some(Kept::with(position, &ticket));
+    }
+    let position = kept.as_ref().map(|kept| kept.position);
+    let qos = publication.qos;
+    let published = hub.node.retained.publish(&hub.node.budget, &message, qos as u8, is_vital, kept)?;
+    if published.has_deadline {
+        hub.timers_changed.notify_one();
+    }
+    let Some(journal) = journal else { return Ok(Delivered::Queued(Ok(published.accepted))) };
+    if let Some(position) = position {
+        batch.own_destination(0, journal.retained.id, position, &schema::retained_note(qos));
+    }
+    let has_changed = position.is_some() || published.replaced.is_some();
+    if let Some(replaced) = published.replaced {
+        batch.draft.change(replaced.gone(journal.retained.id));
+    }
+    Ok(if has_changed { Delivered::Stored } else { Delivered::Queued(Ok(published.accepted)) })
 }
 
 /// Where votes go: to the ballots of QoS 1 or 2 publishes, which were opened one after another, else nowhere.
 struct Votes<'v> {
     acks: &'v mut Acks,
     first: Option<Ballot>,
+    /// Publications that the store has to answer for, ascending but for repetitions.
+    stored: Vec<usize>,
 }
 
 impl Votes<'_> {
@@ -129,18 +184,32 @@ impl Votes<'_> {
             Delivered::Gone => {}
             Delivered::Live => self.acks.reach(ballot),
             Delivered::Queued(answer) => self.acks.vote(ballot, answer),
+            Delivered::Stored => {
+                self.acks.reach(ballot);
+                self.stored.push(index);
+            }
         }
     }
 
     /// The retained store is not a subscriber: its acceptance does not make the publish a reached one.
-    fn store(&mut self, answer: Result<Accepted, Refused>) {
+    fn store(&mut self, delivered: Delivered) {
         let Some(ballot) = self.first else { return };
-        self.acks.vote_silently(ballot, answer);
+        match delivered {
+            Delivered::Queued(answer) => self.acks.vote_silently(ballot, answer),
+            Delivered::Stored => self.stored.push(0),
+            Delivered::Gone | Delivered::Live => {}
+        }
     }
 
-    /// All destinations of the burst have been asked.
-    fn close(&mut self, publications: usize) {
+    /// All destinations of the burst have been asked; the store answers when the batch is durable.
+    fn close(&mut self, batch: &mut Batch<'_>, publications: usize) {
         let Some(first) = self.first else { return };
+        self.stored.sort_unstable();
+        self.stored.dedup();
+        for index in self.stored.drain(..) {
+            self.acks.expect(first.after(index));
+            batch.awaits(first.after(index));
+        }
         (0..publications).for_each(|index| self.acks.close(first.after(index)));
     }
 }
@@ -186,14 +255,38 @@ pub(crate) fn is_plain(topic: &str) -> bool {
     matches!(destination(topic), Ok(Destination::Now))
 }
 
-fn hold(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>, seconds: u32) -> Result<Accepted, Refused> {
-    let message = batch.message(publication).compact();
-    let later = Later { message, qos: publication.qos, retain: publication.retain };
-    let answer = hub.hold(batch.now_ms + u64::from(seconds) * 1000, later);
-    if let Err(why) = answer {
-        hub.node.drops.add(reason_of(why), 1);
+fn hold(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>, seconds: u32) -> Delivered {
+    match try_to_hold(hub, batch, publication, seconds) {
+        Ok(delivered) => delivered,
+        Err(why) => {
+            hub.node.drops.add(reason_of(why), 1);
+            Delivered::Queued(Err(why))
+        }
     }
-    answer
+}
+
+fn try_to_hold(
+    hub: &Hub,
+    batch: &mut Batch<'_>,
+    publication: &Publication<'_>,
+    seconds: u32,
+) -> Result<Delivered, Refused> {
+    batch.next_burst();
+    let message = batch.message(publication).compact();
+    let due_ms = batch.now_ms + u64::from(seconds) * 1000;
+    let Publication { qos, retain, .. } = *publication;
+    let Some(journal) = hub.node.journal() else {
+        let accepted = hub.hold(due_ms, Later { message, qos, retain, kept: None })?;
+        return Ok(Delivered::Queued(Ok(accepted)));
+    };
+    journal.admits()?;
+    let kept = Kept::with(journal.delayed.next(), &batch.ticket(0));
+    let position = kept.position;
+    let _the_store_will_say = hub.hold(due_ms, Later { message, qos, retain, kept: Some(kept) })?;
+    let note = schema::delayed_note(qos, retain, journal.to_unix_ms(due_ms).unwrap_or(0));
+    batch.own_destination(0, journal.delayed.id, position, &note);
+    batch.store(hub, Burst::one(publication));
+    Ok(Delivered::Stored)
 }
 
 /// Writes what has been decided: the one place where a proof becomes an acknowledgement.
@@ -201,17 +294,22 @@ fn hold(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>, seconds
 /// # Errors
 /// A refusal that the client's protocol cannot express; the connection has to end. Everything is settled all the same.
 pub(crate) fn settle(hub: &Hub, acks: &mut Acks, state: &mut State) -> Result<(), Violation> {
-    hub.counters.packets_sent.add(acks.len() as u64);
+    let before = acks.len();
     let mut result = Ok(());
     while let Some(outcome) = acks.release() {
         match outcome {
             Outcome::Committed(proof) => state.machine.acknowledge(proof, &mut state.outbox),
             Outcome::Refused { token, why } => {
+                if let (Some(durable), Some(packet_id)) = (&mut state.durable, token.exactly_once()) {
+                    durable.remove(schema::by_packet_id(schema::INBOUND, packet_id));
+                }
                 let refused = state.machine.refuse(token, code_of(why), &why.to_string(), &mut state.outbox);
                 result = result.and(refused);
             }
         }
     }
+    hub.counters.packets_sent.add((before - acks.len()) as u64);
+    state.count_dropped(hub);
     result
 }
 
@@ -231,18 +329,21 @@ fn code_of(why: Refused) -> ReasonCode {
     match why {
         Refused::NotAuthorized => ReasonCode::NOT_AUTHORIZED,
         Refused::InvalidTopic => ReasonCode::TOPIC_NAME_INVALID,
-        Refused::Stopping => ReasonCode::IMPLEMENTATION_SPECIFIC,
+        Refused::Stopping | Refused::DiskFailed => ReasonCode::IMPLEMENTATION_SPECIFIC,
         _ => ReasonCode::QUOTA_EXCEEDED,
     }
 }
 
-fn reason_of(why: Refused) -> Reason {
+pub(crate) fn reason_of(why: Refused) -> Reason {
     match why {
         Refused::QueueFull => Reason::QueueFull,
         Refused::MemoryFull => Reason::MemoryFull,
         Refused::NotAuthorized => Reason::NotAuthorized,
         Refused::InvalidTopic => Reason::InvalidTopic,
         Refused::Stopping => Reason::Stopping,
+        Refused::DiskFull => Reason::DiskFull,
+        Refused::DiskFailed => Reason::DiskFailed,
+        Refused::Overloaded => Reason::Overloaded,
         _ => Reason::StoreFull,
     }
 }

@@ -14,7 +14,10 @@ use std::{
 
 use hashbrown::HashTable;
 use parking_lot::Mutex;
-use primer::SubscriberKey;
+use primer::{
+    SubscriberKey,
+    journal::{Change, Group},
+};
 use primer_core::{
     commit::{Committed, Notifier, Outcome},
     queue::Queue,
@@ -28,9 +31,11 @@ use crate::{
     access::Identity,
     batch::{Batch, Burst, Publication},
     delivery::Queued,
+    durable::Durable,
     fanout,
     hub::{Hub, Timer},
-    session::{Cell, Delivered},
+    schema,
+    session::{Cell, Delivered, State},
     silence::Note,
     subscribe,
     will::Will,
@@ -83,6 +88,11 @@ impl Registry {
         self.cells.lock().iter().map(Arc::clone).collect()
     }
 
+    /// A session that is being restored; its client identifier is not there yet.
+    pub(crate) fn create(&self, hub: &Hub, client_id: &Arc<str>) -> Arc<Cell> {
+        self.get_or_create(hub, client_id)
+    }
+
     fn get_or_create(&self, hub: &Hub, client_id: &Arc<str>) -> Arc<Cell> {
         let hash = self.hash(client_id);
         let mut cells = self.cells.lock();
@@ -113,6 +123,23 @@ enum Attempt {
     Again,
     /// Another connection holds it and has been asked to let go.
     Held,
+    /// It is opened when this is durable.
+    Stored(Group),
+}
+
+/// A session that waits for the store on behalf of one connection. Should that give up, others may have it.
+struct Reserved<'c> {
+    cell: &'c Cell,
+    is_kept: bool,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.cell.lock().is_leaving = false;
+            self.cell.detached.notify_waiters();
+        }
+    }
 }
 
 /// Opens the session for a connection and writes the CONNACK into its buffer.
@@ -137,6 +164,20 @@ pub(crate) async fn open(
         detached.as_mut().enable(); // from here on no letting go is missed
         match try_open(hub, &cell, identity, terms, will.as_deref(), greeting) {
             Attempt::Opened => return Ok(Arc::clone(&cell)),
+            Attempt::Stored(group) => {
+                // The session is this connection's, and nobody else gets at it meanwhile.
+                let mut reserved = Reserved { cell: &cell, is_kept: false };
+                let is_durable = match hub.node.journal() {
+                    Some(journal) => journal.store().ended(group).await,
+                    None => false,
+                };
+                if !is_durable {
+                    return Err(ReasonCode::QUOTA_EXCEEDED);
+                }
+                attach(hub, &cell, identity, terms, will.as_deref(), greeting);
+                reserved.is_kept = true;
+                return Ok(Arc::clone(&cell));
+            }
             Attempt::Again => tokio::task::yield_now().await,
             Attempt::Held => {
                 if tokio::time::timeout_at(deadline, detached).await.is_err() {
@@ -174,6 +215,57 @@ fn try_open(
         end(hub, cell);
         return Attempt::Again;
     }
+    if let Some(group) = store_opening(hub, cell, state, terms, will) {
+        state.is_leaving = true;
+        return Attempt::Stored(group);
+    }
+    drop(guard);
+    attach(hub, cell, identity, terms, will, greeting);
+    Attempt::Opened
+}
+
+/// What the store has to know before the session may be opened. `None`: nothing; it knows already, or the session does
+/// not outlive the process.
+fn store_opening(hub: &Hub, cell: &Arc<Cell>, state: &mut State, terms: &Terms, will: Option<&Will>) -> Option<Group> {
+    let journal = hub.node.journal()?;
+    let mut is_new = false;
+    if state.durable.is_none() && terms.session_expiry_s > 0 {
+        is_new = true;
+        let queue = journal.store().new_queue();
+        let mut durable = Durable::new(queue, cell);
+        durable.change(Change::Define { queue, name: schema::session_name(&cell.client_id) });
+        state.durable = Some(Box::new(durable));
+    }
+    let has_will = state.will.is_some();
+    let durable = state.durable.as_mut()?;
+    let has_changed = is_new || state.session_expiry_s != terms.session_expiry_s || has_will || will.is_some();
+    durable.put(schema::EXPIRY.into(), terms.session_expiry_s.to_le_bytes().into());
+    durable.remove(schema::GONE_AT.into());
+    match will {
+        Some(will) => durable.put(schema::WILL.into(), will.to_stored()),
+        None if has_will => durable.remove(schema::WILL.into()),
+        None => {}
+    }
+    if has_changed {
+        return Some(durable.submit(journal));
+    }
+    durable.note(journal);
+    None
+}
+
+/// Begins the connection of a session that is the caller's.
+fn attach(
+    hub: &Hub,
+    cell: &Arc<Cell>,
+    identity: &Arc<Identity>,
+    terms: &Terms,
+    will: Option<&Will>,
+    greeting: Greeting<'_>,
+) {
+    let now_ms = hub.node.clock.now_ms();
+    let mut guard = cell.lock();
+    let state = &mut *guard;
+    state.is_leaving = false;
     let proof = commit_opening(state.opened, &state.queue);
     state.attach(Arc::clone(identity), terms, will.cloned().map(Box::new));
     if !state.machine.accept(proof, terms, &hub.options.protocol, greeting, &mut state.outbox) {
@@ -192,7 +284,6 @@ fn try_open(
     // Fired meanwhile, either timer finds a connection and does nothing.
     hub.disarm(&Timer::SessionEnd(Arc::clone(&cell.client_id)));
     hub.disarm(&Timer::Will(Arc::clone(&cell.client_id)));
-    Attempt::Opened
 }
 
 /// The session's queue stands; that is what CONNACK promises.
@@ -237,13 +328,18 @@ pub(crate) fn let_go(
         state.will_due_ms = now_ms + u64::from(will.delay_s.min(expiry_s)) * 1000;
         hub.arm(state.will_due_ms, Timer::Will(Arc::clone(&cell.client_id)));
     }
+    let queue = state.durable.as_ref().map(|durable| durable.queue);
+    let is_over = farewell == Farewell::Clean || due.is_some();
     drop(guard);
     told();
-    if let Some(will) = due {
-        let mut batch = Batch::begin(hub);
-        will.publish(hub, &mut batch);
-        batch.finish(hub);
+    let mut batch = Batch::begin(hub);
+    if let Some(queue) = queue.filter(|_| is_over) {
+        batch.draft.change(Change::Remove { queue, key: schema::WILL.into() }); // in one commit with its publication
     }
+    if let Some(will) = due {
+        will.publish(hub, &mut batch);
+    }
+    batch.finish(hub);
     if expiry_s == 0 {
         end(hub, cell);
     } else if expiry_s != primer_mqtt::session::SESSION_NEVER_EXPIRES {
@@ -255,11 +351,15 @@ pub(crate) fn let_go(
 
 /// The will of a session without a connection is due, or the broker ends and will not be there when it is.
 pub(crate) fn publish_will(hub: &Hub, batch: &mut Batch, cell: &Cell, is_due: impl FnOnce(u64) -> bool) {
-    let will = {
+    let (will, queue) = {
         let mut state = cell.lock();
-        if state.connected.is_some() || !is_due(state.will_due_ms) { None } else { state.will.take() }
+        let will = if state.connected.is_some() || !is_due(state.will_due_ms) { None } else { state.will.take() };
+        (will, state.durable.as_ref().map(|durable| durable.queue))
     };
     if let Some(will) = will {
+        if let Some(queue) = queue {
+            batch.draft.change(Change::Remove { queue, key: schema::WILL.into() });
+        }
         will.publish(hub, batch);
     }
 }
@@ -292,8 +392,10 @@ fn hand_on_rest(hub: &Hub, batch: &mut Batch, left: Vec<Queued>) {
     for item in left {
         let handed_on = match &item.share {
             Some(share) if item.qos != primer_mqtt::codec::packet::QoS::ExactlyOnce => {
-                let publication = Publication::of_message(&item.message, item.qos, item.retain, batch.now_ms);
-                !matches!(fanout::hand_on(hub, batch, Burst::one(&publication), share), Delivered::Gone)
+                item.message.as_ref().is_some_and(|message| {
+                    let publication = Publication::of_message(message, item.qos, item.retain, batch.now_ms);
+                    !matches!(fanout::hand_on(hub, batch, Burst::one(&publication), share), Delivered::Gone)
+                })
             }
             _ => false,
         };

@@ -3,9 +3,13 @@
 //! A look-up waits in its session and goes on when the connection has room, so that a wildcard over 100,000 topics
 //! neither stalls the broker nor is cut off. A session has at most one look-up a filter.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use primer::{Kept, RetainedPage, drops::Reason};
+use primer::{
+    Kept, RetainedPage,
+    drops::Reason,
+    journal::{Destinations, Draft, Ticket, Whereabouts},
+};
 use primer_mqtt::{
     codec::packet::QoS,
     session::{Delivery, Sent},
@@ -15,6 +19,7 @@ use crate::{
     delivery::{Ids, Queued},
     hub::Hub,
     limits::REPLAY_STEPS_MAX,
+    pipeline, schema,
     session::{Cell, State},
 };
 
@@ -136,8 +141,7 @@ impl State {
         let qos = replay.qos.min(published);
         let ids = replay.id.map_or(Ids::None, Ids::One);
         if qos != QoS::AtMostOnce {
-            let item = Queued { message: kept.message.clone(), qos, retain: true, ids, share: None };
-            if self.queue.push(now_ms, item).is_err() {
+            if !self.push_retained(hub, kept, (qos, ids), now_ms) {
                 self.count_dropped(hub);
                 return true; // counted; the queue holds less than one message, or only leased ones
             }
@@ -160,6 +164,39 @@ impl State {
             }
             Sent::TooLarge => hub.node.drops.add(Reason::TooLarge, 1),
             Sent::Offline => return false,
+        }
+        true
+    }
+
+    /// Into the queue; of a session that lasts also into the store, where it is not written if the client has
+    /// acknowledged it before.
+    fn push_retained(&mut self, hub: &Hub, kept: &Kept, (qos, ids): (QoS, Ids), now_ms: u64) -> bool {
+        let mut item = Queued::new(kept.message.clone(), qos, true, ids, None);
+        let (Some(durable), Some(journal)) = (&self.durable, hub.node.journal()) else {
+            return self.queue.push(now_ms, item).is_ok();
+        };
+        if let Err(why) = journal.admits() {
+            hub.node.drops.add(pipeline::reason_of(why), 1);
+            return true; // counted
+        }
+        let ticket = Arc::new(Ticket::new());
+        ticket.add();
+        item.at = Whereabouts::With(Arc::clone(&ticket));
+        let mut note = Vec::new();
+        schema::note(&mut note, qos, true, item.ids.as_slice(), None);
+        if self.queue.push(now_ms, item).is_err() {
+            return false;
+        }
+        let (mut draft, mut destinations) = (Draft::default(), Destinations::default());
+        destinations.push(durable.queue, self.queue.last_position().0, &note);
+        let message = &kept.message;
+        let head = schema::content_head(message.topic(), message.properties());
+        let content = [&head[..], message.topic().as_bytes(), message.properties(), message.payload()];
+        draft.message(ticket, &destinations, journal.to_unix_ms(message.expires_at_ms()), &content);
+        if qos == QoS::ExactlyOnce {
+            journal.store().submit(draft);
+        } else {
+            journal.store().note(draft);
         }
         true
     }

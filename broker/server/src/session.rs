@@ -15,9 +15,14 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use primer::{Charge, SubscriberKey, drops::Reason};
+use primer::{
+    Charge, SubscriberKey,
+    drops::Reason,
+    journal::{self, Change, Store, Ticket, Whereabouts},
+};
 use primer_core::{
     commit::{Accepted, Refused},
+    message::Message,
     queue::{Bounds, Item, Position, Queue},
 };
 use primer_mqtt::{
@@ -31,11 +36,14 @@ use crate::{
     access::Identity,
     batch::{Batch, Burst, Publication},
     buffers::{self, KEPT_BYTES_MAX},
-    delivery::{Ids, Queued, Share},
+    delivery::{self, Ids, Queued, Share},
+    durable::{self, Durable},
     filters::Filters,
     hub::Hub,
-    limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX, SESSION_BYTES, UNACCOUNTED_BYTES_MAX},
+    limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX, READY_KEPT_MAX, SESSION_BYTES, UNACCOUNTED_BYTES_MAX},
+    pipeline,
     replay::Replays,
+    schema,
     will::Will,
 };
 
@@ -78,8 +86,10 @@ pub(crate) struct State {
     /// When the will of a session without a connection is due.
     pub(crate) will_due_ms: u64,
     pub(crate) session_expiry_s: u32,
-    /// When the connection went; meaningless while there is one.
-    pub(crate) detached_at_ms: u64,
+    /// When the session ends unless somebody connects; meaningless while somebody is.
+    pub(crate) ends_at_ms: u64,
+    /// What outlives the process, if the session does.
+    pub(crate) durable: Option<Box<Durable>>,
     /// Filters as the client wrote them, share prefix included.
     pub(crate) subscriptions: Filters,
     /// What the subscriptions are charged with.
@@ -106,6 +116,20 @@ pub(crate) struct Wish<'s> {
     pub(crate) share: Option<&'s Arc<Share>>,
 }
 
+/// Messages that were sent, and the bytes of their payloads.
+#[derive(Debug, Default)]
+struct Tally {
+    messages: u64,
+    bytes: u64,
+}
+
+impl Tally {
+    const fn add(&mut self, payload: &[u8]) {
+        self.messages += 1;
+        self.bytes += payload.len() as u64;
+    }
+}
+
 /// What became of a message at one session.
 #[derive(Debug)]
 pub(crate) enum Delivered {
@@ -115,6 +139,8 @@ pub(crate) enum Delivered {
     Live,
     /// The session's queue has answered for it.
     Queued(Result<Accepted, Refused>),
+    /// It is in the session's queue, and its store answers for it when it is durable.
+    Stored,
 }
 
 impl Cell {
@@ -132,7 +158,8 @@ impl Cell {
             will: None,
             will_due_ms: 0,
             session_expiry_s: 0,
-            detached_at_ms: 0,
+            ends_at_ms: 0,
+            durable: None,
             subscriptions: Filters::default(),
             subscription_bytes: 0,
             is_leaving: false,
@@ -299,21 +326,84 @@ impl State {
         let mut room = PUMP_BYTES_MAX.saturating_sub(self.backlog());
         let goes_at_all = credit > 0 && room > 0;
         for index in which {
-            let message =
-                if credit > 0 && room > 0 { batch.message(burst.get(index)) } else { batch.own_message(burst, index) };
+            let goes_at_once = credit > 0 && room > 0;
+            let item = match self.item(hub, batch, (qos, wish), (burst, index), goes_at_once) {
+                Ok(item) => item,
+                Err(why) => {
+                    hub.node.drops.add(pipeline::reason_of(why), 1);
+                    answer(index, Delivered::Queued(Err(why)));
+                    continue;
+                }
+            };
             credit = credit.saturating_sub(1);
-            room = room.saturating_sub(message.len());
-            let ids = Ids::from_slice(wish.ids);
-            let item = Queued { message, qos, retain: wish.retain, ids, share: wish.share.cloned() };
+            room = room.saturating_sub(item.cost());
             if goes_at_all && self.is_full(hub, &item) {
                 self.pump(hub, batch.now_ms); // what can go at once is not trimmed
             }
-            answer(index, Delivered::Queued(self.queue.push(batch.now_ms, item)));
+            let ticket = match &item.at {
+                Whereabouts::With(ticket) => Some(Arc::clone(ticket)),
+                _ => None,
+            };
+            answer(index, self.push(batch, wish, index, item, ticket));
         }
         if goes_at_all {
             self.pump(hub, batch.now_ms);
         } else {
+            if self.queue.ready_len() > READY_KEPT_MAX || self.connected.is_none() {
+                self.queue.chill();
+            }
             self.count_dropped(hub);
+        }
+    }
+
+    /// A publication as it stands in the queue. One for a session that lasts is in memory only if it goes at once: the
+    /// store has it.
+    fn item(
+        &self,
+        hub: &Hub,
+        batch: &mut Batch<'_>,
+        (qos, wish): (QoS, &Wish<'_>),
+        (burst, index): (Burst<'_, '_>, usize),
+        goes_at_once: bool,
+    ) -> Result<Queued, Refused> {
+        let ids = Ids::from_slice(wish.ids);
+        let share = wish.share.cloned();
+        let Some(journal) = hub.node.journal().filter(|_| self.durable.is_some()) else {
+            let publication = burst.get(index);
+            let message = if goes_at_once { batch.message(publication) } else { batch.own_message(burst, index) };
+            return Ok(Queued::new(message, qos, wish.retain, ids, share));
+        };
+        journal.admits()?;
+        let publication = burst.get(index);
+        let at = Whereabouts::With(batch.ticket(index));
+        let cost = delivery::cost(publication.len(), &ids);
+        let message = goes_at_once.then(|| batch.message(publication));
+        let expires_at_ms = publication.expires_at_ms;
+        Ok(Queued { message, at, qos, retain: wish.retain, ids, share, cost, expires_at_ms })
+    }
+
+    fn push(
+        &mut self,
+        batch: &mut Batch<'_>,
+        wish: &Wish<'_>,
+        index: usize,
+        item: Queued,
+        ticket: Option<Arc<Ticket>>,
+    ) -> Delivered {
+        let (Some(ticket), Some(durable)) = (ticket, &self.durable) else {
+            return Delivered::Queued(self.queue.push(batch.now_ms, item));
+        };
+        ticket.add();
+        let qos = item.qos;
+        match self.queue.push(batch.now_ms, item) {
+            Ok(_the_store_will_say) => {
+                batch.destination(index, durable.queue, self.queue.last_position().0, (qos, wish));
+                Delivered::Stored
+            }
+            Err(why) => {
+                let _it_is_not_submitted = Store::settle(&ticket);
+                Delivered::Queued(Err(why))
+            }
         }
     }
 
@@ -337,32 +427,67 @@ impl State {
 
     /// Moves messages from the queue to the buffer, as far as the client's window and the buffer allow.
     pub(crate) fn pump(&mut self, hub: &Hub, now_ms: u64) {
-        let (mut messages, mut bytes) = (0, 0);
-        while self.outbox.len() + self.unwritten < PUMP_BYTES_MAX
+        let mut tally = Tally::default();
+        self.send_again(hub, now_ms, &mut tally);
+        self.send_ready(hub, now_ms, &mut tally);
+        hub.counters.publishes_sent.add(tally.messages);
+        hub.counters.publish_bytes_sent.add(tally.bytes);
+        self.count_dropped(hub);
+    }
+
+    fn send_again(&mut self, hub: &Hub, now_ms: u64, tally: &mut Tally) {
+        while self.backlog() < PUMP_BYTES_MAX
             && let Some(resend) = self.machine.next_resend()
         {
             let Some(item) = self.queue.get(resend.position) else {
                 self.machine.give_up(resend);
                 continue;
             };
-            let sent = self.machine.send_again(resend, &item.as_delivery(now_ms), &mut self.outbox);
-            (messages, bytes) = (messages + 1, bytes + item.message.payload().len());
+            let Some(delivery) = item.as_delivery(now_ms) else {
+                self.machine.postpone(resend);
+                self.load(hub, 1);
+                return;
+            };
+            let sent = self.machine.send_again(resend, &delivery, &mut self.outbox);
+            tally.add(delivery.payload);
             if sent == Sent::TooLarge {
-                self.queue.ack(resend.position);
+                self.take_out(resend.position);
                 hub.node.drops.add(Reason::TooLarge, 1);
             }
         }
-        while self.outbox.len() + self.unwritten < PUMP_BYTES_MAX && self.machine.credit() > 0 {
-            let Some((position, item)) = self.queue.lease(now_ms) else { break };
-            let delivery = item.as_delivery(now_ms);
+    }
+
+    fn send_ready(&mut self, hub: &Hub, now_ms: u64, tally: &mut Tally) {
+        let mut held = Vec::new();
+        while self.backlog() + held.len() < PUMP_BYTES_MAX && self.machine.credit() > 0 {
+            let Some((position, item)) = self.queue.lease(now_ms) else {
+                if self.durable.is_some() {
+                    self.load(hub, self.machine.credit());
+                }
+                break;
+            };
+            if item.is_withdrawn() {
+                self.queue.ack(position);
+                continue;
+            }
+            // A QoS 2 message is on its way only when that is written down: sent from memory, it might be sent again
+            // under another packet identifier by a process that does not know of it.
+            let is_durable = item.is_durable();
+            let is_held = is_durable && item.qos == QoS::ExactlyOnce;
+            let is_settled = item.is_settled();
+            let Some(delivery) = item.as_delivery(now_ms).filter(|_| !is_held || is_settled) else {
+                self.queue.unlease(position);
+                self.wait_for_store(hub, is_settled);
+                break;
+            };
             let at_most_once = item.qos == QoS::AtMostOnce;
-            let sent = if at_most_once {
-                self.machine.send_at_most_once(&delivery, &mut self.outbox)
-            } else {
-                self.machine.send(&delivery, position, &mut self.outbox)
+            let sent = match item.qos {
+                QoS::AtMostOnce => self.machine.send_at_most_once(&delivery, &mut self.outbox),
+                _ if is_held => self.machine.send_held(&delivery, position, &mut held),
+                _ => self.machine.send(&delivery, position, &mut self.outbox),
             };
             match sent {
-                Sent::Written => (messages, bytes) = (messages + 1, bytes + item.message.payload().len()),
+                Sent::Written => tally.add(delivery.payload),
                 Sent::TooLarge => hub.node.drops.add(Reason::TooLarge, 1),
                 Sent::Offline => {
                     self.queue.unlease(position);
@@ -370,17 +495,42 @@ impl State {
                 }
             }
             if at_most_once || sent == Sent::TooLarge {
-                self.queue.ack(position);
+                self.take_out(position);
+            } else if let Some(durable) = self.durable.as_mut().filter(|_| is_durable) {
+                let tag = self.machine.last_packet_id();
+                durable.change(Change::Lease { queue: durable.queue, position: position.0, tag });
             }
         }
-        hub.counters.publishes_sent.add(messages);
-        hub.counters.publish_bytes_sent.add(bytes as u64);
-        self.count_dropped(hub);
+        if !held.is_empty()
+            && let (Some(durable), Some(journal)) = (&mut self.durable, hub.node.journal())
+        {
+            let group = durable.submit(journal);
+            durable.hold(group, held);
+        }
+    }
+
+    /// The next message cannot be sent yet: it is in the store alone, or not there yet.
+    fn wait_for_store(&mut self, hub: &Hub, is_settled: bool) {
+        if is_settled {
+            self.queue.chill();
+            self.load(hub, self.machine.credit());
+        } else if let Some(durable) = &mut self.durable {
+            durable.is_waiting = true;
+        }
+    }
+
+    /// A message leaves the queue for good.
+    pub(crate) fn take_out(&mut self, position: Position) -> Option<Queued> {
+        let item = self.queue.ack(position)?;
+        if let Some(durable) = &mut self.durable {
+            durable.gone(position, self.queue.floor(), item.at.clone());
+        }
+        Some(item)
     }
 
     /// The client is done with a message.
     pub(crate) fn settle(&mut self, hub: &Hub, position: Position, reason: ReasonCode) {
-        self.queue.ack(position);
+        self.take_out(position);
         if reason.is_error() {
             hub.node.drops.add(Reason::RejectedByConsumer, 1);
         }
@@ -391,7 +541,7 @@ impl State {
         if self.connected.is_none() || (self.is_blocked && self.close.is_none()) {
             self.account(hub);
         } else if self.waker.is_none() {
-            if self.queue.bytes() + self.outbox.len() > self.charge.bytes() + UNACCOUNTED_BYTES_MAX {
+            if self.queue.memory() + self.outbox.len() > self.charge.bytes() + UNACCOUNTED_BYTES_MAX {
                 self.account(hub);
             }
         } else if let Some(waker) = self.waker.take() {
@@ -412,13 +562,14 @@ impl State {
         let fixed = SESSION_BYTES + self.subscription_bytes + self.will.as_ref().map_or(0, |will| will.bytes());
         // A buffer of the usual size goes from one connection to the next; what is in it is this one's.
         let outbox = if self.outbox.capacity() > KEPT_BYTES_MAX { self.outbox.capacity() } else { self.outbox.len() };
-        let bytes = fixed + self.queue.bytes() + outbox + self.unwritten;
+        let held = self.durable.as_ref().map_or(0, |durable| durable.held_bytes());
+        let bytes = fixed + self.queue.memory() + outbox + self.unwritten + held;
         self.charge.set(&hub.node.budget, bytes);
     }
 
     /// Bytes on their way to the client.
-    pub(crate) const fn backlog(&self) -> usize {
-        self.outbox.len() + self.unwritten
+    pub(crate) fn backlog(&self) -> usize {
+        self.outbox.len() + self.unwritten + self.durable.as_ref().map_or(0, |durable| durable.held_bytes())
     }
 
     /// Whether the client causes answers and does not read them.
@@ -430,7 +581,8 @@ impl State {
 
     /// Whether retained messages may enter: after what waits already, and while the buffer has room.
     pub(crate) fn has_room_for_retained(&self) -> bool {
-        self.connected.is_some() && !self.queue.has_ready() && self.backlog() < PUMP_BYTES_MAX
+        let holds = self.durable.as_ref().is_some_and(|durable| durable.waits_for().is_some());
+        self.connected.is_some() && !holds && !self.queue.has_ready() && self.backlog() < PUMP_BYTES_MAX
     }
 
     /// With which reason the connection has to end now. A broker that stops leaves it until what waits for the client
@@ -463,8 +615,22 @@ impl State {
         self.waker = None;
         self.outbox = Vec::new();
         self.unwritten = 0;
-        self.detached_at_ms = now_ms;
-        self.queue.for_each_leased(|item| item.message = item.message.compact());
+        self.ends_at_ms = match self.session_expiry_s {
+            SESSION_NEVER_EXPIRES => u64::MAX,
+            seconds => now_ms + u64::from(seconds) * 1000,
+        };
+        self.queue.for_each_leased(|item| match item.stub().filter(|_| item.is_durable()) {
+            Some((sequence, len)) => (item.message, item.at) = (None, Whereabouts::At { sequence, len }),
+            None => item.message = item.message.as_ref().map(Message::compact),
+        });
+        if let (Some(durable), Some(journal)) = (&mut self.durable, hub.node.journal()) {
+            self.queue.chill();
+            durable.detach();
+            let gone_at = journal.to_unix_ms(now_ms).unwrap_or(0);
+            durable.put(schema::GONE_AT.into(), gone_at.to_le_bytes().into());
+            durable.put(schema::EXPIRY.into(), self.session_expiry_s.to_le_bytes().into());
+            durable.note(journal);
+        }
         self.account(hub);
     }
 
@@ -473,7 +639,7 @@ impl State {
         self.connected.is_none()
             && self.opened
             && self.session_expiry_s != SESSION_NEVER_EXPIRES
-            && now_ms >= self.detached_at_ms + u64::from(self.session_expiry_s) * 1000
+            && now_ms >= self.ends_at_ms
     }
 
     pub(crate) fn count_dropped(&mut self, hub: &Hub) {
@@ -481,6 +647,15 @@ impl State {
         hub.node.drops.add(Reason::Expired, dropped.expired);
         hub.node.drops.add(Reason::QueueOverflow, dropped.overflow);
         hub.node.drops.add(Reason::QueueFull, dropped.refused);
+        hub.node.drops.add(Reason::Evicted, dropped.evicted);
+        if let (Some(durable), Some(journal)) = (&mut self.durable, hub.node.journal()) {
+            hub.node.drops.add(Reason::Damaged, durable.take_damaged());
+            let floor = self.queue.floor();
+            for (position, left) in self.queue.take_left() {
+                durable.gone(position, floor, durable::whereabouts(left));
+            }
+            durable.note(journal);
+        }
     }
 
     /// Ends the session: hands out what its queue held.
@@ -488,7 +663,16 @@ impl State {
         self.ended = true;
         self.machine.clear();
         self.replays.clear();
-        let left = self.queue.drain().collect();
+        let stored = self.queue.drain_stored();
+        let left: Vec<Queued> = self.queue.drain().collect();
+        if let (Some(mut durable), Some(journal)) = (self.durable.take(), hub.node.journal()) {
+            durable.change(Change::Drop(durable.queue));
+            let stored = stored.into_iter().map(|(_, left)| durable::whereabouts(left));
+            for at in left.iter().map(|item| item.at.clone()).chain(stored) {
+                durable.change(Change::Settle(journal::settle(at)));
+            }
+            durable.note(journal);
+        }
         self.outbox = Vec::new();
         self.charge.set(&hub.node.budget, 0);
         left

@@ -16,6 +16,7 @@ use crate::{
     hub::Hub,
     limits::{FILTERS_PER_LOCK_MAX, LEVEL_BYTES, SUBSCRIPTION_BYTES, SUBSCRIPTIONS_MAX},
     replay::Replay,
+    schema,
     session::Cell,
 };
 
@@ -42,8 +43,18 @@ pub(crate) fn subscribe(hub: &Hub, cell: &Arc<Cell>, identity: &Identity, packet
     let mut guard = cell.lock();
     let state = &mut *guard;
     hub.counters.packets_sent.add(1);
-    if !state.machine.answer_subscribe(packet.packet_id, &codes, why, &mut state.outbox) {
+    let mut held = Vec::new();
+    let out = if state.durable.is_some() { &mut held } else { &mut state.outbox };
+    if !state.machine.answer_subscribe(packet.packet_id, &codes, why, out) {
         state.close = Some(ReasonCode::PACKET_TOO_LARGE);
+    }
+    if let (Some(durable), Some(journal)) = (&mut state.durable, hub.node.journal()) {
+        for one in wanted.iter().filter(|one| one.refused.is_none()) {
+            let value = schema::subscription(one.options, packet.subscription_id);
+            durable.put(schema::filter_key(one.whole), value);
+        }
+        let group = durable.submit(journal);
+        durable.hold(group, held);
     }
     for one in wanted.iter().filter(|one| one.refused.is_none() && one.group.is_none()) {
         let sends_retained = match one.options.retain_handling {
@@ -77,8 +88,15 @@ pub(crate) fn unsubscribe(hub: &Hub, cell: &Arc<Cell>, packet: &Unsubscribe<'_>)
         }
         state.replays.cancel(whole); // [MQTT-3.10.4-2]
     }
-    if !state.machine.answer_unsubscribe(packet.packet_id, &codes, &mut state.outbox) {
+    let mut held = Vec::new();
+    let out = if state.durable.is_some() { &mut held } else { &mut state.outbox };
+    if !state.machine.answer_unsubscribe(packet.packet_id, &codes, out) {
         state.close = Some(ReasonCode::PACKET_TOO_LARGE);
+    }
+    if let (Some(durable), Some(journal)) = (&mut state.durable, hub.node.journal()) {
+        packet.filters.iter().for_each(|(whole, _)| durable.remove(schema::filter_key(whole)));
+        let group = durable.submit(journal);
+        durable.hold(group, held);
     }
 }
 
@@ -91,12 +109,12 @@ pub(crate) fn forget(hub: &Hub, cell: &Cell, filters: impl Iterator<Item = Box<s
 }
 
 /// What a subscription costs: its nodes in the routing table, its filter there and in the session.
-fn cost(whole: &str) -> usize {
+pub(crate) fn cost(whole: &str) -> usize {
     let levels = 1 + whole.bytes().filter(|byte| *byte == b'/').count();
     SUBSCRIPTION_BYTES + 3 * whole.len() + levels * LEVEL_BYTES
 }
 
-fn split(whole: &str) -> (&str, Option<&str>) {
+pub(crate) fn split(whole: &str) -> (&str, Option<&str>) {
     match topic::split_shared(whole) {
         Ok(Some((group, filter))) => (filter, Some(group)),
         _ => (whole, None),

@@ -8,6 +8,7 @@ use crate::{
     batch::{Batch, Publication},
     hub::Hub,
     pipeline,
+    schema::{self, WillTerms},
 };
 
 /// A will, ready to be published.
@@ -22,6 +23,19 @@ pub(crate) struct Will {
 }
 
 impl Will {
+    /// What the store keeps of it.
+    pub(crate) fn to_stored(&self) -> Box<[u8]> {
+        let Self { qos, retain, delay_s, expiry_s, .. } = *self;
+        schema::will(&WillTerms { qos, retain, delay_s, expiry_s }, &self.message)
+    }
+
+    /// A will out of the store.
+    pub(crate) fn from_stored(value: &[u8]) -> Option<Self> {
+        let (terms, message) = schema::read_will(value)?;
+        let WillTerms { qos, retain, delay_s, expiry_s } = terms;
+        Some(Self { message, expiry_s, qos, retain, delay_s })
+    }
+
     pub(crate) fn from_connect(will: &packet::Will<'_>) -> Self {
         let properties = will.properties.forwardable().collect::<Vec<_>>().concat();
         let parts =

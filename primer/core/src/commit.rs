@@ -43,6 +43,21 @@ impl Accepted {
     pub(crate) const fn new() -> Self {
         Self { _only_here: () }
     }
+
+    /// What a durable store says of a group that was submitted to it: `None` while the group is not written.
+    pub fn by<S: Durable>(store: &S, group: S::Group) -> Option<Result<Self, Refused>> {
+        Some(store.outcome(group)?.map(|()| Self::new()))
+    }
+}
+
+/// A store that makes what is submitted to it durable, a group at a time. Whoever implements it answers for it: an
+/// acceptance comes out of its word alone.
+pub trait Durable {
+    /// Names what becomes durable together.
+    type Group: Copy;
+
+    /// What became of a group: `None` while it is not written.
+    fn outcome(&self, group: Self::Group) -> Option<Result<(), Refused>>;
 }
 
 /// Why a destination did not accept a message. Nothing of it was stored there; the publisher may try again.
@@ -55,6 +70,15 @@ pub enum Refused {
     /// The node's memory budget is spent.
     #[error("the node's memory budget is spent")]
     MemoryFull,
+    /// The node's disk budget is spent, or its disk is full.
+    #[error("the node's disk is full")]
+    DiskFull,
+    /// The node's disk does not take writes.
+    #[error("the node's disk does not take writes")]
+    DiskFailed,
+    /// More is published than the node's disk takes.
+    #[error("the node's disk is too slow for what is published")]
+    Overloaded,
     /// A store of a bounded number of entries (retained, delayed) is full.
     #[error("the store is full")]
     StoreFull,

@@ -4,8 +4,12 @@
 //! what it has leased stays until then, over any number of reconnects. The queue is bounded in messages and bytes and
 //! trims by its policy, counting what it drops. It knows no clock: the time comes in.
 
+mod cold;
+
 use std::collections::VecDeque;
 
+use self::cold::Cold;
+pub use self::cold::{Left, Stub};
 use crate::commit::{Accepted, Refused};
 
 /// What can stand in a queue.
@@ -14,6 +18,14 @@ pub trait Item {
     fn cost(&self) -> usize;
     /// Deadline in the node's milliseconds; [`crate::message::NEVER_MS`] for none.
     fn expires_at_ms(&self) -> u64;
+    /// Whether a store holds it, or is about to: it has to be told when the item goes.
+    fn is_durable(&self) -> bool {
+        false
+    }
+    /// Where a store holds the item, and the bytes it takes there, once it does.
+    fn stub(&self) -> Option<(u64, u32)> {
+        None
+    }
 }
 
 /// What a queue does when it is at its high watermark.
@@ -56,6 +68,8 @@ pub struct Dropped {
     pub overflow: u64,
     /// They were refused at the high watermark.
     pub refused: u64,
+    /// They made room on the disk.
+    pub evicted: u64,
 }
 
 #[derive(Debug)]
@@ -90,6 +104,8 @@ pub struct Queue<T> {
     soonest_expiry_ms: u64,
     bounds: Bounds,
     dropped: Dropped,
+    /// What is not in memory, if anything is not.
+    cold: Option<Box<Cold<T>>>,
 }
 
 impl<T: Item> Queue<T> {
@@ -105,7 +121,8 @@ impl<T: Item> Queue<T> {
             ready_bytes: 0,
             soonest_expiry_ms: u64::MAX,
             bounds,
-            dropped: Dropped { expired: 0, overflow: 0, refused: 0 },
+            dropped: Dropped { expired: 0, overflow: 0, refused: 0, evicted: 0 },
+            cold: None,
         }
     }
 
@@ -126,7 +143,11 @@ impl<T: Item> Queue<T> {
             return Err(Refused::QueueFull);
         }
         self.soonest_expiry_ms = self.soonest_expiry_ms.min(item.expires_at_ms());
-        self.entries.push_back(Entry { position: self.next, item: Some(item) });
+        let entry = Entry { position: self.next, item: Some(item) };
+        match &mut self.cold {
+            Some(cold) if !cold.stored.is_empty() => cold.fresh.push_back(entry),
+            _ => self.entries.push_back(entry),
+        }
         self.next += 1;
         self.ready_bytes += cost;
         Ok(Accepted::new())
@@ -141,8 +162,9 @@ impl<T: Item> Queue<T> {
             let (cost, expires_at_ms) = entry.item.as_ref().map_or((0, u64::MAX), |i| (i.cost(), i.expires_at_ms()));
             self.ready_bytes -= cost;
             if now_ms > expires_at_ms {
-                entry.item = None;
+                let (position, item) = (Position(entry.position), entry.item.take());
                 self.dropped.expired += 1;
+                item.into_iter().for_each(|item| self.leave(position, Left::Item(item)));
                 self.sweep();
                 continue;
             }
@@ -190,23 +212,16 @@ impl<T: Item> Queue<T> {
         if now_ms <= self.soonest_expiry_ms {
             return;
         }
-        let (before, mut index, mut bytes, mut soonest) = (self.entries.len(), 0, 0, u64::MAX);
-        let leased_entries = self.leased_entries;
-        self.entries.retain(|entry| {
-            index += 1;
-            let Some(item) = entry.item.as_ref().filter(|_| index > leased_entries) else { return true };
-            let stays = now_ms <= item.expires_at_ms();
+        let (before, mut soonest) = (self.len(), u64::MAX);
+        self.retain_ready(|expires_at_ms, _| {
+            let stays = now_ms <= expires_at_ms;
             if stays {
-                soonest = soonest.min(item.expires_at_ms());
-            } else {
-                bytes += item.cost();
+                soonest = soonest.min(expires_at_ms);
             }
             stays
         });
         self.soonest_expiry_ms = soonest;
-        self.ready_bytes -= bytes;
-        self.dropped.expired += (before - self.entries.len()) as u64;
-        give_back(&mut self.entries, BUSY_CAPACITY_MAX);
+        self.dropped.expired += (before - self.len()) as u64;
     }
 
     /// Changes each leased message in place, as [`crate::message::Message::compact`] does when a connection ends.
@@ -214,7 +229,13 @@ impl<T: Item> Queue<T> {
         self.entries.iter_mut().take(self.leased_entries).filter_map(|entry| entry.item.as_mut()).for_each(change);
     }
 
-    /// Empties the queue and hands out what was in it, oldest first.
+    /// The leased messages, oldest first.
+    pub fn leased(&self) -> impl Iterator<Item = (Position, &T)> {
+        let leased = self.entries.iter().take(self.leased_entries);
+        leased.filter_map(|entry| Some((Position(entry.position), entry.item.as_ref()?)))
+    }
+
+    /// Empties the queue and hands out what was in it in memory, oldest first; see [`Self::drain_stored`] for the rest.
     pub fn drain(&mut self) -> impl Iterator<Item = T> {
         (self.leased_entries, self.leased_count, self.leased_bytes, self.ready_bytes) = (0, 0, 0, 0);
         std::mem::take(&mut self.entries).into_iter().filter_map(|entry| entry.item)
@@ -234,25 +255,25 @@ impl<T: Item> Queue<T> {
     /// Messages in the queue, leased ones included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.leased_count + self.entries.len() - self.leased_entries
+        self.leased_count + self.entries.len() - self.leased_entries + self.cold_len()
     }
 
     /// Whether nothing is in the queue.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.cold_len() == 0
     }
 
-    /// Bytes in the queue, leased messages included.
+    /// Bytes in the queue, leased messages included, and those that are not in memory.
     #[must_use]
-    pub const fn bytes(&self) -> usize {
-        self.leased_bytes + self.ready_bytes
+    pub fn bytes(&self) -> usize {
+        self.leased_bytes + self.ready_bytes + self.stored_bytes()
     }
 
     /// Whether a message waits to be leased.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        self.entries.len() > self.leased_entries
+        self.entries.len() > self.leased_entries || self.cold_len() > 0
     }
 
     fn has_room(&self, cost: usize) -> bool {
@@ -269,18 +290,14 @@ impl<T: Item> Queue<T> {
             return self.has_room(cost);
         }
         let (messages_low, bytes_low) = (Bounds::low(messages_max), Bounds::low(bytes_max));
-        let (mut len, mut bytes, mut trimmed) = (self.len(), self.bytes(), 0);
-        for entry in self.entries.range(self.leased_entries..) {
-            if len < messages_low && bytes + cost <= bytes_low {
+        let mut trimmed = 0;
+        while self.len() >= messages_low || self.bytes() + cost > bytes_low {
+            if !self.pop_ready() {
                 break;
             }
-            len -= 1;
-            bytes -= entry.item.as_ref().map_or(0, T::cost);
             trimmed += 1;
         }
-        self.ready_bytes -= self.bytes() - bytes;
-        self.entries.drain(self.leased_entries..self.leased_entries + trimmed);
-        self.dropped.overflow += trimmed as u64;
+        self.dropped.overflow += trimmed;
         give_back(&mut self.entries, BUSY_CAPACITY_MAX);
         self.has_room(cost)
     }

@@ -32,6 +32,11 @@ reasons! {
     Offline, "offline", "QoS 0 to a session without a connection.";
     TooLarge, "too_large", "Larger than the consumer's maximum packet size.";
     MemoryFull, "memory_full", "The node's memory budget was spent.";
+    DiskFull, "disk_full", "The node's disk budget was spent, or its disk full; the publisher was told.";
+    DiskFailed, "disk_failed", "The node's disk did not take it; the publisher was told.";
+    Overloaded, "overloaded", "More was published than the node's disk takes; the publisher was told.";
+    Evicted, "evicted", "Trimmed from a queue because the node's disk budget was spent.";
+    Damaged, "damaged", "Its record on the disk was damaged.";
     StoreFull, "store_full", "The retained or the delayed store was full.";
     NotAuthorized, "not_authorized", "The publisher may not publish to the topic.";
     RejectedByConsumer, "rejected_by_consumer", "The consumer answered with an error.";

@@ -1,5 +1,5 @@
 //! The node: what one embeds. It owns the clock, the memory budget and the shared state of routing, and runs the
-//! machines of `primer-core`; it knows no protocol and opens no socket.
+//! machines of `primer-core`; what is to last goes into its journal. It knows no protocol and opens no socket.
 //!
 //! `S` is what a subscription carries: the face that uses the node (the MQTT server, say) brings its own.
 
@@ -9,6 +9,7 @@ mod budget;
 mod clock;
 mod delayed;
 pub mod drops;
+pub mod journal;
 mod node;
 mod retained;
 mod routes;
@@ -18,7 +19,8 @@ pub use self::{
     clock::Clock,
     delayed::DelayedStore,
     drops::Drops,
+    journal::Journal,
     node::{Node, NodeOptions},
-    retained::{Kept, RetainedPage, RetainedStore},
+    retained::{Kept, Published, RetainedPage, RetainedStore},
     routes::{Routes, SubscriberKey},
 };

@@ -1,6 +1,8 @@
 //! The node's shared state.
 
-use crate::{Budget, Clock, DelayedStore, Drops, RetainedStore, Routes};
+use std::sync::OnceLock;
+
+use crate::{Budget, Clock, DelayedStore, Drops, Journal, RetainedStore, Routes};
 
 /// The bounds of a node.
 #[derive(Debug, Clone)]
@@ -36,6 +38,7 @@ pub struct Node<S, D> {
     pub delayed: DelayedStore<D>,
     /// What was not delivered, and why.
     pub drops: Drops,
+    journal: OnceLock<Journal>,
 }
 
 impl<S, D> Node<S, D> {
@@ -49,6 +52,17 @@ impl<S, D> Node<S, D> {
             retained: RetainedStore::new(options.retained_topics_max),
             delayed: DelayedStore::new(options.delayed_max),
             drops: Drops::default(),
+            journal: OnceLock::new(),
         }
+    }
+
+    /// Where what is to last goes; `None` for a node in memory.
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.get()
+    }
+
+    /// Gives the node its journal, before anything is published. A second one is dropped.
+    pub fn keep_in(&self, journal: Journal) {
+        let _there_is_one = self.journal.set(journal);
     }
 }

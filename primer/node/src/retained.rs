@@ -10,7 +10,10 @@ use primer_core::{
     retained::{Retained, Step},
 };
 
-use crate::budget::{Budget, Charge};
+use crate::{
+    budget::{Budget, Charge},
+    journal,
+};
 
 /// What the store holds beside a message's own bytes, roughly: key, tree, bookkeeping.
 const ENTRY_OVERHEAD_BYTES: usize = 160;
@@ -22,6 +25,19 @@ pub struct Kept {
     pub message: Message,
     /// The QoS with which it was published.
     pub qos: u8,
+    /// Where it is in the journal, if it is there.
+    pub kept: Option<journal::Kept>,
+}
+
+/// What became of a message that was to be retained.
+#[derive(Debug)]
+pub struct Published {
+    /// The store has it.
+    pub accepted: Accepted,
+    /// The next deadline may have changed.
+    pub has_deadline: bool,
+    /// Where the message is in the journal that is not retained any more.
+    pub replaced: Option<journal::Kept>,
 }
 
 /// A stretch of a look-up.
@@ -55,9 +71,8 @@ impl RetainedStore {
         Self { state: RwLock::new(State { topics, deadlines, bytes: 0, charge: Charge::default() }), topics_max }
     }
 
-    /// Keeps a message for its topic; an empty payload forgets the one that was kept [MQTT-3.3.1-6]. With the proof
-    /// comes whether the next deadline may have changed. `is_vital` lets in what is needed, and bounded, when the
-    /// budget is spent: what the node says of itself.
+    /// Keeps a message for its topic; an empty payload forgets the one that was kept [MQTT-3.3.1-6]. `is_vital` lets in
+    /// what is needed, and bounded, when the budget is spent: what the node says of itself.
     ///
     /// # Errors
     /// The store or the budget is full; the earlier message stays.
@@ -67,32 +82,41 @@ impl RetainedStore {
         message: &Message,
         qos: u8,
         is_vital: bool,
-    ) -> Result<(Accepted, bool), Refused> {
+        kept: Option<journal::Kept>,
+    ) -> Result<Published, Refused> {
         if message.payload().is_empty() {
             let mut state = self.state.write();
             let (accepted, old) = state.topics.forget(message.topic());
             state.replaced(budget, message.topic(), old.as_ref(), None);
-            return Ok((accepted, false));
+            return Ok(Published { accepted, has_deadline: false, replaced: old.and_then(|old| old.kept) });
         }
         if budget.is_spent() && !is_vital {
             return Err(Refused::MemoryFull);
         }
-        let kept = Kept { message: message.compact(), qos };
+        let kept = Kept { message: message.compact(), qos, kept };
         let (expires_at_ms, bytes) = (message.expires_at_ms(), cost(&kept));
         let mut state = self.state.write();
         let (accepted, old) = state.topics.keep(message.topic(), kept, self.topics_max)?;
         state.bytes += bytes;
         state.replaced(budget, message.topic(), old.as_ref(), Some(expires_at_ms));
-        Ok((accepted, expires_at_ms != NEVER_MS))
+        let has_deadline = expires_at_ms != NEVER_MS;
+        Ok(Published { accepted, has_deadline, replaced: old.and_then(|old| old.kept) })
     }
 
-    /// Drops messages that have expired, at most `messages_max`; answers how many.
-    pub fn expire(&self, budget: &Budget, now_ms: u64, messages_max: usize) -> usize {
+    /// Drops messages that have expired, at most `messages_max`, and tells `take` where they are in the journal.
+    pub fn expire(
+        &self,
+        budget: &Budget,
+        now_ms: u64,
+        messages_max: usize,
+        mut take: impl FnMut(journal::Kept),
+    ) -> usize {
         let mut state = self.state.write();
         for done in 0..messages_max {
             let Some(topic) = state.deadlines.pop_due(now_ms) else { return done };
             let old = state.topics.remove(&topic);
             state.replaced(budget, &topic, old.as_ref(), None);
+            old.and_then(|old| old.kept).into_iter().for_each(&mut take);
         }
         messages_max
     }
@@ -186,13 +210,13 @@ mod tests {
     #[test]
     fn a_deadline_goes_with_its_message() {
         let (store, budget) = (RetainedStore::new(1), Budget::new(10_000));
-        let _ = store.publish(&budget, &message("a", "x", 5_000), 0, false).unwrap();
-        let _ = store.publish(&budget, &message("b", "x", 1), 0, false).unwrap_err();
+        let _ = store.publish(&budget, &message("a", "x", 5_000), 0, false, None).unwrap();
+        let _ = store.publish(&budget, &message("b", "x", 1), 0, false, None).unwrap_err();
         assert_eq!(store.next_expiry_ms(), Some(5_001), "a refused message moved the deadline");
-        let _ = store.publish(&budget, &message("a", "y", NEVER_MS), 0, false).unwrap();
+        let _ = store.publish(&budget, &message("a", "y", NEVER_MS), 0, false, None).unwrap();
         assert_eq!(store.next_expiry_ms(), None);
-        let _ = store.publish(&budget, &message("a", "z", 7), 0, false).unwrap();
-        let _ = store.publish(&budget, &message("a", "", NEVER_MS), 0, false).unwrap();
+        let _ = store.publish(&budget, &message("a", "z", 7), 0, false, None).unwrap();
+        let _ = store.publish(&budget, &message("a", "", NEVER_MS), 0, false, None).unwrap();
         assert_eq!((store.next_expiry_ms(), store.len(), budget.used()), (None, 0, 0));
     }
 
@@ -200,9 +224,12 @@ mod tests {
     fn what_has_expired_goes_by_time() {
         let (store, budget) = (RetainedStore::new(9), Budget::new(10_000));
         for (topic, at) in [("a", 5), ("b", 5), ("c", 9)] {
-            let _ = store.publish(&budget, &message(topic, "x", at), 0, false).unwrap();
+            let _ = store.publish(&budget, &message(topic, "x", at), 0, false, None).unwrap();
         }
-        assert_eq!((store.expire(&budget, 5, 9), store.expire(&budget, 6, 1), store.expire(&budget, 6, 9)), (0, 1, 1));
+        assert_eq!(
+            (store.expire(&budget, 5, 9, drop), store.expire(&budget, 6, 1, drop), store.expire(&budget, 6, 9, drop)),
+            (0, 1, 1)
+        );
         assert_eq!((store.len(), store.next_expiry_ms()), (1, Some(10)));
     }
 
@@ -210,7 +237,7 @@ mod tests {
     fn a_look_up_goes_on_where_it_stopped() {
         let (store, budget) = (RetainedStore::new(99), Budget::new(1 << 20));
         for n in 0..50 {
-            let _ = store.publish(&budget, &message(&format!("t/{n:02}"), "x", NEVER_MS), 0, false).unwrap();
+            let _ = store.publish(&budget, &message(&format!("t/{n:02}"), "x", NEVER_MS), 0, false, None).unwrap();
         }
         let (mut seen, mut after, mut room) = (Vec::new(), None, 0);
         loop {

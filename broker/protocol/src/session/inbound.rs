@@ -67,6 +67,14 @@ pub struct PublishToken {
     serial: u64,
 }
 
+impl PublishToken {
+    /// The packet identifier of a QoS 2 publish: until its PUBREL it must not be taken for a new one.
+    #[must_use]
+    pub fn exactly_once(&self) -> Option<PacketId> {
+        (self.qos == QoS::ExactlyOnce).then_some(self.packet_id)
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Exchange {
     serial: u64,
@@ -96,6 +104,13 @@ impl Inbound {
 }
 
 impl Session {
+    /// Puts back a QoS 2 exchange that the client began in an earlier life of the server: its message was committed.
+    pub fn restore_received(&mut self, packet_id: PacketId) {
+        let (serial, epoch) = (self.inbound.begin(packet_id, QoS::ExactlyOnce, self.epoch), self.epoch);
+        let counted = epoch.wrapping_sub(1); // it takes its place when the client sends it again
+        self.inbound.received.insert(packet_id, Exchange { serial, epoch, counted, is_committed: true });
+    }
+
     pub(super) fn handle_publish<'a>(
         &mut self,
         publish: Publish<'a>,

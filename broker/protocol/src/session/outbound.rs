@@ -181,15 +181,24 @@ impl Session {
     /// Writes a QoS 0 publish.
     pub fn send_at_most_once(&mut self, delivery: &Delivery<'_>, out: &mut Vec<u8>) -> Sent {
         let Some(link) = &mut self.link else { return Sent::Offline };
-        write_publish(link, delivery, false, None, out)
+        write_publish(link, delivery, (false, false), None, out)
     }
 
     /// Writes a new QoS 1 or 2 publish whose message stands at `position`. The caller has seen a credit.
     pub fn send(&mut self, delivery: &Delivery<'_>, position: Position, out: &mut Vec<u8>) -> Sent {
+        self.send_new(delivery, position, false, out)
+    }
+
+    /// The same for bytes that are held back while others overtake them: they set no topic alias that those would use.
+    pub fn send_held(&mut self, delivery: &Delivery<'_>, position: Position, out: &mut Vec<u8>) -> Sent {
+        self.send_new(delivery, position, true, out)
+    }
+
+    fn send_new(&mut self, delivery: &Delivery<'_>, position: Position, held: bool, out: &mut Vec<u8>) -> Sent {
         let Some(link) = &mut self.link else { return Sent::Offline };
         let before = self.outbound.last_packet_id;
         let Some(packet_id) = self.outbound.next_packet_id() else { return Sent::Offline };
-        let sent = write_publish(link, delivery, false, Some(packet_id), out);
+        let sent = write_publish(link, delivery, (false, held), Some(packet_id), out);
         if sent == Sent::Written {
             link.unacked = link.unacked.saturating_add(1);
             let phase = if delivery.qos == QoS::ExactlyOnce { Phase::ExactlyOnce } else { Phase::AtLeastOnce };
@@ -220,7 +229,7 @@ impl Session {
     /// Writes a publish once more, under its identifier and with DUP [MQTT-3.3.1-1].
     pub fn send_again(&mut self, resend: Resend, delivery: &Delivery<'_>, out: &mut Vec<u8>) -> Sent {
         let Some(link) = &mut self.link else { return Sent::Offline };
-        let sent = write_publish(link, delivery, true, Some(resend.packet_id), out);
+        let sent = write_publish(link, delivery, (true, false), Some(resend.packet_id), out);
         match sent {
             Sent::Written => {
                 link.unacked = link.unacked.saturating_add(1);
@@ -232,6 +241,42 @@ impl Session {
             Sent::Offline => {}
         }
         sent
+    }
+
+    /// Leaves a publish that is to be sent again for later: its message is not at hand.
+    pub fn postpone(&mut self, resend: Resend) {
+        self.outbound.resend.push_front(resend.packet_id);
+    }
+
+    /// Puts back a publish that was in flight in an earlier life of the server. Called in the order of positions.
+    pub fn restore_in_flight(&mut self, packet_id: PacketId, qos: QoS, position: Position) {
+        let phase = if qos == QoS::ExactlyOnce { Phase::ExactlyOnce } else { Phase::AtLeastOnce };
+        self.restore(packet_id, InFlight { phase, position, counted: false });
+    }
+
+    /// Puts back a QoS 2 publish whose PUBREL had to be sent. `order` is that of the PUBRECs.
+    pub fn restore_released(&mut self, packet_id: PacketId, order: u64) {
+        self.outbound.pubrecs = self.outbound.pubrecs.max(order + 1);
+        self.restore(packet_id, InFlight { phase: Phase::Released { order }, position: Position(0), counted: false });
+    }
+
+    fn restore(&mut self, packet_id: PacketId, entry: InFlight) {
+        if !self.outbound.in_flight.contains(packet_id) {
+            self.outbound.in_flight.insert(packet_id, entry);
+            self.outbound.last_packet_id = packet_id.get();
+        }
+    }
+
+    /// The order of the PUBREC that came last, for who keeps it beyond this life of the server.
+    #[must_use]
+    pub const fn last_pubrec(&self) -> u64 {
+        self.outbound.pubrecs.saturating_sub(1)
+    }
+
+    /// The packet identifier that was given out last.
+    #[must_use]
+    pub const fn last_packet_id(&self) -> u16 {
+        self.outbound.last_packet_id
     }
 
     /// Forgets an exchange whose message is gone.
@@ -306,7 +351,7 @@ impl Session {
 fn write_publish(
     link: &mut Link,
     delivery: &Delivery<'_>,
-    dup: bool,
+    (dup, held): (bool, bool),
     packet_id: Option<PacketId>,
     out: &mut Vec<u8>,
 ) -> Sent {
@@ -322,7 +367,7 @@ fn write_publish(
         forward: delivery.forward,
         payload: delivery.payload,
     };
-    let mut may_alias = !link.aliases_out.is_off();
+    let mut may_alias = !held && !link.aliases_out.is_off();
     if may_alias || link.packet_bytes_max != u32::MAX {
         // Known before an alias is chosen: what is chosen has to be sent. Length 0 stands for what no packet holds.
         let len = frame.encoded_len(link.version);

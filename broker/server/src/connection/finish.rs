@@ -16,6 +16,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Ends the connection. The session is let go before the last bytes are written: whoever waits for it does not
     /// wait for a slow socket.
     pub(crate) async fn finish(mut self, ending: Ending) {
+        self.await_store().await;
         let last = {
             let mut guard = self.cell.lock();
             let state = &mut *guard;

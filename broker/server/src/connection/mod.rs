@@ -4,18 +4,24 @@
 //! steps (`work`); look up retained messages; write again; sleep. What others deliver comes through the session's
 //! cell, and its waker brings the connection back here.
 
+mod durable;
 pub(crate) mod finish;
 mod work;
 
 use std::{
     cell::RefCell,
+    collections::VecDeque,
     io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use primer::Charge;
+use primer::{
+    Charge,
+    journal::{Group, QueueId},
+};
+use primer_core::commit::Ballot;
 use primer_mqtt::{
     ReasonCode,
     codec::{Role, Rules},
@@ -98,6 +104,10 @@ pub(crate) struct Connection<S> {
     has_heard: bool,
     limiter: Option<Box<Limiter>>,
     acks: Acks,
+    /// Publishes that the store answers for, by the group with which they become durable.
+    awaiting: VecDeque<(Group, Vec<Ballot>)>,
+    /// The session's queue in the store, if the session lasts.
+    queue: Option<QueueId>,
     exchange: Option<Box<Exchange>>,
     /// Bytes came with CONNECT that have not been looked at.
     has_rest: bool,
@@ -120,7 +130,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 is_paused: false,
             })
         });
-        let silence_ms_max = cell.lock().silence_ms_max;
+        let (silence_ms_max, queue) = {
+            let state = cell.lock();
+            (state.silence_ms_max, state.durable.as_ref().map(|durable| durable.queue))
+        };
         let rules = Rules {
             role: Role::Server,
             version: Some(terms.version),
@@ -141,6 +154,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             has_heard: false,
             limiter,
             acks: Acks::default(),
+            awaiting: VecDeque::new(),
+            queue,
             exchange: None,
             charge: Charge::default(),
             has_let_go: false,
@@ -149,6 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
+        self.take_durable()?;
         self.flush(cx);
         self.asked_to_close()?;
         let wants_more = self.read_some(cx)?;
@@ -256,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.work_on_pending()?;
         }
         for _ in 0..READS_PER_TURN_MAX {
-            if self.is_paused(cx) {
+            if self.is_paused(cx) || self.is_ahead_of_the_store() {
                 return Ok(false);
             }
             match self.read_once(cx) {
@@ -371,7 +387,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         state.account(&self.hub);
         self.cell.note_room(&state);
-        state.must_close(&self.hub).is_none()
+        let waits_for = self.waits_for(&mut state);
+        if state.must_close(&self.hub).is_some() {
+            return false;
+        }
+        drop(state);
+        match (waits_for, self.hub.node.journal()) {
+            (Some(group), Some(journal)) => journal.store().wake_when(group, cx.waker()),
+            _ => true,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     authentication::{Exchange, Reply},
     batch::Batch,
     limits::{BATCH_PACKETS_MAX, BURST_MAX},
-    pipeline::{self, Arrival},
+    pipeline::{self, Arrival, Publisher},
     registry::Farewell,
     subscribe,
 };
@@ -91,6 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 break result;
             }
         };
+        self.submit(&mut batch);
         batch.finish(&hub);
         hub.counters.packets_received.add(tally.packets);
         hub.counters.packets_sent.add(tally.answers);
@@ -133,6 +134,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Packet::PingReq | Packet::PubRec(_) | Packet::PubRel(_) => tally.answers += 1,
                 _ => {}
             }
+            if state.durable.is_some() && matches!(packet, Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_)) {
+                match state.exactly_once(&self.hub, packet) {
+                    Ok(has_credit) => got_credit |= has_credit,
+                    Err(violation) => {
+                        parsed.violation = Some(violation);
+                        break;
+                    }
+                }
+                continue;
+            }
             match state.machine.handle(packet, &mut state.outbox) {
                 Ok(Step::Nothing) => {}
                 Ok(Step::Credit) => got_credit = true,
@@ -154,7 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         if got_credit {
-            state.pump(&self.hub, now_ms);
+            state.pump(&self.hub, now_ms); // which hands over what has changed as well
             self.cell.note_room(state);
         }
         if state.never_reads(&self.hub) && parsed.violation.is_none() {
@@ -176,8 +187,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match step {
                 Step::Publish { .. } => {
                     let arrivals: Vec<Arrival<'_, '_>> = rest.iter().take(burst).filter_map(arrival).collect();
-                    let from = (&*self.cell, &*self.identity);
-                    pipeline::publish(&self.hub, batch, &mut self.acks, from, &arrivals);
+                    let from = Publisher { cell: &self.cell, identity: &self.identity, queue: self.queue };
+                    pipeline::publish(&self.hub, batch, &mut self.acks, &from, &arrivals);
                 }
                 Step::Subscribe(packet) => subscribe::subscribe(&self.hub, &self.cell, &self.identity, packet),
                 Step::Unsubscribe(packet) => subscribe::unsubscribe(&self.hub, &self.cell, packet),
@@ -211,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    fn violated(&self, violation: &Violation) -> Ending {
+    pub(super) fn violated(&self, violation: &Violation) -> Ending {
         self.hub.counters.violations.add(1);
         Ending::told(violation.reason, Some(format!("{} [{}]", violation.detail, violation.clause)))
     }

@@ -1,0 +1,32 @@
+//! Opens a file of the store in a process of its own: redb may abort on a damaged one.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// The first argument of such a process.
+pub(crate) const WORD: &str = "store-probe";
+
+/// Asks another process; `Ok` where none can be started.
+pub(crate) fn ask(file: &Path) -> Result<(), String> {
+    let Ok(program) = std::env::current_exe() else { return Ok(()) };
+    let asked = Command::new(program).arg(WORD).arg(file).stdin(Stdio::null()).stdout(Stdio::null()).output();
+    match asked {
+        Err(error) => {
+            tracing::warn!(%error, "a file is opened without having been tried");
+            Ok(())
+        }
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let says = String::from_utf8_lossy(&output.stderr);
+            let last = says.lines().last().unwrap_or_default().trim();
+            Err(format!("it could not be opened ({}): {last}", output.status))
+        }
+    }
+}
+
+/// The other process: opens the file and looks at every row.
+pub(crate) fn answer(file: &PathBuf) -> anyhow::Result<()> {
+    Ok(primer_broker::journal::try_file(file)?)
+}
