@@ -81,6 +81,9 @@ impl Received {
                 }
                 continue;
             }
+            if sent.late.contains(number) {
+                continue;
+            }
             if last.is_some_and(|last| *number < last) {
                 tell(format!("{pair}: {number} after {last:?}"));
             }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use primer_harness::{Broker, TIMEOUT, Version};
+use primer_harness::{Broker, Version};
 
 use self::ledger::Received;
 use self::publisher::{Publisher, Sent};
@@ -60,6 +60,8 @@ struct Plan {
     life: Duration,
     /// Each of so many rounds ends with SIGTERM.
     term_each: u64,
+    /// Fewer messages a round prove nothing.
+    messages_min: u64,
 }
 
 const PUBLISHERS: [(&str, Version, u8); 4] =
@@ -78,14 +80,14 @@ const SUBSCRIBERS: [(&str, Version, u8, Habit); 7] = [
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_exactly_once_comes_twice_over_kill_9() {
     let rounds = number("PRIMER_KILL_ROUNDS").unwrap_or(60);
-    run(&Plan { name: "group", args: &["--sync", "group"], rounds, life: Duration::from_millis(400), term_each: 8 });
+    run(&Plan { name: "group", args: &["--sync", "group"], rounds, life: Duration::from_millis(400), term_each: 8, messages_min: 20 });
 }
 
 #[test]
 fn the_same_with_a_commit_for_each_message_and_with_a_gather_window() {
     let life = Duration::from_millis(300);
-    run(&Plan { name: "each", args: &["--sync", "each"], rounds: 10, life, term_each: 5 });
-    run(&Plan { name: "gather", args: &["--gather", "20"], rounds: 10, life, term_each: 5 });
+    run(&Plan { name: "each", args: &["--sync", "each"], rounds: 10, life, term_each: 5, messages_min: 5 });
+    run(&Plan { name: "gather", args: &["--gather", "20"], rounds: 10, life, term_each: 5, messages_min: 5 });
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -186,6 +188,5 @@ fn report(plan: &Plan, sent: &[Sent], received: &[Received], took: Duration) {
         took.as_secs_f64()
     );
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
-    assert!(count > plan.rounds * 10, "only {count} messages in {} rounds: too few to prove anything", plan.rounds);
-    assert!(TIMEOUT < Duration::from_secs(60));
+    assert!(count > plan.rounds * plan.messages_min, "{count} messages in {} rounds prove nothing", plan.rounds);
 }

@@ -78,7 +78,7 @@ impl Subscriber {
     /// One connection, to its end; answers whether all is there.
     fn serve(&mut self, link: &mut Link, course: &Course) -> bool {
         let stay = Patience::new(FINISH);
-        let mut packets_left = if self.habit == Habit::NowAndThen { self.random.below(300) } else { u64::MAX };
+        let mut packets_left = if self.habit == Habit::NowAndThen { 1 + self.random.below(300) } else { u64::MAX };
         loop {
             let published = course.published.load(Ordering::Relaxed);
             let packet = match link.recv(QUIET) {
