@@ -97,8 +97,9 @@ impl<T: Item> Queue<T> {
         self.leased_bytes + self.ready_bytes + stubs
     }
 
-    /// Lets messages that the store holds, and nobody has leased, go from memory.
+    /// Lets messages that the store holds, and nobody has leased, go from memory; and those that it has refused.
     pub fn chill(&mut self) {
+        self.drop_void();
         let is_stored = |entry: &Entry<T>| entry.item.as_ref().is_some_and(|item| item.stub().is_some());
         let leased = self.leased_entries;
         let Some(first) = self.entries.get(leased).or_else(|| self.cold.as_ref()?.fresh.front()) else { return };
@@ -132,6 +133,25 @@ impl<T: Item> Queue<T> {
         }
         super::give_back(&mut cold.fresh, super::BUSY_CAPACITY_MAX);
         super::give_back(&mut self.entries, super::BUSY_CAPACITY_MAX);
+    }
+
+    fn drop_void(&mut self) {
+        let leased = self.leased_entries;
+        let is_void = |entry: &Entry<T>| entry.item.as_ref().is_some_and(T::is_void);
+        let mut bytes = 0;
+        let mut drop_from = |entries: &mut VecDeque<Entry<T>>, from: usize| {
+            if entries.range(from..).any(is_void) {
+                let rest = entries.split_off(from);
+                let (void, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(is_void);
+                bytes += void.iter().filter_map(|entry| entry.item.as_ref()).map(T::cost).sum::<usize>();
+                entries.extend(rest);
+            }
+        };
+        drop_from(&mut self.entries, leased);
+        if let Some(cold) = &mut self.cold {
+            drop_from(&mut cold.fresh, 0);
+        }
+        self.ready_bytes -= bytes;
     }
 
     /// How many messages are ready in memory.
@@ -303,3 +323,7 @@ fn stub_of<T: Item>(entry: &Entry<T>) -> Option<(Stub, usize)> {
     };
     Some((stub, cost))
 }
+
+#[cfg(test)]
+#[path = "cold_tests.rs"]
+mod tests;
