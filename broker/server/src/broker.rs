@@ -80,6 +80,7 @@ impl Broker {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(|_| StartError::Random)?;
         let hub = Arc::new(Hub::new(options, Arc::new(authenticator), Box::new(decider), secret));
+        hub.set_me(Arc::downgrade(&hub));
         open_journal(&hub)?;
         let mut listeners = Vec::new();
         for &address in &hub.options.listeners {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -74,6 +74,7 @@ pub(crate) struct Hub {
     pub(crate) secret: [u8; 32],
     pub(crate) password_checks: Arc<Semaphore>,
     report: OnceLock<Report>,
+    me: OnceLock<Weak<Self>>,
     stopping: AtomicBool,
     cutting: AtomicBool,
     /// Told when the broker begins to stop.
@@ -105,10 +106,20 @@ impl Hub {
             secret,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
             report: OnceLock::new(),
+            me: OnceLock::new(),
             stopping: AtomicBool::new(false),
             cutting: AtomicBool::new(false),
             stop: Notify::new(),
         }
+    }
+
+    /// The hub, for who goes on with it on another thread.
+    pub(crate) fn me(&self) -> Option<Arc<Self>> {
+        self.me.get()?.upgrade()
+    }
+
+    pub(crate) fn set_me(&self, me: Weak<Self>) {
+        let _it_is_known = self.me.set(me);
     }
 
     /// What opening the store found.

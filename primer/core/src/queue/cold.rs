@@ -99,8 +99,8 @@ impl<T: Item> Queue<T> {
 
     /// Lets messages that the store holds, and nobody has leased, go from memory; and those that it has refused.
     pub fn chill(&mut self) {
-        self.drop_void();
-        let is_stored = |entry: &Entry<T>| entry.item.as_ref().is_some_and(|item| item.stub().is_some());
+        let is_stored =
+            |entry: &Entry<T>| entry.item.as_ref().is_some_and(|item| item.stub().is_some() || item.is_void());
         let leased = self.leased_entries;
         let Some(first) = self.entries.get(leased).or_else(|| self.cold.as_ref()?.fresh.front()) else { return };
         if !is_stored(first) {
@@ -118,40 +118,26 @@ impl<T: Item> Queue<T> {
                 return;
             }
             for entry in ready.into_iter().rev() {
+                self.ready_bytes -= entry.item.as_ref().map_or(0, T::cost);
                 if let Some((stub, cost)) = stub_of(&entry) {
-                    self.ready_bytes -= cost;
                     cold.stored_bytes += cost;
                     cold.stored.push_front(stub);
                 }
             }
         }
-        while let Some((stub, cost)) = cold.fresh.front().and_then(stub_of) {
-            self.ready_bytes -= cost;
-            cold.stored_bytes += cost;
-            cold.stored.push_back(stub);
-            cold.fresh.pop_front();
+        while cold.fresh.front().is_some_and(is_stored)
+            && let Some(entry) = cold.fresh.pop_front()
+        {
+            self.ready_bytes -= entry.item.as_ref().map_or(0, T::cost);
+            if let Some((stub, cost)) = stub_of(&entry) {
+                cold.stored_bytes += cost;
+                cold.stored.push_back(stub);
+            }
         }
+        self.warm_up();
+        let Some(cold) = &mut self.cold else { return };
         super::give_back(&mut cold.fresh, super::BUSY_CAPACITY_MAX);
         super::give_back(&mut self.entries, super::BUSY_CAPACITY_MAX);
-    }
-
-    fn drop_void(&mut self) {
-        let leased = self.leased_entries;
-        let is_void = |entry: &Entry<T>| entry.item.as_ref().is_some_and(T::is_void);
-        let mut bytes = 0;
-        let mut drop_from = |entries: &mut VecDeque<Entry<T>>, from: usize| {
-            if entries.range(from..).any(is_void) {
-                let rest = entries.split_off(from);
-                let (void, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(is_void);
-                bytes += void.iter().filter_map(|entry| entry.item.as_ref()).map(T::cost).sum::<usize>();
-                entries.extend(rest);
-            }
-        };
-        drop_from(&mut self.entries, leased);
-        if let Some(cold) = &mut self.cold {
-            drop_from(&mut cold.fresh, 0);
-        }
-        self.ready_bytes -= bytes;
     }
 
     /// How many messages are ready in memory.
