@@ -329,10 +329,11 @@ impl Store {
         if self.shared.options.sync == Sync::Never { Group::NOW } else { Group(group) }
     }
 
-    /// The group that comes next: all that was handed over before is durable when it is.
+    /// The group that comes to its end next: for who waits for a message of somebody else, which may be in it or in a
+    /// later one, and looks again then.
     #[must_use]
     pub fn next(&self) -> Group {
-        Group(self.shared.pending.lock().group)
+        Group(self.shared.done.load(Ordering::Acquire) + 1)
     }
 
     /// Somebody waits for a group whose drafts were [noted](Self::note) only.

@@ -239,6 +239,7 @@ fn store_opening(hub: &Hub, cell: &Arc<Cell>, state: &mut State, terms: &Terms, 
     let has_will = state.will.is_some();
     let durable = state.durable.as_mut()?;
     let has_changed = is_new
+        || !state.opened
         || state.session_expiry_s != terms.session_expiry_s
         || has_will
         || will.is_some()

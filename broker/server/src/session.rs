@@ -23,7 +23,7 @@ use primer::{
 use primer_core::{
     commit::{Accepted, Refused},
     message::Message,
-    queue::{Bounds, Item, Position, Queue},
+    queue::{Bounds, Item, Left, Position, Queue},
 };
 use primer_mqtt::{
     ReasonCode,
@@ -40,6 +40,7 @@ use crate::{
     durable::{self, Durable},
     filters::Filters,
     hub::Hub,
+    leftover,
     limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX, READY_KEPT_MAX, SESSION_BYTES, UNACCOUNTED_BYTES_MAX},
     pipeline,
     replay::Replays,
@@ -667,14 +668,23 @@ impl State {
         self.machine.clear();
         self.replays.clear();
         let stored = self.queue.drain_stored();
-        let left: Vec<Queued> = self.queue.drain().collect();
-        if let (Some(mut durable), Some(journal)) = (self.durable.take(), hub.node.journal()) {
-            durable.change(Change::Drop(durable.queue));
-            let stored = stored.into_iter().map(|(_, left)| durable::whereabouts(left));
-            for at in left.iter().map(|item| item.at.clone()).chain(stored) {
+        let mut left: Vec<Queued> = self.queue.drain().collect();
+        if let Some(mut durable) = self.durable.take() {
+            for at in left.iter().map(|item| item.at.clone()) {
                 durable.change(Change::Settle(journal::settle(at)));
             }
-            durable.note(journal);
+            let mut stubs = Vec::new();
+            for (_, one) in stored {
+                match one {
+                    Left::Stub(stub) => stubs.push(stub),
+                    Left::Item(item) => {
+                        durable.change(Change::Settle(journal::settle(item.at.clone())));
+                        left.push(item);
+                    }
+                }
+            }
+            let is_shared = self.subscriptions.any(|filter| filter.starts_with("$share/"));
+            leftover::end(hub, durable, stubs, is_shared);
         }
         self.outbox = Vec::new();
         self.charge.set(&hub.node.budget, 0);
