@@ -33,6 +33,8 @@ pub(crate) struct Prepared {
     messages: Vec<Placed>,
     settled: Vec<Whereabouts>,
     pub(crate) skipped: u64,
+    /// Bytes of the payloads.
+    pub(crate) payload_bytes: u64,
     /// Bytes of all rows.
     pub(crate) bytes: usize,
     /// The sequence number after the last one.
@@ -78,6 +80,7 @@ impl Prepared {
                 self.next += 1;
             }
             self.bytes += entry.end - start;
+            self.payload_bytes += u64::from(entry.payload);
             let len = u32::try_from(entry.end - start).unwrap_or(u32::MAX);
             self.messages.push(Placed { ticket: Arc::clone(&entry.ticket), sequence, len, destinations });
         }
@@ -147,11 +150,6 @@ impl Prepared {
     /// How many messages are written.
     pub(crate) fn messages(&self) -> u64 {
         self.messages.len() as u64
-    }
-
-    /// Bytes of the messages, as they came.
-    pub(crate) fn message_bytes(&self) -> u64 {
-        self.messages.iter().map(|message| u64::from(message.len)).sum()
     }
 
     /// The rows, by ascending sequence number.

@@ -18,6 +18,8 @@ pub(crate) struct Entry {
     pub(crate) end: usize,
     /// How many rows it has.
     pub(crate) rows: u32,
+    /// Bytes of the last part of its content.
+    pub(crate) payload: u32,
 }
 
 /// Messages and changes that become durable together, in the order in which they were added.
@@ -73,7 +75,8 @@ impl Draft {
         self.changes.push(change);
     }
 
-    /// Adds a message. `content` is its parts, which come back as one piece; `expires_unix_ms` is `None` for never.
+    /// Adds a message. `content` is its parts, which come back as one piece; the last is counted as its payload.
+    /// `expires_unix_ms` is `None` for never.
     pub fn message(
         &mut self,
         ticket: Arc<Ticket>,
@@ -94,7 +97,8 @@ impl Draft {
             content.iter().for_each(|part| body.extend_from_slice(part));
             self.split(&body)
         };
-        self.entries.push(Entry { ticket, end: self.memory.len(), rows });
+        let payload = content.last().map_or(0, |part| part.len() as u32);
+        self.entries.push(Entry { ticket, end: self.memory.len(), rows, payload });
     }
 
     /// A body of several rows. All but the last are full, so that the rows can be told apart again.

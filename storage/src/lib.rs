@@ -23,6 +23,7 @@ mod ledger;
 pub mod limits;
 mod loader;
 mod message;
+mod pace;
 mod record;
 mod recover;
 mod salvage;

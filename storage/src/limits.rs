@@ -69,3 +69,12 @@ pub const CLEAN_STEPS: usize = 4;
 
 /// Rows read in one transaction: a read that is held makes a file grow for good.
 pub const READ_ROWS_MAX: usize = 256;
+
+/// Groups between two tries whether waiting for more pays.
+pub const PACE_PROBE_EVERY: u32 = 16;
+
+/// Messages below which nobody is kept waiting: the few would pay for a gain that is small.
+pub const PACE_WAITING_MIN: usize = 8;
+
+/// The longest wait for more, whatever a commit takes.
+pub const PACE_PATIENCE_MAX: Duration = Duration::from_millis(5);

@@ -144,6 +144,8 @@ pub(crate) struct Pending {
     pub(crate) messages: usize,
     /// Somebody waits for it.
     pub(crate) is_urgent: bool,
+    /// The writer waits for so many messages; 0 when it does not.
+    pub(crate) wake_at: usize,
     pub(crate) is_closed: bool,
 }
 
@@ -319,7 +321,8 @@ impl Store {
         pending.bytes += draft.len();
         pending.messages += draft.entries.len();
         self.shared.pending_bytes.store(pending.bytes as u64, Ordering::Relaxed);
-        let must_wake = pending.drafts.is_empty() || (is_urgent && !pending.is_urgent);
+        let is_enough = pending.wake_at > 0 && pending.messages >= pending.wake_at;
+        let must_wake = pending.drafts.is_empty() || (is_urgent && !pending.is_urgent) || is_enough;
         pending.is_urgent |= is_urgent;
         pending.drafts.push_back((group, draft));
         drop(pending);

@@ -13,6 +13,7 @@ use crate::{
     draft::Draft,
     ledger::Ledger,
     limits::{ACTIVE_CACHE_BYTES, CLEAN_STEPS, IDLE_COMMIT, LAZY_FLUSH, RETRY_PAUSE},
+    pace::Pace,
     record::{self, Kind},
     recover::Recovered,
     segment::{About, Opener, Segment, SegmentError, name_of},
@@ -50,6 +51,8 @@ pub(crate) struct Writer {
     /// Something was committed since the last commit that makes the next open quick.
     is_unsettled: bool,
     retry_at: Option<Instant>,
+    pace: Pace,
+    last_commit: Duration,
 }
 
 /// What the writer does next.
@@ -85,6 +88,8 @@ impl Writer {
             is_ahead: false,
             is_unsettled: true,
             retry_at: None,
+            pace: Pace::default(),
+            last_commit: Duration::ZERO,
         };
         writer.tend();
         writer
@@ -103,7 +108,7 @@ impl Writer {
         self.say_goodbye();
     }
 
-    fn next_work(&self) -> Work {
+    fn next_work(&mut self) -> Work {
         let mut quiet_since = Instant::now();
         let shared = Arc::clone(&self.shared);
         let mut pending = shared.pending.lock();
@@ -139,16 +144,25 @@ impl Writer {
         }
     }
 
-    /// Waits for more, if that is asked for and little is there.
-    fn gather(&self, pending: &mut MutexGuard<'_, Pending>) {
+    /// Waits for more: as long as is asked for while little is there, and a moment where that has paid.
+    fn gather(&mut self, pending: &mut MutexGuard<'_, Pending>) {
         let window = self.shared.options.gather;
-        if window.is_zero() {
-            return;
+        if !window.is_zero() && pending.messages < GATHER_BELOW {
+            self.wait_for_messages(pending, GATHER_BELOW, window);
         }
-        let until = Instant::now() + window;
-        while pending.messages < GATHER_BELOW && !pending.is_closed && Instant::now() < until {
+        if let Some(plan) = self.pace.plan(pending.messages, self.last_commit) {
+            self.wait_for_messages(pending, plan.messages, plan.patience);
+        }
+        self.pace.learn(pending.messages);
+    }
+
+    fn wait_for_messages(&self, pending: &mut MutexGuard<'_, Pending>, messages: usize, patience: Duration) {
+        let until = Instant::now() + patience;
+        pending.wake_at = messages;
+        while pending.messages < messages && !pending.is_closed && Instant::now() < until {
             self.shared.to_write.wait_until(pending, until);
         }
+        pending.wake_at = 0;
     }
 
     fn group(&mut self, group: u64, mut drafts: Vec<Draft>) {
@@ -164,7 +178,8 @@ impl Writer {
         } else {
             (messages, is_durable) = self.commit(drafts);
         }
-        self.shared.stats.commit(messages, begun.elapsed());
+        self.last_commit = begun.elapsed();
+        self.shared.stats.commit(messages, self.last_commit);
         self.shared.end(group, is_durable);
         self.tend();
         for _ in 0..CLEAN_STEPS {
@@ -187,7 +202,7 @@ impl Writer {
                 prepared.finish(&mut self.ledger);
                 self.active_bytes += prepared.bytes as u64;
                 Stats::add(&self.shared.stats.messages, messages);
-                Stats::add(&self.shared.stats.payload_bytes, prepared.message_bytes());
+                Stats::add(&self.shared.stats.payload_bytes, prepared.payload_bytes);
                 self.is_unsettled |= !prepared.is_empty();
                 (messages, true)
             }
