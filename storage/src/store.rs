@@ -37,7 +37,7 @@ pub enum Sync {
     /// When the commit is on the disk that took it along with all that came meanwhile.
     #[default]
     Group,
-    /// The same, with a commit for each message.
+    /// The same, with a commit for each message, or for those that one draft has along with changes.
     Each,
 }
 

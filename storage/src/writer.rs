@@ -496,21 +496,18 @@ fn take_group(shared: &Shared, pending: &mut Pending, group: u64) -> Vec<Draft> 
     drafts
 }
 
-/// A draft for each message, with the changes at the last.
+/// A draft for each message, where nothing else changes. What changes along with messages is one commit with them: a
+/// QoS 2 publish without the note that it came would be taken for a new one when it comes again.
 fn one_by_one(draft: Draft) -> Vec<Draft> {
-    let Draft { memory, entries, changes } = draft;
-    let mut begin = 0;
-    let mut drafts: Vec<Draft> = entries
-        .into_iter()
-        .map(|mut entry| {
-            let bytes = memory.get(begin..entry.end).unwrap_or_default().to_vec();
-            begin = std::mem::replace(&mut entry.end, bytes.len());
-            Draft { memory: bytes, entries: vec![entry], changes: Vec::new() }
-        })
-        .collect();
-    match drafts.last_mut() {
-        Some(last) => last.changes = changes,
-        None => drafts.push(Draft { changes, ..Draft::default() }),
+    if !draft.changes.is_empty() {
+        return vec![draft];
     }
-    drafts
+    let mut begin = 0;
+    let memory = draft.memory;
+    let alone = draft.entries.into_iter().map(|mut entry| {
+        let bytes = memory.get(begin..entry.end).unwrap_or_default().to_vec();
+        begin = std::mem::replace(&mut entry.end, bytes.len());
+        Draft { memory: bytes, entries: vec![entry], changes: Vec::new() }
+    });
+    alone.collect()
 }

@@ -596,6 +596,9 @@ impl State {
 
     /// Begins a connection.
     pub(crate) fn attach(&mut self, identity: Arc<Identity>, terms: &Terms, will: Option<Box<Will>>) {
+        if let Some(durable) = &mut self.durable {
+            durable.attach();
+        }
         self.connected = Some(identity);
         self.close = None;
         self.will = will;
