@@ -41,11 +41,11 @@ impl Salvaged {
 
     fn take(&mut self, row: &Row<'_>, bytes: &[u8]) {
         match row.kind {
-            Kind::About => {
-                if let Ok(Some(about)) = About::decode(row.body) {
-                    self.about = Some(about);
-                }
-            }
+            Kind::About => match About::decode(row.body) {
+                Ok(Some(about)) => self.about = Some(about),
+                Ok(None) => {}
+                Err(format) => self.newer = Some(format),
+            },
             Kind::Picture => {
                 if let Some((part, changes)) = picture_part(row.body) {
                     self.pictures.insert((row.sequence, part), changes.to_vec());

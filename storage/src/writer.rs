@@ -362,7 +362,7 @@ impl Writer {
                 self.active = None;
             }
             match self.open_anew(number) {
-                Ok(()) => tracing::info!(number, "a segment can be read again"),
+                Ok(()) => tracing::debug!(number, "a segment was opened anew"),
                 Err(error) => tracing::warn!(number, %error, "a segment cannot be read"),
             }
         }
@@ -396,7 +396,6 @@ impl Writer {
             && let Err(error) = self.active().and_then(Segment::settle)
         {
             tracing::debug!(%error, "the full segment will open more slowly");
-            self.shared.report_broken(self.active_number);
         }
         let rows = Rows { stream: prepared.rows(), kept: none() };
         let made = self.opener.make(about, &picture, rows, ACTIVE_CACHE_BYTES);
@@ -405,7 +404,9 @@ impl Writer {
         self.ledger.add_segment(number, base);
         self.shared.segments.write().insert(number, Arc::clone(&segment));
         self.active = Some(segment);
-        self.active_number = number;
+        // The last one is opened anew as well: with the small cache of a segment that is only read.
+        self.shared.report_broken(std::mem::replace(&mut self.active_number, number));
+        self.mend_at = None;
         self.active_bytes = picture.iter().map(|body| row_cost(body.len())).sum();
         (self.is_ahead, self.is_superseded) = (false, false);
         tracing::debug!(number, base, "a segment begins");

@@ -89,6 +89,28 @@ pub fn wait(store: &Store, group: Group) -> bool {
 }
 
 impl Found {
+    /// Every content is one that was submitted, and stands where it was submitted to, once.
+    pub fn assert_true(&self, driver: &Driver, says: &str) {
+        for (place, what) in &self.messages {
+            let known = driver.ever.get(place).copied();
+            assert_eq!(what[..], [known.ok_or_else(|| "never submitted".to_owned())], "{says}: at {place:?}");
+        }
+    }
+
+    /// The same but for messages that were refused and became durable all the same.
+    pub fn differs_but_for(&self, model: &Model, refused: &BTreeMap<(u32, u64), (u64, usize)>) -> Option<String> {
+        let mut model = model.clone();
+        for ((id, position), what) in &self.messages {
+            if let [Ok(message)] = what[..]
+                && refused.get(&(*id, *position)) == Some(&message)
+                && let Some(queue) = model.queues.get_mut(id)
+            {
+                queue.messages.insert(*position, message);
+            }
+        }
+        self.differs(&model)
+    }
+
     /// Why this is not what the model says; `None` when it is.
     pub fn differs(&self, model: &Model) -> Option<String> {
         let known: Vec<u32> = self.state.queues().map(|(id, _)| id.0).collect();
@@ -156,6 +178,10 @@ pub struct Driver {
     /// After each draft that was handed over, beginning with none.
     pub models: Vec<Model>,
     pub where_is: BTreeMap<(u32, u64), Arc<Ticket>>,
+    /// Messages that were refused: a commit that failed may have become durable all the same.
+    pub refused: BTreeMap<(u32, u64), (u64, usize)>,
+    /// All messages that were ever submitted.
+    pub ever: BTreeMap<(u32, u64), (u64, usize)>,
     next_position: BTreeMap<u32, u64>,
     next_identity: u64,
     draft: Draft,
@@ -171,6 +197,8 @@ impl Driver {
             store,
             models: vec![Model::default()],
             where_is: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            ever: BTreeMap::new(),
             next_position: BTreeMap::new(),
             next_identity: 1,
             draft: Draft::default(),
@@ -210,6 +238,7 @@ impl Driver {
             destinations.push(QueueId(*id), *position, b"note");
             let queue = self.model.queues.get_mut(id).expect("it is there");
             queue.messages.insert(*position, (identity, content.len()));
+            self.ever.insert((*id, *position), (identity, content.len()));
             self.where_is.insert((*id, *position), Arc::clone(&ticket));
             *position += 1;
         }
@@ -225,6 +254,7 @@ impl Driver {
         queue.gone.insert(position);
         queue.floor = queue.floor.max(floor);
         queue.gone = queue.gone.split_off(&queue.floor);
+        queue.leases = queue.leases.split_off(&queue.floor);
         let at = Store::settle(&self.where_is[&(id, position)]);
         self.draft.change(Change::Gone { queue: QueueId(id), position, floor, at });
     }
@@ -252,8 +282,20 @@ impl Driver {
         let is_durable = wait(&self.store, self.store.submit(std::mem::take(&mut self.draft)));
         if is_durable {
             self.disk.say(Op::Durable(drafts));
+        } else {
+            self.take_back();
         }
         is_durable
+    }
+
+    /// Messages that were withdrawn are not there; changes stay.
+    fn take_back(&mut self) {
+        for (id, queue) in &mut self.model.queues {
+            let withdrawn = |position: &u64| self.where_is[&(*id, *position)].is_withdrawn();
+            let (gone, held) = std::mem::take(&mut queue.messages).into_iter().partition(|(p, _)| withdrawn(p));
+            queue.messages = held;
+            self.refused.extend(BTreeMap::into_iter(gone).map(|(position, message)| ((*id, position), message)));
+        }
     }
 
     /// One draft of everything. The queue with the lowest number keeps what it gets.

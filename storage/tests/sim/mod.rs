@@ -181,6 +181,10 @@ impl Folder {
         &mut self.files[file]
     }
 
+    pub fn lose(&mut self, name: &str) {
+        self.names.remove(name).expect("it is there");
+    }
+
     /// The segments, ascending.
     pub fn segments(&self) -> Vec<String> {
         self.names.keys().filter(|name| name.ends_with(".redb")).cloned().collect()
