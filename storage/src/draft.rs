@@ -7,6 +7,7 @@ use crate::{
     limits::BODY_BYTES_MAX,
     message::{self, Destination, NEVER_UNIX_MS},
     record::{self, HEADER_BYTES, Kind},
+    segment::row_cost,
     ticket::Ticket,
 };
 
@@ -68,6 +69,23 @@ impl Draft {
     #[must_use]
     pub const fn len(&self) -> usize {
         self.memory.len()
+    }
+
+    /// Bytes of a file that the messages take, at most.
+    pub(crate) fn cost(&self) -> u64 {
+        let longest = row_cost(HEADER_BYTES + BODY_BYTES_MAX);
+        let mut begin = 0;
+        let cost = |entry: &Entry| {
+            let len = entry.end - std::mem::replace(&mut begin, entry.end);
+            if entry.rows == 1 { row_cost(len) } else { longest * u64::from(entry.rows) }
+        };
+        self.entries.iter().map(cost).sum()
+    }
+
+    /// The store does not take its messages: they are withdrawn, and the changes are left.
+    pub(crate) fn refuse_messages(&mut self) {
+        self.entries.drain(..).for_each(|entry| entry.ticket.withdraw());
+        self.memory.clear();
     }
 
     /// Adds a change of state.
