@@ -104,7 +104,7 @@ fn what_was_submitted_is_there_after_a_stop() {
     let (store, state, report, found) = open(&place.0, &Options::default());
     assert!(!report.was_unclean);
     let contents: Vec<(u32, u64, usize)> = found.iter().map(|(q, p, _, _, c)| (*q, *p, c.len())).collect();
-    assert_eq!(contents, [(b.0, 0, 4), (b.0, 1, 6), (a.0, 1, 300_000)], "the record of several rows comes last");
+    assert_eq!(contents, [(b.0, 0, 4), (a.0, 1, 300_000), (b.0, 1, 6)], "in the order in which they were submitted");
     let queue = state.queue(a).unwrap();
     assert_eq!((&*queue.name, queue.floor(), queue.leases.get(&1)), (&b"a"[..], 1, Some(&9)));
     assert_eq!(queue.entries.get(&b"k"[..]).map(|v| &**v), Some(&b"v"[..]));

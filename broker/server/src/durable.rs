@@ -182,8 +182,8 @@ impl Wanted {
 }
 
 impl State {
-    /// A packet of a QoS 2 exchange of a session that lasts: what it changes is durable before it is answered. Otherwise
-    /// a process that does not know of the answer could take what comes next for something else. Answers whether a
+    /// A packet of a QoS 2 exchange of a session that lasts: what it changes is durable before it is answered.
+    /// Otherwise a process that does not know of the answer could take what comes next for something else. Answers whether a
     /// place in the window came free.
     ///
     /// # Errors

@@ -35,8 +35,8 @@ pub struct DataOptions {
     pub directory: PathBuf,
     /// How its store is to be.
     pub store: journal::Options,
-    /// Tries a file of the store in another process, which may die of it; asked before a file is opened after an unclean
-    /// stop.
+    /// Tries a file of the store in another process, which may die of it; asked before a file is opened after an
+    /// unclean stop.
     pub probe: Option<fn(&Path) -> Result<(), String>>,
 }
 

@@ -80,7 +80,14 @@ const SUBSCRIBERS: [(&str, Version, u8, Habit); 7] = [
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_exactly_once_comes_twice_over_kill_9() {
     let rounds = number("PRIMER_KILL_ROUNDS").unwrap_or(60);
-    run(&Plan { name: "group", args: &["--sync", "group"], rounds, life: Duration::from_millis(400), term_each: 8, messages_min: 20 });
+    run(&Plan {
+        name: "group",
+        args: &["--sync", "group"],
+        rounds,
+        life: Duration::from_millis(400),
+        term_each: 8,
+        messages_min: 20,
+    });
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use primer_harness::wire::{self, Ack, Packet};
 use primer_harness::Version;
+use primer_harness::wire::{self, Ack, Packet};
 
 use super::Course;
 use super::ledger::payload_of;
