@@ -42,7 +42,9 @@ pub(crate) fn broker() -> Broker {
 #[track_caller]
 pub(crate) fn broker_with(args: &[&str]) -> Broker {
     // The process runs in a folder of its own, in which this one is made.
-    Broker::with_args(&[&["--data", "data", "--drain-timeout", "0"], args].concat())
+    let data = if args.contains(&"--data") { &[][..] } else { &["--data", "data"] };
+    let launch = primer_harness::Launch::new().args(&[data, &["--drain-timeout", "0"], args].concat());
+    launch.env("PRIMER_LOG", "primer_storage=debug,info").start()
 }
 
 /// Stops the broker and starts it again on the same data.

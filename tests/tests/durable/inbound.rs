@@ -58,7 +58,7 @@ fn a_released_identifier_is_free_again() {
         let mut broker = broker();
         sleeper(broker.addr(), version, "away", "in", 2);
         let mut publisher = lasting(broker.addr(), version, "publisher");
-        let mut send = |broker: &primer_harness::Broker, publisher: &mut Client, text: &str| {
+        let send = |broker: &primer_harness::Broker, publisher: &mut Client, text: &str| {
             publisher.send(&publish(version, "in", text.as_bytes()).qos(2, 5).build());
             assert_eq!(publisher.await_ack(Ack::Pubrec, 5), 0);
             publisher.send(&pubrel(5));

@@ -144,7 +144,9 @@ fn a_message_that_is_too_large_for_its_client_by_now_is_dropped() {
         let mut subscriber =
             Client::v5_with(broker.addr(), "away", |c| c.clean(false).session_expiry(600).props(&small));
         assert_eq!(subscriber.recv().text(), "small");
+        subscriber.ping();
         subscriber.disconnect();
+        crate::fixture::settle(&broker); // its PUBREC; it has not waited for the PUBREL
         bounce(&mut broker, stop);
         fetch(broker.addr(), Version::V5, "away", 0);
     }

@@ -60,7 +60,9 @@ fn an_acknowledged_change_is_a_promise() {
     let mut broker = broker();
     for round in 0..6_u8 {
         let mut publisher = Client::v5(broker.addr(), "publisher");
-        assert_eq!(publisher.publish_retained("promise", round.to_string(), 1 + round % 2), NOBODY);
+        // The reason of a QoS 2 exchange comes with its PUBREC, and PUBCOMP's is what is given here.
+        let wanted = if round % 2 == 0 { NOBODY } else { 0 };
+        assert_eq!(publisher.publish_retained("promise", round.to_string(), 1 + round % 2), wanted);
         bounce(&mut broker, Stop::Kill);
         assert_eq!(texts(&kept(&broker, Version::V5, "promise", 1)), [round.to_string()]);
         if round % 3 == 2 {

@@ -58,7 +58,7 @@ fn a_clean_start_discards_the_session_for_good() {
             bounce(&mut broker, stop);
             drop(client);
             let mut publisher = Client::v5(broker.addr(), "publisher");
-            assert_eq!(publisher.publish("discard", "new", 2), NOBODY, "its subscription is gone");
+            assert_eq!(publisher.publish("discard", "new", 1), NOBODY, "its subscription is gone");
             let mut client = lasting(broker.addr(), version, "discarded");
             assert_eq!(client.session_present(), version.is_v5() && expiry > 0, "{stop:?} {version:?} {expiry}");
             client.expect_no_publish(SILENCE / 4);
