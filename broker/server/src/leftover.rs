@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use primer::{
     drops::Reason,
-    journal::{Change, Want, Whereabouts},
+    journal::{Change, QueueId, Want, Whereabouts},
 };
 use primer_core::{message::Message, queue::Stub};
 use primer_mqtt::codec::packet::QoS;
@@ -24,14 +24,14 @@ use crate::{
 };
 
 /// Ends the stored part of a session.
-pub(crate) fn end(hub: &Hub, mut durable: Box<Durable>, stubs: Vec<Stub>, is_shared: bool) {
+pub(crate) fn end(hub: &Hub, mut durable: Durable, stubs: Vec<Stub>, is_shared: bool) {
     let Some(journal) = hub.node.journal() else { return };
     if is_shared
         && !stubs.is_empty()
         && let Some(hub) = hub.me()
     {
         durable.note(journal);
-        hand_on(hub, durable, stubs);
+        hand_on(&hub, durable.queue, stubs);
         return;
     }
     hub.node.drops.add(Reason::SessionEnded, stubs.len() as u64);
@@ -43,12 +43,11 @@ pub(crate) fn end(hub: &Hub, mut durable: Box<Durable>, stubs: Vec<Stub>, is_sha
 }
 
 /// Hands on what is stored, oldest first, a few messages at a time.
-fn hand_on(hub: Arc<Hub>, durable: Box<Durable>, mut stubs: Vec<Stub>) {
+fn hand_on(hub: &Arc<Hub>, queue: QueueId, mut stubs: Vec<Stub>) {
     let rest = stubs.split_off(stubs.len().min(LOAD_MESSAGES_MAX));
-    let queue = durable.queue;
     let want = |stub: &Stub| Want { sequence: stub.reference, queue, position: stub.position.0 };
     let wants = stubs.iter().map(want).collect();
-    let taker = Arc::clone(&hub);
+    let taker = Arc::clone(hub);
     let Some(journal) = hub.node.journal() else { return };
     journal.store().load(wants, move |loaded| {
         let mut batch = Batch::begin(&taker);
@@ -67,7 +66,7 @@ fn hand_on(hub: Arc<Hub>, durable: Box<Durable>, mut stubs: Vec<Stub>) {
         }
         batch.finish(&taker); // what moves on and what goes are one commit
         if !rest.is_empty() {
-            hand_on(taker, durable, rest);
+            hand_on(&taker, queue, rest);
         }
     });
 }
