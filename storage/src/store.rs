@@ -313,7 +313,9 @@ impl Store {
         visit: &mut dyn FnMut(&State, Stored<'_>),
     ) -> Result<(Self, State, Report), OpenError> {
         let stats = Arc::new(Stats::default());
-        let recovered = recover::recover(&disk, &options, &stats, visit)?;
+        let recovered = recover::recover(&disk, &options, &stats, visit);
+        disk.started(); // whatever came of it, the process is still there
+        let recovered = recovered?;
         let shared = Arc::new(Shared::new(options, stats, recovered.next_queue));
         let state = recovered.state.clone();
         let report = recovered.report.clone();
