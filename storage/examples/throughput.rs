@@ -152,9 +152,9 @@ fn open_and_close(path: &Path) {
 /// User and system time of this process.
 fn cpu_us() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<u64> = stat.rsplit(')').next().unwrap_or_default().split(' ').flat_map(str::parse).collect();
+    let fields: Vec<i64> = stat.rsplit(')').next().unwrap_or_default().split(' ').flat_map(str::parse).collect();
     // State is no number: user time is the eleventh that is one, in hundredths of a second.
-    fields.get(10..12).map_or(0, |times| times.iter().sum::<u64>() * 10_000)
+    fields.get(10..12).map_or(0, |times| times.iter().sum::<i64>() as u64 * 10_000)
 }
 
 fn peak_kb() -> u64 {

@@ -43,7 +43,8 @@ pub enum OpenError {
     },
     /// A file of a newer version is there.
     #[error(
-        "{file} has format {found}, newer than this version of Primer reads ({reads}): start a newer version, or choose another data directory"
+        "{file} has format {found}, newer than this version of Primer reads ({reads}): start a newer version, \
+         or choose another data directory"
     )]
     Newer {
         /// Which file.

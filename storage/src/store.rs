@@ -152,6 +152,8 @@ pub(crate) struct Pending {
     /// Somebody waits for it.
     pub(crate) is_urgent: bool,
     pub(crate) is_closed: bool,
+    /// The writer is to be told when so many messages are there.
+    pub(crate) awaited: Option<usize>,
     /// Nobody writes any more.
     is_stopped: bool,
 }
@@ -390,6 +392,7 @@ impl Store {
         let must_wake = pending.drafts.is_empty() || (is_urgent && !pending.is_urgent);
         let group = pending.add(draft);
         self.shared.pending_bytes.store(pending.bytes as u64, Ordering::Relaxed);
+        let must_wake = must_wake || pending.awaited.is_some_and(|messages| pending.messages >= messages);
         pending.is_urgent |= is_urgent;
         drop(pending);
         if must_wake {

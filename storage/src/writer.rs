@@ -15,7 +15,8 @@ use crate::{
     draft::Draft,
     ledger::Ledger,
     limits::{
-        ACTIVE_CACHE_BYTES, CLEAN_STEPS, IDLE_COMMIT, LAZY_FLUSH, READ_CACHE_BYTES, RETRY_PAUSE, SEGMENTS_RESERVED,
+        ACTIVE_CACHE_BYTES, CLEAN_STEPS, GROUP_MESSAGES_MAX, IDLE_COMMIT, LAZY_FLUSH, READ_CACHE_BYTES, RETRY_PAUSE,
+        SEGMENTS_RESERVED,
     },
     record::{Kind, Seal},
     recover::Recovered,
@@ -27,6 +28,10 @@ use crate::{
 
 /// Messages below which the gather window is kept.
 const GATHER_BELOW: usize = 10;
+
+/// After a commit the writer waits for those that it served, for this part of the time that it took.
+const LINGER_SHARE: u32 = 4;
+const LINGER_MAX: Duration = Duration::from_millis(1);
 
 /// Attempts at one group.
 const ATTEMPTS: usize = 3;
@@ -65,6 +70,8 @@ pub(crate) struct Writer {
     pub(crate) retry_at: Option<Instant>,
     /// When to try again to open segments that gave errors.
     pub(crate) mend_at: Option<Instant>,
+    /// After a commit: until when its publishers are waited for, and how many messages then are all there are.
+    linger: Option<(Instant, usize)>,
 }
 
 /// What the writer does next.
@@ -105,6 +112,7 @@ impl Writer {
             is_unsettled: true,
             retry_at: None,
             mend_at: None,
+            linger: None,
         };
         writer.tend();
         writer
@@ -146,6 +154,7 @@ impl Writer {
                     }
                 }
                 self.gather(&mut pending);
+                self.linger(&mut pending);
                 return Work::Group(group, take_group(&shared, &mut pending, group));
             }
             if pending.is_closed {
@@ -178,6 +187,17 @@ impl Writer {
         }
     }
 
+    /// Those whose messages the last commit took publish again as soon as they hear of it. To begin the next without
+    /// them would halve the groups for good: each would take what came while the other was written.
+    fn linger(&self, pending: &mut MutexGuard<'_, Pending>) {
+        let Some((until, messages)) = self.linger else { return };
+        pending.awaited = Some(messages);
+        while pending.messages < messages && !pending.is_closed && Instant::now() < until {
+            self.shared.to_write.wait_until(pending, until);
+        }
+        pending.awaited = None;
+    }
+
     fn group(&mut self, group: u64, mut drafts: Vec<Draft>) {
         let begun = Instant::now();
         let mut is_durable = true;
@@ -191,7 +211,10 @@ impl Writer {
         } else {
             (messages, is_durable) = self.commit(drafts);
         }
-        self.shared.stats.commit(messages, begun.elapsed());
+        let took = begun.elapsed();
+        self.shared.stats.commit(messages, took);
+        let in_flight = self.shared.pending.lock().messages + usize::try_from(messages).unwrap_or(usize::MAX);
+        self.linger = Some((Instant::now() + (took / LINGER_SHARE).min(LINGER_MAX), in_flight.min(GROUP_MESSAGES_MAX)));
         self.shared.end(group, is_durable);
         self.tend();
         for _ in 0..CLEAN_STEPS {

@@ -252,7 +252,10 @@ fn changes_that_are_longer_than_a_row_are_kept() {
     driver.put(queue, b"large", &vec![7; 200_000]);
     driver.put(queue, &[1; 70_000], b"a long key");
     assert!(driver.submit());
-    for folder in [disk.snapshot(), { driver.store.close(); disk.snapshot() }] {
+    for folder in [disk.snapshot(), {
+        driver.store.close();
+        disk.snapshot()
+    }] {
         let (_store, found) = open(&SimDisk::of(folder), &small()).expect("it opens");
         assert_eq!(found.differs(driver.model()), None);
     }
