@@ -11,6 +11,7 @@
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
+    process::ExitCode,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -20,11 +21,11 @@ use primer_storage::{Change, Draft, Folder, Group, Options, QueueId, Store, Tick
 
 const CONTENT_BYTES: usize = 200;
 
-fn main() {
+fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let (Some(path), Some(what)) = (args.next().map(PathBuf::from), args.next()) else {
         eprintln!("throughput DIR commit|fill|open [NUMBER]");
-        std::process::exit(2);
+        return ExitCode::from(2);
     };
     let number = args.next().and_then(|number| number.parse().ok());
     match what.as_str() {
@@ -37,6 +38,7 @@ fn main() {
             }
         }
     }
+    ExitCode::SUCCESS
 }
 
 fn open(path: &Path) -> (Store, u64) {
@@ -137,7 +139,8 @@ fn fill(path: &Path, messages: u64) {
         }
     }
     println!("{:?}", store.figures());
-    std::process::exit(0);
+    // The process ends without a farewell.
+    std::mem::forget(store);
 }
 
 fn open_and_close(path: &Path) {

@@ -236,7 +236,8 @@ impl Recovered {
         };
         let rows = Rows { stream: none(), kept: none() };
         let segment = self.opener.make(about, &picture, rows, ACTIVE_CACHE_BYTES).map_err(unwritable)?;
-        let mut room = self.opener.len_max / 20 * 15;
+        let pictured: u64 = picture.iter().map(|body| row_cost(body.len())).sum();
+        let mut room = (segment.room() / 8 * 7).saturating_sub(pictured);
         let mut rest = records;
         while !rest.is_empty() {
             let (mut taken, mut cost) = (0, 0);

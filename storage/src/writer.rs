@@ -257,6 +257,12 @@ impl Writer {
     /// Messages that have no room are withdrawn before anything is written; changes are not, they may make room.
     fn refuse(&mut self, drafts: &mut [Draft]) -> bool {
         let cost: u64 = drafts.iter().map(Draft::cost).sum();
+        let changes_len: usize = drafts.iter().map(|draft| draft.changes_len).sum();
+        if changes_len as u64 > self.shared.options.draft_cost_max() {
+            tracing::error!(changes_len, "changes that no segment has room for are refused");
+            drafts.iter_mut().for_each(Draft::refuse);
+            return true;
+        }
         if cost == 0 {
             return false;
         }
@@ -335,9 +341,9 @@ impl Writer {
         result
     }
 
-    /// Bytes in a segment at which the next one takes over: below the bound of its file, with room for redb's own.
+    /// Bytes of rows in the active segment at which the next one takes over.
     pub(crate) fn rotate_at(&self) -> u64 {
-        self.opener.len_max / 20 * 17
+        self.active.as_ref().map_or(self.opener.len_max / 20 * 17, |segment| segment.room())
     }
 
     pub(crate) fn active(&self) -> Result<&Segment, SegmentError> {
@@ -391,11 +397,12 @@ impl Writer {
         }
     }
 
-    /// Whether another segment fits the budget.
+    /// How many more segments fit the budget. One that is longer than usual counts as several.
     pub(crate) fn free_slots(&self) -> u64 {
         let segments = self.shared.segments.read();
         let broken = self.shared.broken.lock().iter().filter(|number| !segments.contains_key(number)).count();
-        self.shared.options.slots().saturating_sub((segments.len() + broken) as u64)
+        let used: u64 = segments.values().map(|segment| segment.len().div_ceil(self.opener.len_max).max(1)).sum();
+        self.shared.options.slots().saturating_sub(used + broken as u64)
     }
 
     /// Begins the next segment, with a picture of the state and the rows of a group: both are there or neither is.
@@ -491,7 +498,7 @@ fn take_group(shared: &Shared, pending: &mut Pending, group: u64) -> Vec<Draft> 
     while pending.drafts.front().is_some_and(|(of, _)| *of == group)
         && let Some((_, draft)) = pending.drafts.pop_front()
     {
-        pending.bytes -= draft.len();
+        pending.bytes -= draft.weight();
         pending.messages -= draft.entries.len();
         drafts.push(draft);
     }
@@ -503,19 +510,19 @@ fn take_group(shared: &Shared, pending: &mut Pending, group: u64) -> Vec<Draft> 
 
 /// A draft for each message, with the changes at the last.
 fn one_by_one(draft: Draft) -> Vec<Draft> {
-    let Draft { memory, entries, changes } = draft;
+    let Draft { memory, entries, changes, changes_len } = draft;
     let mut begin = 0;
     let mut drafts: Vec<Draft> = entries
         .into_iter()
         .map(|mut entry| {
             let bytes = memory.get(begin..entry.end).unwrap_or_default().to_vec();
             begin = std::mem::replace(&mut entry.end, bytes.len());
-            Draft { memory: bytes, entries: vec![entry], changes: Vec::new() }
+            Draft { memory: bytes, entries: vec![entry], ..Draft::default() }
         })
         .collect();
     match drafts.last_mut() {
-        Some(last) => last.changes = changes,
-        None => drafts.push(Draft { changes, ..Draft::default() }),
+        Some(last) => (last.changes, last.changes_len) = (changes, changes_len),
+        None => drafts.push(Draft { changes, changes_len, ..Draft::default() }),
     }
     drafts
 }

@@ -95,7 +95,7 @@ fn evicting_makes_room_for_ever() {
     let mut driver = Driver::new(&SimDisk::new(), &small());
     let queue = driver.define();
     let mut position_of = std::collections::BTreeMap::new();
-    for _ in 0..400 {
+    for _ in 0..300 {
         if driver.store.admits().is_ok() {
             for _ in 0..40 {
                 driver.message(&[queue], 4_000);
@@ -118,4 +118,31 @@ fn evicting_makes_room_for_ever() {
     driver.store.close();
     let (_store, found) = open(&driver.disk, &small()).expect("it opens");
     assert_eq!(found.differs(driver.model()), None);
+}
+
+/// A picture of the state that no segment had room for: none could be begun any more, and nothing was written.
+#[test]
+fn a_state_that_is_larger_than_a_segment_is_kept() {
+    let mut driver = Driver::new(&SimDisk::new(), &options());
+    let queue = driver.define();
+    for round in 0..12 {
+        driver.put(queue, &[round; 8], &vec![round; 500_000]);
+        assert!(driver.submit(), "{:?}", driver.store.figures());
+    }
+    for _ in 0..60 {
+        for _ in 0..40 {
+            driver.message(&[queue], 4_000);
+        }
+        assert!(driver.submit(), "{:?}", driver.store.figures());
+        acknowledge(&mut driver, queue, |_| true);
+        assert!(driver.submit(), "{:?}", driver.store.figures());
+    }
+    // A change that is too large by itself is refused, with nothing else.
+    let before = driver.model().clone();
+    driver.put(queue, b"huge", &vec![1; 5 << 20]);
+    assert!(!driver.submit());
+    driver.store.admits().expect("others are taken in");
+    driver.store.close();
+    let (_store, found) = open(&driver.disk, &options()).expect("it opens");
+    assert_eq!(found.differs(&before), None);
 }
