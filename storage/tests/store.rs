@@ -229,3 +229,27 @@ fn without_room_messages_are_refused_and_changes_are_not() {
         std::thread::yield_now();
     }
 }
+
+/// redb may end the process on a damaged file. The start after that asks another process about each file first.
+#[test]
+fn after_a_start_that_came_to_no_end_files_are_tried_elsewhere_first() {
+    let place = Place::new();
+    let (store, ..) = open(&place.0, &Options::default());
+    drop(store);
+    let asked = Arc::new(AtomicU32::new(0));
+    let start = |refuses: bool| {
+        let asked = Arc::clone(&asked);
+        let probe = move |_: &Path| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            if refuses { Err("it died of a signal".to_owned()) } else { Ok(()) }
+        };
+        let folder = Folder::take(&place.0, Some(Box::new(probe))).unwrap();
+        Store::open(Arc::new(folder), Options::default(), &mut |_, _| {}).unwrap().2
+    };
+    assert!(start(true).set_aside.is_empty());
+    assert_eq!(asked.load(Ordering::Relaxed), 0, "the last start came to its end");
+    std::fs::write(place.0.join("STARTING"), b"").unwrap();
+    assert_eq!(start(true).set_aside.len(), 1);
+    assert!(start(true).set_aside.is_empty(), "the start after it is an ordinary one");
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}

@@ -1,7 +1,7 @@
 //! Opens a file of the store in a process of its own: redb may abort on a damaged one.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -27,6 +27,6 @@ pub(crate) fn ask(file: &Path) -> Result<(), String> {
 }
 
 /// The other process: opens the file and looks at every row.
-pub(crate) fn answer(file: &PathBuf) -> anyhow::Result<()> {
+pub(crate) fn answer(file: &Path) -> anyhow::Result<()> {
     Ok(primer_broker::journal::try_file(file)?)
 }

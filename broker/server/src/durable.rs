@@ -182,13 +182,23 @@ impl Wanted {
 }
 
 impl State {
-    /// A packet of a QoS 2 exchange of a session that lasts: what it changes is durable before it is answered.
-    /// Otherwise a process that does not know of the answer could take what comes next for something else. Answers whether a
-    /// place in the window came free.
+    /// Has the machine handle a packet.
     ///
     /// # Errors
     /// As the machine's.
-    pub(crate) fn exactly_once(&mut self, hub: &Hub, packet: Packet<'_>) -> Result<bool, Violation> {
+    pub(crate) fn handle<'a>(&mut self, hub: &Hub, packet: Packet<'a>) -> Result<Step<'a>, Violation> {
+        let is_exactly_once = matches!(packet, Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_));
+        if self.durable.is_some() && is_exactly_once {
+            let has_credit = self.exactly_once(hub, packet)?;
+            return Ok(if has_credit { Step::Credit } else { Step::Nothing });
+        }
+        self.machine.handle(packet, &mut self.outbox)
+    }
+
+    /// A packet of a QoS 2 exchange of a session that lasts: what it changes is durable before it is answered.
+    /// Otherwise a process that does not know of the answer could take what comes next for something else. Answers
+    /// whether a place in the window came free.
+    fn exactly_once(&mut self, hub: &Hub, packet: Packet<'_>) -> Result<bool, Violation> {
         let (kind, packet_id) = match &packet {
             Packet::PubRec(ack) | Packet::PubComp(ack) => (schema::OUTBOUND, ack.packet_id),
             Packet::PubRel(ack) => (schema::INBOUND, ack.packet_id),

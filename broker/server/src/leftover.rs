@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use primer::{
     drops::Reason,
-    journal::{Change, Group, Want, Whereabouts},
+    journal::{Change, Group, QueueId, Want, Whereabouts},
 };
 use primer_core::{message::Message, queue::Stub};
 use primer_mqtt::codec::packet::QoS;
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Ends the stored part of a session. When the group is durable that is answered, it does not come back.
-pub(crate) fn end(hub: &Hub, mut durable: Box<Durable>, stubs: Vec<Stub>, is_shared: bool) -> Option<Group> {
+pub(crate) fn end(hub: &Hub, mut durable: Durable, stubs: Vec<Stub>, is_shared: bool) -> Option<Group> {
     let journal = hub.node.journal()?;
     if is_shared
         && !stubs.is_empty()
@@ -34,7 +34,7 @@ pub(crate) fn end(hub: &Hub, mut durable: Box<Durable>, stubs: Vec<Stub>, is_sha
         durable.put(schema::EXPIRY.into(), 0_u32.to_le_bytes().into());
         durable.put(schema::GONE_AT.into(), 0_u64.to_le_bytes().into());
         let group = durable.submit(journal);
-        hand_on(hub, durable, stubs);
+        hand_on(&hub, durable.queue, stubs);
         return Some(group);
     }
     hub.node.drops.add(Reason::SessionEnded, stubs.len() as u64);
@@ -46,12 +46,11 @@ pub(crate) fn end(hub: &Hub, mut durable: Box<Durable>, stubs: Vec<Stub>, is_sha
 }
 
 /// Hands on what is stored, oldest first, a few messages at a time.
-fn hand_on(hub: Arc<Hub>, durable: Box<Durable>, mut stubs: Vec<Stub>) {
+fn hand_on(hub: &Arc<Hub>, queue: QueueId, mut stubs: Vec<Stub>) {
     let rest = stubs.split_off(stubs.len().min(LOAD_MESSAGES_MAX));
-    let queue = durable.queue;
     let want = |stub: &Stub| Want { sequence: stub.reference, queue, position: stub.position.0 };
     let wants = stubs.iter().map(want).collect();
-    let taker = Arc::clone(&hub);
+    let taker = Arc::clone(hub);
     let Some(journal) = hub.node.journal() else { return };
     journal.store().load(wants, move |loaded| {
         let mut batch = Batch::begin(&taker);
@@ -70,7 +69,7 @@ fn hand_on(hub: Arc<Hub>, durable: Box<Durable>, mut stubs: Vec<Stub>) {
         }
         batch.finish(&taker); // what moves on and what goes are one commit
         if !rest.is_empty() {
-            hand_on(taker, durable, rest);
+            hand_on(&taker, queue, rest);
         }
     });
 }

@@ -98,7 +98,7 @@ impl Found {
             if newest.get(&known.name) != Some(&queue) {
                 // The client had begun a new session while what this one left was being handed on: that goes on.
                 let cell = hub.registry.create(hub, &Arc::from(client_id));
-                leftovers.push((Box::new(Durable::new(queue, &cell)), stubs));
+                leftovers.push((Durable::new(queue, &cell), stubs));
                 continue;
             }
             let cell = hub.registry.create(hub, &Arc::from(client_id));

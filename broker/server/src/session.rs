@@ -379,7 +379,7 @@ impl State {
                 }
             }
             let is_shared = self.subscriptions.any(|filter| filter.starts_with("$share/"));
-            group = leftover::end(hub, durable, stubs, is_shared);
+            group = leftover::end(hub, *durable, stubs, is_shared);
         }
         self.outbox = Vec::new();
         self.charge.set(&hub.node.budget, 0);

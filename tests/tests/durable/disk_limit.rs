@@ -157,7 +157,7 @@ fn dropping_the_oldest_keeps_to_the_limit() {
     let total = (TIMES * LIMIT_BYTES / PAYLOAD_BYTES as u64) as u32;
     let mut largest = 0;
     for number in 0..total {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let mut times = 0;
         while publisher.publish("flood", numbered(number), 1) != 0 {
             times += 1;
