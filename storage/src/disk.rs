@@ -40,8 +40,8 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     /// The folder cannot be synced.
     fn sync(&self) -> io::Result<()>;
 
-    /// Whether a segment can be opened without ending the process, asked before it is opened after an unclean stop:
-    /// redb may abort on a damaged file. `Ok` where there is no way to ask.
+    /// Whether a segment can be opened without ending the process, asked at every start before it is opened: redb may
+    /// abort on a damaged file. `Ok` where there is no way to ask.
     ///
     /// # Errors
     /// It cannot; the text says why.
