@@ -21,6 +21,11 @@ use file::Pages;
 #[derive(Debug, Clone)]
 pub struct Random(pub u64);
 
+/// The seed of a test, or another one from `PRIMER_SEED`.
+pub fn seed(usual: u64) -> u64 {
+    std::env::var("PRIMER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(usual)
+}
+
 impl Random {
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
