@@ -13,6 +13,14 @@ use crate::{
 };
 
 impl Writer {
+    /// How many more segments fit the budget. One that is longer than usual counts as several.
+    pub(crate) fn free_slots(&self) -> u64 {
+        let segments = self.shared.segments.read();
+        let broken = self.shared.broken.lock().iter().filter(|number| !segments.contains_key(number)).count();
+        let used: u64 = segments.values().map(|segment| segment.len().div_ceil(self.opener.len_max).max(1)).sum();
+        self.shared.options.slots().saturating_sub(used + broken as u64)
+    }
+
     /// Removes segments of which nothing is wanted any more.
     pub(crate) fn drop_dead(&mut self) {
         let numbers: Vec<u64> = self.shared.segments.read().keys().copied().collect();
