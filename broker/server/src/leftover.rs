@@ -53,6 +53,9 @@ fn hand_on(hub: &Arc<Hub>, queue: QueueId, mut stubs: Vec<Stub>) {
     let taker = Arc::clone(hub);
     let Some(journal) = hub.node.journal() else { return };
     journal.store().load(wants, move |loaded| {
+        if loaded.iter().any(|one| one.is_unreadable) {
+            return hand_on(&taker, queue, [stubs, rest].concat()); // once more, when the store has waited a while
+        }
         let mut batch = Batch::begin(&taker);
         let mut undeliverable = 0;
         for (stub, loaded) in stubs.iter().zip(loaded) {
