@@ -114,7 +114,8 @@ impl Loader {
 }
 
 fn read(shared: &Shared, wants: Vec<Want>) -> Vec<Loaded> {
-    let mut loaded: Vec<Loaded> = wants.into_iter().map(|want| Loaded { want, message: None, is_unreadable: false }).collect();
+    let mut loaded: Vec<Loaded> =
+        wants.into_iter().map(|want| Loaded { want, message: None, is_unreadable: false }).collect();
     for some in loaded.chunks_mut(READ_ROWS_MAX) {
         let (mut looks, mut rereads) = (0, 0);
         loop {

@@ -21,8 +21,7 @@ use crate::{
     durable::Durable,
     fanout::Subscription,
     hub::{Hub, Later, Timer},
-    leftover,
-    registry, schema,
+    leftover, registry, schema,
     session::Cell,
     subscribe,
     will::Will,
@@ -119,6 +118,7 @@ impl Found {
         // The last of a topic counts, should an earlier one still be there.
         self.retained.sort_unstable_by_key(|own| own.position);
         for own in self.retained.drain(..) {
+            journal.retained.take(own.position);
             let qos = own.note.first().copied().unwrap_or(0) & 3;
             let kept = journal::Kept { position: own.position, at: own.at };
             let published = hub.node.retained.publish(&hub.node.budget, &own.message, qos, true, Some(kept));
@@ -133,6 +133,7 @@ impl Found {
         let due = |own: &Own| schema::read_delayed_note(&own.note).map(|(_, _, due_unix_ms)| due_unix_ms);
         self.delayed.sort_unstable_by_key(|own| (due(own), own.position));
         for own in self.delayed.drain(..) {
+            journal.delayed.take(own.position);
             let Some((qos, retain, due_unix_ms)) = schema::read_delayed_note(&own.note) else {
                 self.nonsense += 1;
                 continue;

@@ -78,7 +78,9 @@ fn a_directory_that_cannot_be_written_is_refused() {
 
 #[test]
 fn an_impossible_limit_is_refused() {
-    for (args, word) in [(["--data", "x", "--disk-limit", "1M"], "too little"), (["--disk-limit", "1G", "-p", "1"], "--data")] {
+    for (args, word) in
+        [(["--data", "x", "--disk-limit", "1M"], "too little"), (["--disk-limit", "1G", "-p", "1"], "--data")]
+    {
         let output = program::command().arg("serve").args(args).output().expect("the program starts");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && text.contains(word), "{text}");

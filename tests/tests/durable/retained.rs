@@ -143,3 +143,26 @@ fn many_retained_messages_come_back() {
     let messages = kept(&broker, Version::V311, "many/#", COUNT + 1);
     assert!((0..COUNT).all(|n| messages[n].text() == n.to_string()));
 }
+
+/// A message of a topic that nothing else was ever kept for is replaced in the next life: the new one is not taken for
+/// the old one that goes. The same for those that are delayed.
+#[test]
+fn the_first_change_after_a_restart_takes_no_other_message_with_it() {
+    for stop in Stop::BOTH {
+        let mut broker = broker();
+        sleeper(broker.addr(), Version::V5, "away", "own/later", 1);
+        let mut publisher = Client::v5(broker.addr(), "publisher");
+        publisher.publish_retained("own/kept", "old", 1);
+        publisher.publish("$delayed/1/own/later", "first", 1);
+        bounce(&mut broker, stop);
+        let mut publisher = Client::v5(broker.addr(), "publisher");
+        publisher.publish_retained("own/kept", "new", 1);
+        publisher.publish("$delayed/3/own/later", "second", 1);
+        std::thread::sleep(Duration::from_millis(1300));
+        settle(&broker);
+        bounce(&mut broker, stop);
+        assert_eq!(texts(&kept(&broker, Version::V5, "own/kept", 1)), ["new"]);
+        std::thread::sleep(Duration::from_millis(2200));
+        assert_eq!(texts(&crate::fixture::fetch(broker.addr(), Version::V5, "away", 2)), ["first", "second"]);
+    }
+}

@@ -128,7 +128,9 @@ fn the_last_word_on_the_expiry_counts() {
         Client::v5_with(broker.addr(), "anew", with(600)).abort();
         // Clean session 0 of 3.1.1 has no end.
         lasting(broker.addr(), Version::V311, "for-ever").abort();
-        crate::fixture::await_that("the connections end", Duration::from_secs(5), || broker.stderr().matches("for-ever disconnected").count() == 1);
+        crate::fixture::await_that("the connections end", Duration::from_secs(5), || {
+            broker.stderr().matches("for-ever disconnected").count() == 1
+        });
         settle(&broker);
         end(&mut broker, stop);
         std::thread::sleep(Duration::from_millis(1300));
