@@ -265,6 +265,16 @@ fn hold(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>, seconds
     }
 }
 
+/// Holds a message back once more that could not be published.
+///
+/// # Errors
+/// Not now; the message is where it was.
+pub(crate) fn hold_again(hub: &Hub, batch: &mut Batch<'_>, later: &Later) -> Result<(), Refused> {
+    const SECONDS: u32 = 1;
+    let publication = Publication::of_message(&later.message, later.qos, later.retain, batch.now_ms);
+    try_to_hold(hub, batch, &publication, SECONDS).map(drop)
+}
+
 fn try_to_hold(
     hub: &Hub,
     batch: &mut Batch<'_>,
