@@ -186,9 +186,10 @@ impl State {
     ///
     /// # Errors
     /// As the machine's.
+    #[inline]
     pub(crate) fn handle<'a>(&mut self, hub: &Hub, packet: Packet<'a>) -> Result<Step<'a>, Violation> {
         let is_exactly_once = matches!(packet, Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_));
-        if self.durable.is_some() && is_exactly_once {
+        if is_exactly_once && self.durable.is_some() {
             let has_credit = self.exactly_once(hub, packet)?;
             return Ok(if has_credit { Step::Credit } else { Step::Nothing });
         }
