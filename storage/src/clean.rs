@@ -85,7 +85,7 @@ impl Cleaning {
 }
 
 /// Whether any queue still holds the message. A head that does not tell is taken for wanted.
-fn is_wanted(row: &record::Row<'_>, state: &State) -> bool {
+pub(crate) fn is_wanted(row: &record::Row<'_>, state: &State) -> bool {
     let body = match row.kind {
         Kind::Message => row.body,
         Kind::Head => row.body.get(2..).unwrap_or_default(),

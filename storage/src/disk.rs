@@ -90,7 +90,10 @@ impl Folder {
         let lock_path = path.join("LOCK");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(lock_path).map_err(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock, probe }),
+            Ok(()) => {
+                crate::offline::finish(path).map_err(unusable)?;
+                Ok(Self { path: path.to_owned(), _lock: lock, probe })
+            }
             Err(fs::TryLockError::WouldBlock) => Err(FolderError::InUse { path: path.to_owned() }),
             Err(fs::TryLockError::Error(source)) => Err(unusable(source)),
         }

@@ -23,6 +23,7 @@ mod ledger;
 pub mod limits;
 mod loader;
 mod message;
+pub mod offline;
 mod record;
 mod recover;
 mod salvage;

@@ -111,7 +111,7 @@ pub(crate) struct Recovered {
 }
 
 /// Where rows come from.
-enum Source {
+pub(crate) enum Source {
     Opened(Arc<Segment>),
     Salvaged { number: u64, found: Salvaged },
 }
@@ -145,6 +145,17 @@ pub(crate) fn recover(
     stats: &Arc<Stats>,
     visit: &mut dyn FnMut(&State, Stored<'_>),
 ) -> Result<Recovered, OpenError> {
+    let (mut recovered, sources) = gather(disk, options, stats)?;
+    recovered.show(&sources, visit)?;
+    Ok(recovered)
+}
+
+/// All but step 4: what there is, before any message was shown.
+pub(crate) fn gather(
+    disk: &Arc<dyn Disk>,
+    options: &Options,
+    stats: &Arc<Stats>,
+) -> Result<(Recovered, Vec<Source>), OpenError> {
     let len_max = options.segment_bytes();
     let opener = Opener { disk: Arc::clone(disk), stats: Arc::clone(stats), len_max };
     let numbers = look(disk)?;
@@ -174,9 +185,8 @@ pub(crate) fn recover(
         }
     }
     recovered.make_room(&sources, numbers.last().copied())?;
-    recovered.show(&sources, visit)?;
     recovered.report.segments = recovered.segments.len() as u64;
-    Ok(recovered)
+    Ok((recovered, sources))
 }
 
 /// The numbers of the segments there are, ascending.
@@ -254,11 +264,13 @@ fn set_aside(
 
 /// Opens a file on its own, without changing anything that is not redb's, and reads it from end to end.
 pub(crate) fn try_file(path: &std::path::Path) -> Result<(), SegmentError> {
-    segment::try_file(path, &mut |segment| {
-        segment.last()?;
-        scan_all(segment, Part::Stream, &mut |_, _| {})?;
-        scan_all(segment, Part::Kept, &mut |_, _| {})
-    })
+    segment::try_file(path, &mut look_at_all)
+}
+
+pub(crate) fn look_at_all(segment: &Segment) -> Result<(), SegmentError> {
+    segment.last()?;
+    scan_all(segment, Part::Stream, &mut |_, _| {})?;
+    scan_all(segment, Part::Kept, &mut |_, _| {})
 }
 
 /// The last sequence number of a source, and whether it says that the stop was clean.
@@ -314,7 +326,7 @@ fn rebuild(sources: &[Source], report: &mut Report) -> State {
     state
 }
 
-fn scan_all(segment: &Segment, part: Part, take: &mut dyn FnMut(u64, &[u8])) -> Result<(), SegmentError> {
+pub(crate) fn scan_all(segment: &Segment, part: Part, take: &mut dyn FnMut(u64, &[u8])) -> Result<(), SegmentError> {
     let mut from = Some(0);
     while let Some(start) = from {
         from = segment.scan(part, start, 16 * READ_ROWS_MAX, &mut *take)?;
@@ -346,7 +358,7 @@ impl Recovered {
     }
 
     /// Shows the owner what is held, oldest first, and counts it. What was salvaged is written into the newest segment.
-    fn show(&mut self, sources: &[Source], visit: &mut dyn FnMut(&State, Stored<'_>)) -> Result<(), OpenError> {
+    pub(crate) fn show(&mut self, sources: &[Source], visit: &mut dyn FnMut(&State, Stored<'_>)) -> Result<(), OpenError> {
         // Records that were moved are found where they were moved to.
         let mut kept: BTreeMap<u64, Arc<Segment>> = BTreeMap::new();
         for segment in self.segments.values() {

@@ -202,14 +202,31 @@ pub(crate) fn try_file(
     path: &std::path::Path,
     look: &mut dyn FnMut(&Segment) -> Result<(), SegmentError>,
 ) -> Result<(), SegmentError> {
+    try_with(path, |builder| Ok(builder.open(path)?), &mut |segment| look(segment))
+}
+
+/// The same with what stands between redb and the file.
+pub(crate) fn try_backend(
+    path: &std::path::Path,
+    backend: impl redb::StorageBackend,
+    look: &mut dyn FnMut(&mut Segment) -> Result<(), SegmentError>,
+) -> Result<(), SegmentError> {
+    try_with(path, |builder| Ok(builder.create_with_backend(backend)?), look)
+}
+
+fn try_with(
+    path: &std::path::Path,
+    open: impl FnOnce(&redb::Builder) -> Result<Database, Failure>,
+    look: &mut dyn FnMut(&mut Segment) -> Result<(), SegmentError>,
+) -> Result<(), SegmentError> {
     let number = path.file_name().and_then(|name| name.to_str()).and_then(number_of).unwrap_or(0);
     let database = guarded(|| {
         let mut builder = Database::builder();
         builder.set_cache_size(crate::limits::READ_CACHE_BYTES);
-        Ok(builder.open(path)?)
+        open(&builder)
     })?;
     let about = About { number, base: 0, parts: 0, incarnation: 0, next_queue: 0 };
-    look(&Segment { about, database, len: Arc::default() })
+    look(&mut Segment { about, database, len: Arc::default() })
 }
 
 impl Segment {
@@ -341,6 +358,12 @@ impl Segment {
                 (key.value(), is_clean)
             }))
         })
+    }
+
+    /// Whether all of redb's pages are as their checksums say. What is not may be repaired: the segment is read before.
+    pub(crate) fn verify(&mut self) -> Result<bool, SegmentError> {
+        let database = &mut self.database;
+        guarded(|| Ok(database.check_integrity()?))
     }
 
     /// Length of the file.

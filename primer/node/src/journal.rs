@@ -14,6 +14,7 @@ pub use primer_storage::{
     Stored, Sync, Ticket, Want, Whereabouts,
     disk::{FolderError, Probe},
     draft::Destinations,
+    offline::{self, Building, Checked, CompactError, Compacted, FileCheck, FileFigures, Reading, try_view},
     limits::BUDGET_BYTES_MIN,
     try_file,
 };
