@@ -358,7 +358,11 @@ impl Recovered {
     }
 
     /// Shows the owner what is held, oldest first, and counts it. What was salvaged is written into the newest segment.
-    pub(crate) fn show(&mut self, sources: &[Source], visit: &mut dyn FnMut(&State, Stored<'_>)) -> Result<(), OpenError> {
+    pub(crate) fn show(
+        &mut self,
+        sources: &[Source],
+        visit: &mut dyn FnMut(&State, Stored<'_>),
+    ) -> Result<(), OpenError> {
         // Records that were moved are found where they were moved to.
         let mut kept: BTreeMap<u64, Arc<Segment>> = BTreeMap::new();
         for segment in self.segments.values() {

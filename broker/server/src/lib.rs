@@ -27,6 +27,7 @@ mod limits;
 mod listener;
 pub mod options;
 mod pipeline;
+pub mod portable;
 mod rate;
 mod registry;
 mod replay;

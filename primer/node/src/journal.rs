@@ -14,8 +14,10 @@ pub use primer_storage::{
     Stored, Sync, Ticket, Want, Whereabouts,
     disk::{FolderError, Probe},
     draft::Destinations,
-    offline::{self, Building, Checked, CompactError, Compacted, FileCheck, FileFigures, Reading, try_view},
     limits::BUDGET_BYTES_MIN,
+    offline::{
+        Building, Checked, CompactError, Compacted, FileCheck, FileFigures, Reading, Sizes, check, compact, try_view,
+    },
     try_file,
 };
 use primer_storage::{Disk, Refusal};

@@ -98,12 +98,7 @@ pub fn check(disk: Arc<dyn Disk>) -> Result<Checked, OpenError> {
 }
 
 /// Answers the file's lowest sequence number.
-fn check_file(
-    opener: &Opener,
-    number: u64,
-    last_base: Option<u64>,
-    file: &mut FileCheck,
-) -> Result<u64, SegmentError> {
+fn check_file(opener: &Opener, number: u64, last_base: Option<u64>, file: &mut FileCheck) -> Result<u64, SegmentError> {
     file.bytes = opener.disk.open(&file.name, false).and_then(|file| file.len()).unwrap_or(0);
     opener.disk.probe(&file.name).map_err(SegmentError::Failed)?;
     let mut segment = opener.open(number, READ_CACHE_BYTES)?;

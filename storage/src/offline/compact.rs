@@ -2,12 +2,7 @@
 //!
 //! Records keep their sequence numbers. It takes room for what is wanted beside what is there.
 
-use std::{
-    collections::HashMap,
-    io,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::HashMap, io, path::Path, sync::Arc};
 
 use crate::{
     clean::is_wanted,

@@ -6,7 +6,7 @@ use crate::{
     disk::Disk,
     offline::View,
     recover::{self, OpenError, Recovered, Report, Source, Stored},
-    segment::name_of,
+    segment::{FORMAT, name_of},
     state::State,
     stats::Stats,
     store::Options,
@@ -42,6 +42,9 @@ impl std::fmt::Debug for Reading {
 }
 
 impl Reading {
+    /// The newest format of segments that is read.
+    pub const FORMAT: u8 = FORMAT;
+
     /// Opens a store. Damage is no error: see [`Report`].
     ///
     /// # Errors
