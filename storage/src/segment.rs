@@ -202,14 +202,14 @@ pub(crate) fn try_file(
     path: &std::path::Path,
     look: &mut dyn FnMut(&Segment) -> Result<(), SegmentError>,
 ) -> Result<(), SegmentError> {
-    try_with(path, |builder| Ok(builder.open(path)?), &mut |segment| look(segment))
+    try_with(path, |builder| Ok(builder.open(path)?), look)
 }
 
 /// The same with what stands between redb and the file.
 pub(crate) fn try_backend(
     path: &std::path::Path,
     backend: impl redb::StorageBackend,
-    look: &mut dyn FnMut(&mut Segment) -> Result<(), SegmentError>,
+    look: &mut dyn FnMut(&Segment) -> Result<(), SegmentError>,
 ) -> Result<(), SegmentError> {
     try_with(path, |builder| Ok(builder.create_with_backend(backend)?), look)
 }
@@ -217,7 +217,7 @@ pub(crate) fn try_backend(
 fn try_with(
     path: &std::path::Path,
     open: impl FnOnce(&redb::Builder) -> Result<Database, Failure>,
-    look: &mut dyn FnMut(&mut Segment) -> Result<(), SegmentError>,
+    look: &mut dyn FnMut(&Segment) -> Result<(), SegmentError>,
 ) -> Result<(), SegmentError> {
     let number = path.file_name().and_then(|name| name.to_str()).and_then(number_of).unwrap_or(0);
     let database = guarded(|| {
@@ -226,7 +226,7 @@ fn try_with(
         open(&builder)
     })?;
     let about = About { number, base: 0, parts: 0, incarnation: 0, next_queue: 0 };
-    look(&mut Segment { about, database, len: Arc::default() })
+    look(&Segment { about, database, len: Arc::default() })
 }
 
 impl Segment {

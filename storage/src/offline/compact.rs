@@ -11,7 +11,7 @@ use crate::{
     offline::Building,
     record::{self, Kind, Row},
     recover::{self, OpenError, Recovered, Report, scan_all},
-    segment::{About, Opener, Part, Segment, SegmentError},
+    segment::{About, Opener, Part, Segment, SegmentError, name_of},
     stats::Stats,
     store::Options,
 };
@@ -264,7 +264,9 @@ impl Copy<'_> {
     fn end(&mut self) -> Result<(), CompactError> {
         if let Some(segment) = self.active.take() {
             segment.settle()?;
-            self.lens.push(segment.len());
+            drop(segment); // redb cuts the file when it is closed
+            let file = self.opener.disk.open(&name_of(self.number), false);
+            self.lens.push(file.and_then(|file| file.len()).map_err(|error| CompactError::Copy(error.to_string()))?);
         }
         Ok(())
     }
