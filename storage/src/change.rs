@@ -10,6 +10,7 @@
 //! 5 floor   queue, position    all positions below are gone
 //! 6 gone    queue, first, n    n positions from the first on are gone
 //! 7 lease   queue, position, tag   the message is on its way to a consumer, under this tag
+//! 8 reset                      all queues are gone; what follows makes the state anew
 //! ```
 
 use std::sync::Arc;
@@ -91,6 +92,8 @@ pub enum Change {
     },
 }
 
+const RESET: u8 = 8;
+
 /// A change, as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written<'a> {
@@ -101,6 +104,7 @@ pub(crate) enum Written<'a> {
     Floor { queue: QueueId, position: u64 },
     Gone { queue: QueueId, first: u64, count: u64 },
     Lease { queue: QueueId, position: u64, tag: u16 },
+    Reset,
 }
 
 impl<'a> Written<'a> {
@@ -113,12 +117,13 @@ impl<'a> Written<'a> {
             Self::Floor { queue, .. } => (5, queue),
             Self::Gone { queue, .. } => (6, queue),
             Self::Lease { queue, .. } => (7, queue),
+            Self::Reset => return out.push(RESET),
         };
         out.push(code);
         varint::put(out, u64::from(queue.0));
         match self {
             Self::Define { name, .. } => varint::put_bytes(out, name),
-            Self::Drop { .. } => {}
+            Self::Drop { .. } | Self::Reset => {}
             Self::Put { key, value, .. } => {
                 varint::put_bytes(out, key);
                 varint::put_bytes(out, value);
@@ -138,6 +143,9 @@ impl<'a> Written<'a> {
 
     pub(crate) fn decode(reader: &mut Reader<'a>) -> Option<Self> {
         let code = reader.byte()?;
+        if code == RESET {
+            return Some(Self::Reset);
+        }
         let queue = QueueId(reader.small()?);
         Some(match code {
             1 => Self::Define { queue, name: reader.bytes()? },
@@ -170,6 +178,7 @@ mod tests {
             Written::Floor { queue, position: u64::MAX },
             Written::Gone { queue, first: 7, count: 1 },
             Written::Lease { queue, position: 7, tag: 65_535 },
+            Written::Reset,
         ];
         let mut bytes = Vec::new();
         all.iter().for_each(|change| change.encode(&mut bytes));

@@ -1,5 +1,7 @@
 //! Cleaning: what is still wanted of an old segment moves to the one that is written, and its file goes.
 
+use std::ops::ControlFlow;
+
 use crate::{
     limits::{CLEAN_BYTES, CLEAN_ROWS},
     message::Body,
@@ -25,55 +27,66 @@ pub(crate) struct Moving {
     pub(crate) rows: Vec<(u64, Vec<u8>)>,
 }
 
+/// What one step found.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) moving: Vec<Moving>,
+    /// Rows that were damaged: what they were cannot be moved.
+    pub(crate) damaged: u64,
+    pub(crate) next: Option<Cleaning>,
+}
+
 impl Cleaning {
     pub(crate) const fn of(number: u64) -> Self {
         Self { number, part: Part::Kept, from: 0 }
     }
 
-    /// The next records that are still wanted, and how to go on; `None` when there are no more.
+    /// The next records that are still wanted, and how to go on; `None` when there are no more. `stands_here` says
+    /// whether a record has not been moved already.
     pub(crate) fn next(
         &self,
         segment: &Segment,
         state: &State,
-        has_moved: impl Fn(u64) -> bool,
-    ) -> Result<(Vec<Moving>, Option<Self>), SegmentError> {
-        let mut moving: Vec<Moving> = Vec::new();
-        let (mut bytes, mut go_on_at) = (0, None);
+        stands_here: impl Fn(u64) -> bool,
+    ) -> Result<Step, SegmentError> {
+        let (mut moving, mut damaged): (Vec<Moving>, u64) = (Vec::new(), 0);
+        let mut bytes = 0;
         // The rows of one record stand one after another: chunks belong to the head before them.
         let mut takes_chunks = false;
-        let next = segment.scan(self.part, self.from, CLEAN_ROWS, |sequence, bytes_of_row| {
-            if go_on_at.is_some() {
-                return;
-            }
-            let Some(row) = record::read(bytes_of_row, sequence) else { return };
+        let go_on_at = segment.scan(self.part, self.from, CLEAN_ROWS, |sequence, bytes_of_row| {
+            let Some(row) = segment.seal.read(bytes_of_row, sequence) else {
+                damaged += 1;
+                takes_chunks = false;
+                return ControlFlow::Continue(());
+            };
+            let len = bytes_of_row.len();
             if row.kind == Kind::Chunk {
                 if let Some(last) = moving.last_mut().filter(|_| takes_chunks) {
-                    last.len = last.len.saturating_add(bytes_of_row.len() as u32);
+                    last.len = last.len.saturating_add(len as u32);
                     last.rows.push((sequence, bytes_of_row.to_vec()));
-                    bytes += bytes_of_row.len();
+                    bytes += len;
                 }
-                return;
+                return ControlFlow::Continue(());
             }
             if bytes >= CLEAN_BYTES {
-                go_on_at = Some(sequence);
-                return;
+                takes_chunks = false;
+                return ControlFlow::Break(());
             }
-            let is_home = self.part == Part::Kept || !has_moved(sequence);
-            takes_chunks = is_home && is_wanted(&row, state);
+            takes_chunks = stands_here(sequence) && is_wanted(&row, state);
             if takes_chunks {
-                bytes += bytes_of_row.len();
+                bytes += len;
                 let rows = vec![(sequence, bytes_of_row.to_vec())];
-                moving.push(Moving { sequence, len: bytes_of_row.len() as u32, rows });
+                moving.push(Moving { sequence, len: len as u32, rows });
             }
+            ControlFlow::Continue(())
         })?;
-        let next = match (go_on_at, next) {
-            (Some(from), _) => Some(Self { from, ..*self }),
-            // The scan stopped within a record whose head it has seen: it goes on at that head.
-            (None, Some(from)) => Some(Self { from: self.whole(&mut moving, takes_chunks, from), ..*self }),
-            (None, None) if self.part == Part::Kept => Some(Self { part: Part::Stream, from: 0, ..*self }),
-            (None, None) => None,
+        let next = match go_on_at {
+            // The scan may have stopped within a record whose head it has seen: it goes on at that head.
+            Some(from) => Some(Self { from: self.whole(&mut moving, takes_chunks, from), ..*self }),
+            None if self.part == Part::Kept => Some(Self { part: Part::Stream, from: 0, ..*self }),
+            None => None,
         };
-        Ok((moving, next))
+        Ok(Step { moving, damaged, next })
     }
 
     /// A record may go on behind the last row that was looked at: it is left for the next step, which begins with it. No

@@ -9,7 +9,9 @@ use crate::{
     change::{Change, QueueId, Whereabouts, Written},
     draft::{self, Draft},
     ledger::Ledger,
-    record::{self, Kind},
+    limits::BODY_BYTES_MAX,
+    record::{Kind, Seal},
+    segment::row_cost,
     state::{Bodies, State},
     ticket::Ticket,
 };
@@ -33,33 +35,51 @@ pub(crate) struct Prepared {
     messages: Vec<Placed>,
     settled: Vec<Whereabouts>,
     pub(crate) skipped: u64,
-    /// Bytes of all rows.
-    pub(crate) bytes: usize,
-    /// The sequence number after the last one.
+    /// Bytes of a file that all rows take.
+    pub(crate) cost: u64,
+    /// Bytes of the messages' payloads.
+    pub(crate) payload_bytes: u64,
+    /// The first sequence number, and the one after the last.
+    pub(crate) first: u64,
     pub(crate) next: u64,
 }
 
 impl Prepared {
     /// Numbers and seals what is still wanted of the drafts, and takes their changes into the state.
-    pub(crate) fn new(mut drafts: Vec<Draft>, first: u64, state: &mut State) -> Self {
-        let mut prepared = Self { next: first, ..Self::default() };
+    pub(crate) fn new(mut drafts: Vec<Draft>, first: u64, seal: Seal, state: &mut State) -> Self {
+        let mut prepared = Self::empty(first);
         let mut changes = Vec::new();
         for draft in &mut drafts {
             changes.append(&mut draft.changes);
-            let places = prepared.place(draft);
+            let places = prepared.place(draft, seal);
             prepared.places.push(places);
         }
         prepared.drafts = drafts;
-        for body in prepared.condense(changes, state).all {
-            let row = record::row(Kind::Delta, prepared.next, &body);
-            prepared.bytes += row.len();
-            prepared.deltas.push((prepared.next, row));
-            prepared.next += 1;
-        }
+        let bodies = prepared.condense(changes, state).all;
+        prepared.add_deltas(bodies, seal);
         prepared
     }
 
-    fn place(&mut self, draft: &mut Draft) -> Vec<(u64, usize, usize)> {
+    /// Nothing yet, to be written from a sequence number on.
+    pub(crate) fn empty(first: u64) -> Self {
+        Self { first, next: first, ..Self::default() }
+    }
+
+    /// Adds bodies of changes. One that is longer than a row takes several.
+    pub(crate) fn add_deltas(&mut self, bodies: Vec<Vec<u8>>, seal: Seal) {
+        for body in bodies {
+            let mut parts = body.chunks(BODY_BYTES_MAX).peekable();
+            while let Some(part) = parts.next() {
+                let kind = if parts.peek().is_some() { Kind::More } else { Kind::Delta };
+                let row = seal.row(kind, self.next, part);
+                self.cost += row_cost(row.len());
+                self.deltas.push((self.next, row));
+                self.next += 1;
+            }
+        }
+    }
+
+    fn place(&mut self, draft: &mut Draft, seal: Seal) -> Vec<(u64, usize, usize)> {
         let mut places = Vec::with_capacity(draft.entries.len());
         let mut begin = 0;
         for entry in &draft.entries {
@@ -72,12 +92,13 @@ impl Prepared {
             let sequence = self.next;
             let mut at = start;
             for row in draft::rows(draft.memory.get_mut(start..entry.end).unwrap_or_default(), entry.rows) {
-                record::seal(row, self.next);
+                seal.close(row, self.next);
+                self.cost += row_cost(row.len());
                 places.push((self.next, at, at + row.len()));
                 at += row.len();
                 self.next += 1;
             }
-            self.bytes += entry.end - start;
+            self.payload_bytes += u64::from(entry.payload);
             let len = u32::try_from(entry.end - start).unwrap_or(u32::MAX);
             self.messages.push(Placed { ticket: Arc::clone(&entry.ticket), sequence, len, destinations });
         }
@@ -147,11 +168,6 @@ impl Prepared {
     /// How many messages are written.
     pub(crate) fn messages(&self) -> u64 {
         self.messages.len() as u64
-    }
-
-    /// Bytes of the messages, as they came.
-    pub(crate) fn message_bytes(&self) -> u64 {
-        self.messages.iter().map(|message| u64::from(message.len)).sum()
     }
 
     /// The rows, by ascending sequence number.

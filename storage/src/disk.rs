@@ -40,12 +40,15 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     /// The folder cannot be synced.
     fn sync(&self) -> io::Result<()>;
 
-    /// Whether a segment can be opened without ending the process, asked before it is opened after an unclean stop:
-    /// redb may abort on a damaged file. `Ok` where there is no way to ask.
+    /// Whether a segment can be opened without ending the process, asked before it is opened when an earlier start came
+    /// to no end: redb may abort on a damaged file. `Ok` where there is no reason or no way to ask.
     ///
     /// # Errors
     /// It cannot; the text says why.
     fn probe(&self, name: &str) -> Result<(), String>;
+
+    /// All files have been opened and read: the start has come to its end.
+    fn started(&self) {}
 }
 
 /// A probe of a segment file in another process.
@@ -57,7 +60,12 @@ pub struct Folder {
     /// Locked as long as the folder is in use.
     _lock: File,
     probe: Option<Probe>,
+    /// An earlier start came to no end.
+    is_suspect: bool,
 }
+
+/// There from the beginning of a start to its end.
+const STARTING: &str = "STARTING";
 
 /// Why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +100,12 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => {
                 crate::offline::finish(path).map_err(unusable)?;
-                Ok(Self { path: path.to_owned(), _lock: lock, probe })
+                let marker = path.join(STARTING);
+                let is_suspect = marker.exists();
+                if let Err(error) = File::create(&marker) {
+                    tracing::debug!(%error, "should this start come to no end, the next will not know");
+                }
+                Ok(Self { path: path.to_owned(), _lock: lock, probe, is_suspect })
             }
             Err(fs::TryLockError::WouldBlock) => Err(FolderError::InUse { path: path.to_owned() }),
             Err(fs::TryLockError::Error(source)) => Err(unusable(source)),
@@ -140,6 +153,13 @@ impl Disk for Folder {
     }
 
     fn probe(&self, name: &str) -> Result<(), String> {
-        self.probe.as_ref().map_or(Ok(()), |probe| probe(&self.path.join(name)))
+        let probe = self.probe.as_ref().filter(|_| self.is_suspect);
+        probe.map_or(Ok(()), |probe| probe(&self.path.join(name)))
+    }
+
+    fn started(&self) {
+        if let Err(error) = fs::remove_file(self.path.join(STARTING)) {
+            tracing::debug!(%error, "the next start will be a careful one");
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     limits::BODY_BYTES_MAX,
     message::{self, Destination, NEVER_UNIX_MS},
     record::{self, HEADER_BYTES, Kind},
+    segment::row_cost,
     ticket::Ticket,
 };
 
@@ -18,6 +19,8 @@ pub(crate) struct Entry {
     pub(crate) end: usize,
     /// How many rows it has.
     pub(crate) rows: u32,
+    /// Bytes of the last part of its content.
+    pub(crate) payload: u32,
 }
 
 /// Messages and changes that become durable together, in the order in which they were added.
@@ -68,12 +71,30 @@ impl Draft {
         self.memory.len()
     }
 
+    /// Bytes of a file that the messages take, at most.
+    pub(crate) fn cost(&self) -> u64 {
+        let longest = row_cost(HEADER_BYTES + BODY_BYTES_MAX);
+        let mut begin = 0;
+        let cost = |entry: &Entry| {
+            let len = entry.end - std::mem::replace(&mut begin, entry.end);
+            if entry.rows == 1 { row_cost(len) } else { longest * u64::from(entry.rows) }
+        };
+        self.entries.iter().map(cost).sum()
+    }
+
+    /// The store does not take its messages: they are withdrawn, and the changes are left.
+    pub(crate) fn refuse_messages(&mut self) {
+        self.entries.drain(..).for_each(|entry| entry.ticket.withdraw());
+        self.memory.clear();
+    }
+
     /// Adds a change of state.
     pub fn change(&mut self, change: Change) {
         self.changes.push(change);
     }
 
-    /// Adds a message. `content` is its parts, which come back as one piece; `expires_unix_ms` is `None` for never.
+    /// Adds a message. `content` is its parts, which come back as one piece; the last is counted as its payload.
+    /// `expires_unix_ms` is `None` for never.
     pub fn message(
         &mut self,
         ticket: Arc<Ticket>,
@@ -94,7 +115,8 @@ impl Draft {
             content.iter().for_each(|part| body.extend_from_slice(part));
             self.split(&body)
         };
-        self.entries.push(Entry { ticket, end: self.memory.len(), rows });
+        let payload = content.last().map_or(0, |part| part.len() as u32);
+        self.entries.push(Entry { ticket, end: self.memory.len(), rows, payload });
     }
 
     /// A body of several rows. All but the last are full, so that the rows can be told apart again.

@@ -26,13 +26,19 @@ pub(crate) struct Ledger {
 #[derive(Debug, Clone, Copy)]
 struct Segment {
     first_sequence: u64,
+    /// Where the next segment began. A record behind it never stood here.
+    end_sequence: u64,
     live: Live,
 }
 
 impl Ledger {
     /// A segment in which records from this sequence number on stand.
     pub(crate) fn add_segment(&mut self, number: u64, first_sequence: u64) {
-        self.segments.insert(number, Segment { first_sequence, live: Live::default() });
+        if let Some((_, before)) = self.segments.range_mut(..number).next_back() {
+            before.end_sequence = before.end_sequence.min(first_sequence);
+        }
+        let segment = Segment { first_sequence, end_sequence: u64::MAX, live: Live::default() };
+        self.segments.insert(number, segment);
     }
 
     pub(crate) fn remove_segment(&mut self, number: u64) {
@@ -84,8 +90,13 @@ impl Ledger {
         })
     }
 
-    pub(crate) fn is_moved(&self, sequence: u64) -> bool {
-        self.moved.contains_key(&sequence)
+    /// The segment in which a record stands.
+    pub(crate) fn place(&self, sequence: u64) -> Option<u64> {
+        if let Some(number) = self.moved.get(&sequence) {
+            return Some(*number);
+        }
+        let is_in = |segment: &Segment| (segment.first_sequence..segment.end_sequence).contains(&sequence);
+        self.segments.iter().rev().find(|(_, segment)| is_in(segment)).map(|(number, _)| *number)
     }
 
     fn count(&mut self, sequence: u64, len: u32) {
@@ -102,11 +113,10 @@ impl Ledger {
         }
     }
 
+    /// `None` when the segment is gone: what a damaged record had there counts no more.
     fn find(&mut self, sequence: u64) -> Option<&mut Segment> {
-        if let Some(number) = self.moved.get(&sequence) {
-            return self.segments.get_mut(number);
-        }
-        self.segments.values_mut().rev().find(|segment| segment.first_sequence <= sequence)
+        let number = self.place(sequence)?;
+        self.segments.get_mut(&number)
     }
 }
 
@@ -144,5 +154,20 @@ mod tests {
         ledger.settle(5, 10);
         assert_eq!(ledger.live(2), Live { records: 1, bytes: 20 });
         assert!(ledger.moved.is_empty());
+    }
+
+    /// A damaged record is not moved when its segment goes. Its owner settles it all the same, and that took another
+    /// segment's last record from the count: its file was removed with a message that was wanted.
+    #[test]
+    fn a_record_of_a_segment_that_is_gone_counts_nowhere() {
+        let mut ledger = Ledger::default();
+        ledger.add_segment(1, 0);
+        ledger.add_segment(2, 100);
+        ledger.add_segment(3, 200);
+        ledger.write(5, 10, 1);
+        ledger.write(150, 10, 1);
+        ledger.remove_segment(2);
+        ledger.settle(150, 10);
+        assert_eq!(ledger.live(1), Live { records: 1, bytes: 10 });
     }
 }

@@ -10,24 +10,28 @@
 //!
 //! It knows no protocol and no peer. [`Disk`] is the port on which tests inject faults.
 
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
-
 mod backend;
 mod change;
 mod clean;
 mod commit;
 pub mod disk;
 pub mod draft;
+mod identity;
 mod intervals;
 mod ledger;
 pub mod limits;
 mod loader;
 mod message;
 pub mod offline;
+mod pace;
+mod rebuild;
 mod record;
 mod recover;
 mod salvage;
 mod segment;
+mod show;
+mod sources;
+mod space;
 mod state;
 pub mod stats;
 mod store;

@@ -21,8 +21,11 @@ pub const DOUBLINGS_MAX: u32 = 11;
 /// See [`DOUBLINGS_MAX`].
 pub const DOUBLINGS_MIN: u32 = 6;
 
-/// Segments in a budget: one is written, one is free to clean into, the others hold data.
+/// Segments in a budget: one is written, one is kept free, the others hold data.
 pub const SEGMENTS_PER_BUDGET: u64 = 8;
+
+/// Segments of the budget that messages do not get: acknowledgements and cleaning, which make room, need some.
+pub const SEGMENTS_RESERVED: u64 = 1;
 
 /// The smallest disk budget: fewer segments than these cannot be cleaned.
 pub const BUDGET_BYTES_MIN: u64 = segment_bytes(DOUBLINGS_MIN) * SEGMENTS_PER_BUDGET;
@@ -54,9 +57,18 @@ pub const ACTIVE_CACHE_BYTES: usize = 8 << 20;
 /// redb's cache of a segment that is only read.
 pub const READ_CACHE_BYTES: usize = 1 << 20;
 
-/// Sequence numbers left out after an unclean stop: what a lost commit may have used is never used again, so that
-/// salvage cannot mistake one record for another.
-pub const SEQUENCE_GAP: u64 = 1 << 20;
+/// Sequence numbers left out when a store opens: what a lost commit may have used is never used again, so that salvage
+/// cannot mistake one record for another.
+pub const SEQUENCE_GAP: u64 = 1 << 22;
+
+/// Salts that salvage tries where nothing tells the right one: payloads may offer any number of them.
+pub const SALTS_TRIED_MAX: usize = 8;
+
+/// Pause between two attempts to read from a segment that gives errors.
+pub const REREAD_PAUSE: Duration = Duration::from_millis(50);
+
+/// Attempts to read from it, before its messages are taken for lost.
+pub const REREADS: usize = 30;
 
 /// Bytes that cleaning moves in one commit, and rows that it looks at.
 pub const CLEAN_BYTES: usize = 512 << 10;
@@ -64,8 +76,20 @@ pub const CLEAN_BYTES: usize = 512 << 10;
 /// Rows that cleaning looks at before others have their turn: more than the longest record has.
 pub const CLEAN_ROWS: usize = 8_192;
 
+/// Failed attempts to clean a segment before it is left alone until the next start.
+pub const CLEAN_ATTEMPTS: u32 = 3;
+
 /// Commits of cleaning after one group.
 pub const CLEAN_STEPS: usize = 4;
 
 /// Rows read in one transaction: a read that is held makes a file grow for good.
 pub const READ_ROWS_MAX: usize = 256;
+
+/// Groups between two tries whether waiting for more pays.
+pub const PACE_PROBE_EVERY: u32 = 16;
+
+/// Messages below which nobody is kept waiting: the few would pay for a gain that is small.
+pub const PACE_WAITING_MIN: usize = 8;
+
+/// The longest wait for more, whatever a commit takes.
+pub const PACE_PATIENCE_MAX: Duration = Duration::from_millis(5);

@@ -6,10 +6,10 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::{
     change::QueueId,
-    limits::READ_ROWS_MAX,
+    limits::{READ_ROWS_MAX, REREAD_PAUSE, REREADS},
     message::{Body, NEVER_UNIX_MS},
-    record::{self, Kind},
-    segment::{Part, Segment},
+    record::Kind,
+    segment::{Part, Segment, SegmentError},
     stats::Stats,
     store::Shared,
 };
@@ -114,11 +114,23 @@ impl Loader {
 fn read(shared: &Shared, wants: Vec<Want>) -> Vec<Loaded> {
     let mut loaded: Vec<Loaded> = wants.into_iter().map(|want| Loaded { want, message: None }).collect();
     for some in loaded.chunks_mut(READ_ROWS_MAX) {
-        // Cleaning may move a record and drop its segment between the look and the read: look once more.
-        for _ in 0..2 {
+        let (mut looks, mut rereads) = (0, 0);
+        loop {
             let missing: Vec<usize> = (0..some.len()).filter(|index| some[*index].message.is_none()).collect();
-            if !missing.is_empty() {
-                read_some(shared, some, &missing);
+            if missing.is_empty() {
+                break;
+            }
+            let has_erred = read_some(shared, some, &missing);
+            if has_erred && rereads < REREADS {
+                // A segment gave errors, and is being opened anew. What it holds is not lost.
+                rereads += 1;
+                std::thread::park_timeout(REREAD_PAUSE);
+                continue;
+            }
+            // Cleaning may move a record and drop its segment between the look and the read: look once more.
+            looks += 1;
+            if looks == 2 || has_erred {
+                break;
             }
         }
         let damaged = some.iter().filter(|one| one.message.is_none()).count();
@@ -127,9 +139,18 @@ fn read(shared: &Shared, wants: Vec<Want>) -> Vec<Loaded> {
     loaded
 }
 
-/// Looks where each record was written, then where cleaning may have put it.
-fn read_some(shared: &Shared, loaded: &mut [Loaded], which: &[usize]) {
+/// Looks where each record was written, then where cleaning may have put it. Answers whether a segment could not be
+/// read.
+fn read_some(shared: &Shared, loaded: &mut [Loaded], which: &[usize]) -> bool {
     let segments: Vec<Arc<Segment>> = shared.segments.read().values().map(Arc::clone).collect();
+    let mut has_erred = shared.is_any_broken();
+    let mut look = |segment: &Segment, part, loaded: &mut [Loaded], which: &[usize]| {
+        if let Err(error) = read_from(segment, part, loaded, which) {
+            tracing::warn!(%error, segment = segment.about.number, "messages could not be read");
+            shared.report_broken(segment.about.number);
+            has_erred = true;
+        }
+    };
     let home = |sequence: u64| segments.iter().rposition(|segment| segment.about.base <= sequence);
     let mut at_home: Vec<(Option<usize>, usize)> =
         which.iter().map(|index| (home(loaded[*index].want.sequence), *index)).collect();
@@ -138,56 +159,60 @@ fn read_some(shared: &Shared, loaded: &mut [Loaded], which: &[usize]) {
         let segment = same.first().and_then(|(at, _)| segments.get((*at)?));
         let which: Vec<usize> = same.iter().map(|(_, index)| *index).collect();
         if let Some(segment) = segment {
-            read_from(segment, Part::Stream, loaded, &which);
+            look(segment, Part::Stream, loaded, &which);
         }
     }
     for segment in segments.iter().rev() {
         let missing: Vec<usize> = which.iter().copied().filter(|index| loaded[*index].message.is_none()).collect();
         if missing.is_empty() {
-            return;
+            break;
         }
-        read_from(segment, Part::Kept, loaded, &missing);
+        look(segment, Part::Kept, loaded, &missing);
     }
+    has_erred
 }
 
-fn read_from(segment: &Segment, part: Part, loaded: &mut [Loaded], which: &[usize]) {
+fn read_from(segment: &Segment, part: Part, loaded: &mut [Loaded], which: &[usize]) -> Result<(), SegmentError> {
     let keys: Vec<u64> = which.iter().map(|index| loaded[*index].want.sequence).collect();
     let mut heads: Vec<(usize, Vec<u8>)> = Vec::new();
-    let result = segment.get_each(part, &keys, |at, bytes| {
+    segment.get_each(part, &keys, |at, bytes| {
         let index = which[at];
         let want = loaded[index].want;
-        let Some(row) = bytes.and_then(|bytes| record::read(bytes, want.sequence)) else { return };
+        let Some(row) = bytes.and_then(|bytes| segment.seal.read(bytes, want.sequence)) else { return };
         match row.kind {
             Kind::Message => loaded[index].message = message_of(row.body, &want),
             Kind::Head => heads.push((index, row.body.to_vec())),
             _ => {}
         }
-    });
+    })?;
     for (index, head) in heads {
         let want = loaded[index].want;
-        if let Some(body) = assemble(segment, part, want.sequence, &head) {
+        if let Some(body) = assemble(segment, part, want.sequence, &head)? {
             loaded[index].message = message_of(&body, &want);
         }
     }
-    if let Err(error) = result {
-        tracing::warn!(%error, segment = segment.about.number, "messages could not be read");
-    }
+    Ok(())
 }
 
-/// The whole body of a record of several rows.
-pub(crate) fn assemble(segment: &Segment, part: Part, sequence: u64, head: &[u8]) -> Option<Vec<u8>> {
-    let (count, first) = head.split_first_chunk::<2>()?;
+/// The whole body of a record of several rows; `None` when a part of it is damaged.
+pub(crate) fn assemble(
+    segment: &Segment,
+    part: Part,
+    sequence: u64,
+    head: &[u8],
+) -> Result<Option<Vec<u8>>, SegmentError> {
+    let Some((count, first)) = head.split_first_chunk::<2>() else { return Ok(None) };
     let count = u64::from(u16::from_le_bytes(*count));
     let mut body = first.to_vec();
     let keys: Vec<u64> = (sequence + 1..=sequence + count).collect();
     let mut is_whole = true;
-    let read = segment.get_each(part, &keys, |index, bytes| {
-        match bytes.and_then(|bytes| record::read(bytes, keys[index])).filter(|row| row.kind == Kind::Chunk) {
+    segment.get_each(part, &keys, |index, bytes| {
+        match bytes.and_then(|bytes| segment.seal.read(bytes, keys[index])).filter(|row| row.kind == Kind::Chunk) {
             Some(row) => body.extend_from_slice(row.body),
             None => is_whole = false,
         }
-    });
-    (read.is_ok() && is_whole).then_some(body)
+    })?;
+    Ok(is_whole.then_some(body))
 }
 
 fn message_of(body: &[u8], want: &Want) -> Option<LoadedMessage> {

@@ -1,25 +1,26 @@
 //! From files to a running store, whatever state they are in.
 //!
 //! 1. Segments that were being made when the process ended are removed: nothing depended on them.
-//! 2. Every segment is opened, after an unclean stop by a probe first. What redb refuses is set aside under another
-//!    name, and its records are found without redb's help.
-//! 3. The state is the newest whole picture and all deltas after it.
-//! 4. Every message that a queue still holds is shown to the owner.
-//! 5. What was salvaged is written into a fresh segment; then the set-aside file is not needed any more, and is kept
-//!    for people.
+//! 2. Every segment is opened and verified, see `sources`.
+//! 3. The state is the newest whole picture and all deltas after it, see `rebuild`.
+//! 4. What was salvaged is written into a fresh segment. Only then is a file that did not open given another name: a
+//!    crash before that finds it where it was.
+//! 5. Every message that a queue still holds is shown to the owner, see `show`.
 
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use crate::{
     change::QueueId,
+    clean::is_wanted,
     disk::Disk,
+    identity::{self, Identity},
     ledger::Ledger,
-    limits::{ACTIVE_CACHE_BYTES, READ_CACHE_BYTES, READ_ROWS_MAX, SEQUENCE_GAP},
-    loader::assemble,
-    message::{Body, NEVER_UNIX_MS},
-    record::{self, Kind},
-    salvage::{self, Salvaged},
-    segment::{self, About, Opener, Part, Segment, SegmentError},
+    limits::{ACTIVE_CACHE_BYTES, CLEAN_BYTES, SEQUENCE_GAP},
+    rebuild::rebuild,
+    record::{HEADER_BYTES, Kind},
+    segment::{self, About, Opener, Part, Rows, Segment, none, row_cost},
+    show::{Show, kept_records},
+    sources::{self, Refused, Sources},
     state::State,
     stats::Stats,
     store::Options,
@@ -32,6 +33,14 @@ pub enum OpenError {
     /// The folder cannot be read.
     #[error("cannot read the data directory: {0}")]
     Disk(io::Error),
+    /// A file is there and cannot be opened or read at all: that is not damage, and nothing is done to it.
+    #[error("cannot read {file} in the data directory: {source}")]
+    Unreadable {
+        /// Which file.
+        file: String,
+        /// What the system says.
+        source: io::Error,
+    },
     /// A file of a newer version is there.
     #[error(
         "{file} has format {found}, newer than this version of Primer reads ({reads}): start a newer version, or choose another data directory"
@@ -108,35 +117,19 @@ pub(crate) struct Recovered {
     pub(crate) next_sequence: u64,
     pub(crate) next_queue: u32,
     pub(crate) report: Report,
+    /// What the rows in the newest segment take of it.
+    pub(crate) active_bytes: u64,
+    /// Segments in which damaged rows were found, and how many.
+    pub(crate) suspects: BTreeMap<u64, u64>,
 }
 
-/// Where rows come from.
-pub(crate) enum Source {
-    Opened(Arc<Segment>),
-    Salvaged { number: u64, found: Salvaged },
-}
-
-impl Source {
-    fn number(&self) -> u64 {
-        match self {
-            Self::Opened(segment) => segment.about.number,
-            Self::Salvaged { number, .. } => *number,
-        }
-    }
-
-    fn about(&self) -> Option<&About> {
-        match self {
-            Self::Opened(segment) => Some(&segment.about),
-            Self::Salvaged { found, .. } => found.about.as_ref(),
-        }
-    }
-
-    fn picture(&self) -> Option<Vec<Vec<u8>>> {
-        match self {
-            Self::Opened(segment) => segment.picture().ok()?,
-            Self::Salvaged { found, .. } => found.picture(),
-        }
-    }
+/// What there is before any message was shown.
+pub(crate) struct Gathered {
+    pub(crate) recovered: Recovered,
+    /// A fresh segment was begun.
+    is_fresh: bool,
+    /// Damaged rows that were known before.
+    known_damaged: u64,
 }
 
 pub(crate) fn recover(
@@ -145,48 +138,62 @@ pub(crate) fn recover(
     stats: &Arc<Stats>,
     visit: &mut dyn FnMut(&State, Stored<'_>),
 ) -> Result<Recovered, OpenError> {
-    let (mut recovered, sources) = gather(disk, options, stats)?;
-    recovered.show(&sources, visit)?;
+    let Gathered { mut recovered, is_fresh, known_damaged } = gather(disk, options, stats)?;
+    recovered.show(visit)?;
+    if !is_fresh && recovered.report.damaged > known_damaged {
+        recovered.report.incarnation += 1;
+        let number = recovered.segments.keys().next_back().map_or(1, |newest| newest + 1);
+        recovered.begin_fresh(number, &[])?;
+        if let Some((number, segment)) = recovered.segments.last_key_value() {
+            recovered.ledger.add_segment(*number, segment.about.base);
+        }
+        recovered.report.segments = recovered.segments.len() as u64;
+    }
     Ok(recovered)
 }
 
-/// All but step 4: what there is, before any message was shown.
-pub(crate) fn gather(
-    disk: &Arc<dyn Disk>,
-    options: &Options,
-    stats: &Arc<Stats>,
-) -> Result<(Recovered, Vec<Source>), OpenError> {
+/// All but the last step.
+pub(crate) fn gather(disk: &Arc<dyn Disk>, options: &Options, stats: &Arc<Stats>) -> Result<Gathered, OpenError> {
     let len_max = options.segment_bytes();
-    let opener = Opener { disk: Arc::clone(disk), stats: Arc::clone(stats), len_max };
+    let mut opener = Opener { disk: Arc::clone(disk), stats: Arc::clone(stats), len_max, salt: 0 };
     let numbers = look(disk)?;
+    let known = match identity::read(&**disk) {
+        Ok(Identity::Salt(salt)) => Some(salt),
+        Ok(Identity::Missing) => None,
+        Ok(Identity::Newer(found)) => return Err(sources::newer(identity::NAME, found)),
+        Err(source) => return Err(OpenError::Unreadable { file: identity::NAME.to_owned(), source }),
+    };
+    let Sources { opened, refused } = sources::open_all(&mut opener, known, &numbers)?;
+    if known.is_none() {
+        identity::write(&**disk, opener.salt).map_err(|error| OpenError::Unwritable(error.to_string()))?;
+    }
     let mut report = Report::default();
-    let sources = open_all(&opener, &numbers, &mut report)?;
-    let last = sources.iter().map(last_of).max().unwrap_or((0, true));
-    report.was_unclean = !sources.is_empty() && !last.1;
-    let mut state = rebuild(&sources, &mut report);
-    let abouts = || sources.iter().filter_map(Source::about);
-    let had_loss = !report.set_aside.is_empty() || report.damaged > 0;
-    report.incarnation = abouts().map(|about| about.incarnation).max().unwrap_or(0) + u64::from(had_loss);
+    let state = rebuild(&opened, &refused, opener.seal(), &mut report);
+    let last = last_of(&opened, &refused);
+    let abouts = || opened.values().map(|segment| &segment.about).chain(refused.iter().filter_map(Refused::about));
+    report.was_unclean = last.is_some_and(|(_, is_clean)| !is_clean);
+    report.incarnation = abouts().map(|about| about.incarnation).max().unwrap_or(0) + u64::from(!refused.is_empty());
     let next_queue = abouts().map(|about| about.next_queue).max().unwrap_or(0).max(state.next_id());
-    let gap = if report.was_unclean { SEQUENCE_GAP } else { 0 };
+    let known_damaged = opened.values().next_back().map_or(0, |segment| segment.about.damaged);
     let mut recovered = Recovered {
         opener,
-        segments: BTreeMap::new(),
-        state: std::mem::take(&mut state),
+        segments: opened,
+        state,
         ledger: Ledger::default(),
-        next_sequence: last.0 + 1 + gap,
+        next_sequence: last.map_or(1, |(last, _)| last + 1 + SEQUENCE_GAP),
         next_queue,
         report,
+        active_bytes: 0,
+        suspects: BTreeMap::new(),
     };
-    for source in &sources {
-        if let Source::Opened(segment) = source {
-            recovered.segments.insert(segment.about.number, Arc::clone(segment));
-            recovered.ledger.add_segment(segment.about.number, segment.about.base);
-        }
+    let newest = numbers.last().copied().unwrap_or(0);
+    let needs_fresh = recovered.segments.is_empty() || !refused.is_empty();
+    if needs_fresh {
+        recovered.begin_fresh(newest + 1, &refused)?;
     }
-    recovered.make_room(&sources, numbers.last().copied())?;
+    recovered.set_aside(refused)?;
     recovered.report.segments = recovered.segments.len() as u64;
-    Ok((recovered, sources))
+    Ok(Gathered { recovered, is_fresh: needs_fresh, known_damaged })
 }
 
 /// The numbers of the segments there are, ascending.
@@ -203,306 +210,135 @@ fn look(disk: &Arc<dyn Disk>) -> Result<Vec<u64>, OpenError> {
     Ok(numbers)
 }
 
-fn open_all(opener: &Opener, numbers: &[u64], report: &mut Report) -> Result<Vec<Source>, OpenError> {
-    let mut sources = Vec::new();
-    for (index, number) in numbers.iter().enumerate() {
-        let name = segment::name_of(*number);
-        let is_newest = index + 1 == numbers.len();
-        let cache_bytes = if is_newest { ACTIVE_CACHE_BYTES } else { READ_CACHE_BYTES };
-        let opened = match opener.disk.probe(&name) {
-            Ok(()) => opener.open(*number, cache_bytes),
-            Err(why) => Err(SegmentError::Failed(why)),
-        };
-        match opened {
-            Ok(segment) if segment.about.number == *number => sources.push(Source::Opened(Arc::new(segment))),
-            Ok(segment) => {
-                let says = format!("it is segment {} under another name", segment.about.number);
-                drop(segment);
-                sources.extend(set_aside(opener, &name, *number, &says, report)?);
-            }
-            Err(SegmentError::Newer { found }) => return Err(newer(&name, found)),
-            Err(error) => sources.extend(set_aside(opener, &name, *number, &error.to_string(), report)?),
-        }
-    }
-    Ok(sources)
-}
-
-fn newer(file: &str, found: u8) -> OpenError {
-    OpenError::Newer { file: file.to_owned(), found, reads: segment::FORMAT }
-}
-
-/// Gives a file that does not open another name, and takes out of it what can be found.
-fn set_aside(
-    opener: &Opener,
-    name: &str,
-    number: u64,
-    why: &str,
-    report: &mut Report,
-) -> Result<Option<Source>, OpenError> {
-    let file = opener.disk.open(name, false);
-    let found = match file.and_then(|file| salvage::salvage(&*file)) {
-        Ok(found) => found,
-        Err(error) => {
-            tracing::error!(file = name, %error, "a file cannot even be read");
-            Salvaged::default()
-        }
-    };
-    if let Some(format) = found.newer {
-        return Err(newer(name, format));
-    }
-    let names = opener.disk.list().map_err(OpenError::Disk)?;
-    let free = (1..).map(|n| format!("{name}.damaged-{n}")).find(|name| !names.contains(name)).unwrap_or_default();
-    let rows = found.rows.len() as u64;
-    let file = match opener.disk.rename(name, &free).and_then(|()| opener.disk.sync()) {
-        Ok(()) => free,
-        Err(error) => return Err(OpenError::Unwritable(error.to_string())),
-    };
-    tracing::error!(file, why, rows, "a file did not open; it is set aside, and what is sound in it is taken out");
-    report.set_aside.push(SetAside { file, why: why.to_owned(), rows });
-    Ok(Some(Source::Salvaged { number, found }))
-}
-
-/// Opens a file on its own, without changing anything that is not redb's, and reads it from end to end.
-pub(crate) fn try_file(path: &std::path::Path) -> Result<(), SegmentError> {
-    segment::try_file(path, &mut look_at_all)
-}
-
-pub(crate) fn look_at_all(segment: &Segment) -> Result<(), SegmentError> {
-    segment.last()?;
-    scan_all(segment, Part::Stream, &mut |_, _| {})?;
-    scan_all(segment, Part::Kept, &mut |_, _| {})
-}
-
-/// The last sequence number of a source, and whether it says that the stop was clean.
-fn last_of(source: &Source) -> (u64, bool) {
-    match source {
-        Source::Opened(segment) => {
-            let last = segment.last().ok().flatten();
-            last.unwrap_or((segment.about.base.saturating_sub(1), false))
-        }
-        // What is lost of it may have had higher numbers.
-        Source::Salvaged { found, .. } => (found.rows.last_key_value().map_or(0, |(key, _)| *key), false),
-    }
-}
-
-/// The newest whole picture, and all deltas after it.
-fn rebuild(sources: &[Source], report: &mut Report) -> State {
-    let mut state = State::default();
-    let mut base = 0;
-    let mut newest: Vec<&Source> = sources.iter().filter(|source| source.about().is_some()).collect();
-    newest.sort_by_key(|source| std::cmp::Reverse(source.about().map(|about| about.base)));
-    for source in newest {
-        if let Some(bodies) = source.picture() {
-            base = source.about().map_or(0, |about| about.base);
-            if !bodies.iter().all(|body| state.apply_all(body)) {
-                report.damaged += 1;
-            }
-            break;
-        }
-        report.damaged += 1;
-    }
-    for source in sources {
-        let mut take = |sequence: u64, bytes: &[u8]| match record::read(bytes, sequence) {
-            Some(row) if row.kind == Kind::Delta && sequence >= base => {
-                report.damaged += u64::from(!state.apply_all(row.body));
-            }
-            Some(_) => {}
-            None => report.damaged += 1,
-        };
-        match source {
-            Source::Opened(segment) => {
-                let is_wanted = sources
-                    .iter()
-                    .filter(|other| other.number() > segment.about.number)
-                    .filter_map(Source::about)
-                    .all(|about| about.base > base);
-                if is_wanted && scan_all(segment, Part::Stream, &mut take).is_err() {
-                    report.damaged += 1;
-                }
-            }
-            Source::Salvaged { found, .. } => found.rows.iter().for_each(|(sequence, row)| take(*sequence, row)),
-        }
-    }
-    state
-}
-
-pub(crate) fn scan_all(segment: &Segment, part: Part, take: &mut dyn FnMut(u64, &[u8])) -> Result<(), SegmentError> {
-    let mut from = Some(0);
-    while let Some(start) = from {
-        from = segment.scan(part, start, 16 * READ_ROWS_MAX, &mut *take)?;
-    }
-    Ok(())
+/// The last sequence number there is, and whether it is that of a clean stop.
+fn last_of(opened: &BTreeMap<u64, Arc<Segment>>, refused: &[Refused]) -> Option<(u64, bool)> {
+    let of_opened = opened.values().map(|segment| {
+        let last = segment.last().ok().flatten();
+        last.unwrap_or((segment.about.base.saturating_sub(1), false))
+    });
+    let of_refused = refused.iter().map(|file| {
+        let base = file.about().map_or(0, |about| about.base.saturating_sub(1));
+        (file.found.rows.last_key_value().map_or(0, |(sequence, _)| *sequence).max(base), false)
+    });
+    of_opened.chain(of_refused).max()
 }
 
 impl Recovered {
-    /// There is a segment to write to: the newest, or a fresh one where there is none, or anything was salvaged.
-    fn make_room(&mut self, sources: &[Source], newest: Option<u64>) -> Result<(), OpenError> {
-        let all_opened = sources.iter().all(|source| matches!(source, Source::Opened(_)));
-        if all_opened && !sources.is_empty() {
-            return Ok(());
+    fn begin_fresh(&mut self, number: u64, refused: &[Refused]) -> Result<(), OpenError> {
+        let mut records = self.wanted_of(refused);
+        let mut number = number;
+        loop {
+            records = self.begin_with(number, &records)?;
+            if records.is_empty() {
+                return Ok(());
+            }
+            number += 1;
         }
+    }
+
+    /// Begins a segment with as many of the records as go into it; answers the others.
+    fn begin_with<'r>(&mut self, number: u64, records: &[Record<'r>]) -> Result<Vec<Record<'r>>, OpenError> {
+        let unwritable = |error: segment::SegmentError| OpenError::Unwritable(error.to_string());
         let picture = self.state.picture();
         let about = About {
-            number: newest.unwrap_or(0) + 1,
+            salt: self.opener.salt,
+            number,
             base: self.next_sequence,
             parts: picture.len() as u32,
             incarnation: self.report.incarnation,
             next_queue: self.next_queue,
+            damaged: self.suspects.values().sum(),
         };
-        let (number, base) = (about.number, about.base);
-        let made = self.opener.make(about, &picture, ACTIVE_CACHE_BYTES);
-        let segment = made.map_err(|error| OpenError::Unwritable(error.to_string()))?;
-        self.ledger.add_segment(number, base);
+        let rows = Rows { stream: none(), kept: none() };
+        let segment = self.opener.make(about, &picture, rows, ACTIVE_CACHE_BYTES).map_err(unwritable)?;
+        let mut room = self.opener.len_max / 20 * 15;
+        let mut rest = records;
+        while !rest.is_empty() {
+            let (mut taken, mut cost) = (0, 0);
+            while let Some(record) = rest.get(taken).filter(|_| cost < CLEAN_BYTES as u64) {
+                cost += record.iter().map(|(_, row)| row_cost(row.len())).sum::<u64>();
+                taken += 1;
+            }
+            let Some(left) = room.checked_sub(cost) else { break };
+            let (some, others) = rest.split_at(taken);
+            segment.append(Rows { stream: none(), kept: some.iter().flatten().copied() }).map_err(unwritable)?;
+            (rest, room) = (others, left);
+        }
         self.segments.insert(number, Arc::new(segment));
+        Ok(rest.to_vec())
+    }
+
+    /// Records of files that did not open which a queue holds, and which are nowhere else.
+    fn wanted_of<'r>(&self, refused: &'r [Refused]) -> Vec<Record<'r>> {
+        if refused.is_empty() {
+            return Vec::new();
+        }
+        let seal = self.opener.seal();
+        let kept = kept_records(&self.segments, |_| {});
+        let mut records: BTreeMap<u64, Record<'r>> = BTreeMap::new();
+        for file in refused {
+            for (sequence, row) in &file.found.rows {
+                let Some(head) = seal.read(row, *sequence) else { continue };
+                let rows = match head.kind {
+                    Kind::Message => 1,
+                    Kind::Head => 1 + head.body.first_chunk::<2>().map_or(0, |count| u16::from_le_bytes(*count)),
+                    _ => continue,
+                };
+                let keys = *sequence..*sequence + u64::from(rows);
+                let record: Record<'r> = file.found.rows.range(keys).map(|(key, row)| (*key, row.as_slice())).collect();
+                let is_whole = record.len() == usize::from(rows);
+                if is_whole && is_wanted(&head, &self.state) && !kept.contains_key(sequence) && !self.has(*sequence) {
+                    records.insert(*sequence, record);
+                }
+            }
+        }
+        records.into_values().collect()
+    }
+
+    /// Whether a sound row stands in the stream of a segment that has opened.
+    fn has(&self, sequence: u64) -> bool {
+        let home = self.segments.values().rfind(|segment| segment.about.base <= sequence);
+        let mut is_there = false;
+        let read = home.map(|segment| {
+            segment.get_each(Part::Stream, &[sequence], |_, row| {
+                is_there = row.is_some_and(|row| segment.seal.read(row, sequence).is_some());
+            })
+        });
+        is_there && read.is_some_and(|read| read.is_ok())
+    }
+
+    /// Files that did not open get another name: what was in them stands in a fresh segment.
+    fn set_aside(&mut self, refused: Vec<Refused>) -> Result<(), OpenError> {
+        let disk = &self.opener.disk;
+        for Refused { name, why, found, .. } in refused {
+            let names = disk.list().map_err(OpenError::Disk)?;
+            let free = (1..).map(|n| format!("{name}.damaged-{n}")).find(|name| !names.contains(name));
+            let file = free.unwrap_or_default();
+            let rows = found.rows.len() as u64;
+            let renamed = disk.rename(&name, &file).and_then(|()| disk.sync());
+            renamed.map_err(|error| OpenError::Unwritable(error.to_string()))?;
+            tracing::error!(file, why, rows, "a file did not open; it is set aside, and what is sound was taken out");
+            self.report.set_aside.push(SetAside { file, why, rows });
+        }
         Ok(())
     }
 
-    /// Shows the owner what is held, oldest first, and counts it. What was salvaged is written into the newest segment.
-    pub(crate) fn show(
-        &mut self,
-        sources: &[Source],
-        visit: &mut dyn FnMut(&State, Stored<'_>),
-    ) -> Result<(), OpenError> {
-        // Records that were moved are found where they were moved to.
-        let mut kept: BTreeMap<u64, Arc<Segment>> = BTreeMap::new();
-        for segment in self.segments.values() {
-            let scanned = scan_all(segment, Part::Kept, &mut |sequence, bytes| {
-                if record::read(bytes, sequence).is_some_and(|row| row.kind != Kind::Chunk) {
-                    kept.insert(sequence, Arc::clone(segment));
-                }
-            });
-            self.report.damaged += u64::from(scanned.is_err());
+    pub(crate) fn show(&mut self, visit: &mut dyn FnMut(&State, Stored<'_>)) -> Result<(), OpenError> {
+        for (number, segment) in &self.segments {
+            self.ledger.add_segment(*number, segment.about.base);
         }
-        let mut shown = Shown { state: &self.state, ledger: &mut self.ledger, report: &mut self.report, visit };
-        for (sequence, segment) in &kept {
-            let mut row = None;
-            let read = segment.get_each(Part::Kept, &[*sequence], |_, bytes| row = bytes.map(<[u8]>::to_vec));
-            if read.is_ok()
-                && let Some(row) = row
-            {
-                shown.record(*sequence, &row, Some(segment.about.number), |head| {
-                    assemble(segment, Part::Kept, *sequence, head)
-                });
-            }
-        }
-        let active = self.segments.last_key_value().map(|(_, segment)| Arc::clone(segment));
-        for source in sources {
-            match source {
-                Source::Opened(segment) => {
-                    let mut heads: Vec<(u64, Vec<u8>)> = Vec::new();
-                    let scanned = scan_all(segment, Part::Stream, &mut |sequence, bytes| {
-                        if kept.contains_key(&sequence) {
-                            return;
-                        }
-                        match record::read(bytes, sequence).map(|row| row.kind) {
-                            Some(Kind::Message) => drop(shown.record(sequence, bytes, None, |_| None)),
-                            Some(Kind::Head) => heads.push((sequence, bytes.to_vec())),
-                            _ => {}
-                        }
-                    });
-                    shown.report.damaged += u64::from(scanned.is_err());
-                    for (sequence, row) in heads {
-                        shown.record(sequence, &row, None, |head| assemble(segment, Part::Stream, sequence, head));
-                    }
-                }
-                Source::Salvaged { found, .. } => {
-                    let Some(active) = &active else { continue };
-                    let rows = found.rows.iter().filter(|(sequence, _)| !kept.contains_key(sequence));
-                    let mut wanted: Vec<(u64, &[u8])> = Vec::new();
-                    for (sequence, row) in rows {
-                        let body = |head: &[u8]| salvaged_body(found, *sequence, head);
-                        if let Some(rows) = shown.record(*sequence, row, Some(active.about.number), body) {
-                            let keys = *sequence..*sequence + u64::from(rows);
-                            wanted.extend(found.rows.range(keys).map(|(key, row)| (*key, row.as_slice())));
-                        }
-                    }
-                    let written = active.append(std::iter::empty(), wanted.into_iter());
-                    written.map_err(|error| OpenError::Unwritable(error.to_string()))?;
-                }
-            }
-        }
+        let mut show = Show::new(&self.state, &mut self.ledger, &mut self.report, visit);
+        show.all(&self.segments)?;
+        (self.active_bytes, self.suspects) = show.end();
         Ok(())
     }
 }
 
-fn salvaged_body(found: &Salvaged, sequence: u64, head: &[u8]) -> Option<Vec<u8>> {
-    let (count, first) = head.split_first_chunk::<2>()?;
-    let mut body = first.to_vec();
-    for key in sequence + 1..=sequence + u64::from(u16::from_le_bytes(*count)) {
-        let row = record::read(found.rows.get(&key)?, key).filter(|row| row.kind == Kind::Chunk)?;
-        body.extend_from_slice(row.body);
-    }
-    Some(body)
-}
-
-/// Shows records and counts them.
-struct Shown<'s> {
-    state: &'s State,
-    ledger: &'s mut Ledger,
-    report: &'s mut Report,
-    visit: &'s mut dyn FnMut(&State, Stored<'_>),
-}
-
-impl Shown<'_> {
-    /// One record; answers how many rows it has if anybody still wants it. `whole` puts one of several rows together.
-    fn record(
-        &mut self,
-        sequence: u64,
-        bytes: &[u8],
-        moved_to: Option<u64>,
-        whole: impl Fn(&[u8]) -> Option<Vec<u8>>,
-    ) -> Option<u32> {
-        let row = record::read(bytes, sequence)?;
-        let (rows, assembled) = match row.kind {
-            Kind::Message => (1, None),
-            Kind::Head => {
-                let count = row.body.first_chunk::<2>().map_or(0, |count| u16::from_le_bytes(*count));
-                let Some(body) = whole(row.body) else {
-                    self.report.damaged += 1;
-                    return None;
-                };
-                (1 + u32::from(count), Some(body))
-            }
-            _ => return None,
-        };
-        let Some(body) = Body::decode(assembled.as_deref().unwrap_or(row.body)) else {
-            self.report.damaged += 1;
-            return None;
-        };
-        let len = record_len(assembled.as_deref(), bytes, rows);
-        let mut wanted = 0;
-        for one in &body.destinations {
-            if self.state.holds(one.queue, one.position) {
-                wanted += 1;
-                let stored = Stored {
-                    queue: one.queue,
-                    position: one.position,
-                    sequence,
-                    len,
-                    expires_unix_ms: (body.expires_unix_ms != NEVER_UNIX_MS).then_some(body.expires_unix_ms),
-                    note: one.note,
-                    content: body.content,
-                };
-                (self.visit)(self.state, stored);
-            }
-        }
-        if wanted == 0 {
-            return None;
-        }
-        self.report.messages += 1;
-        match moved_to {
-            Some(to) => self.ledger.write_moved(sequence, len, wanted, to),
-            None => self.ledger.write(sequence, len, wanted),
-        }
-        Some(rows)
-    }
-}
+/// The rows of a record.
+type Record<'r> = Vec<(u64, &'r [u8])>;
 
 /// Bytes of all rows of a record, as the writer counts them.
-fn record_len(assembled: Option<&[u8]>, bytes: &[u8], rows: u32) -> u32 {
-    let len = match assembled {
-        None => bytes.len(),
-        Some(body) => body.len() + 2 + rows as usize * record::HEADER_BYTES,
-    };
-    u32::try_from(len).unwrap_or(u32::MAX)
+pub(crate) fn record_len(body: usize, rows: u32) -> u32 {
+    let count = if rows > 1 { 2 } else { 0 };
+    u32::try_from(body + count + rows as usize * HEADER_BYTES).unwrap_or(u32::MAX)
 }

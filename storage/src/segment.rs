@@ -10,6 +10,7 @@
 
 use std::{
     io,
+    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -17,12 +18,12 @@ use std::{
     },
 };
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::{
     backend::Counting,
     disk::Disk,
-    record::{self, Kind},
+    record::{self, Kind, Seal},
     stats::Stats,
     varint::{self, Reader},
 };
@@ -34,8 +35,16 @@ const STATE: TableDefinition<'static, u32, &'static [u8]> = TableDefinition::new
 /// The format that this build writes, and the newest that it reads.
 pub(crate) const FORMAT: u8 = 1;
 
+/// What a page of redb has for entries, and what it keeps beside each: the key and where the value ends.
+const PAGE_BYTES: usize = 4096;
+const PAGE_ROOM: usize = PAGE_BYTES - 16;
+const ENTRY_BYTES: usize = 12;
+
 const SUFFIX: &str = ".redb";
 const UNFINISHED: &str = ".new";
+
+/// Numbers of segments are far below: a file with such a name is none of ours.
+const NUMBER_MAX: u64 = 1 << 48;
 
 /// Which of a segment's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +74,9 @@ pub(crate) enum SegmentError {
     /// It was written by a newer version.
     #[error("format {found} is newer than {FORMAT}, which this version reads: use a newer version of Primer")]
     Newer { found: u8 },
+    /// It was made, and whether it will be there after a crash is not known: what was written before must not go on.
+    #[error("a new segment may or may not be there: {0}")]
+    Unsure(io::Error),
     /// All else: I/O errors, damage, panics.
     #[error("{0}")]
     Failed(String),
@@ -73,6 +85,8 @@ pub(crate) enum SegmentError {
 /// What a segment says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct About {
+    /// Of the store: see `record`.
+    pub(crate) salt: u64,
     pub(crate) number: u64,
     /// Its records have this sequence number or a higher one, and its picture is that of the state before it.
     pub(crate) base: u64,
@@ -82,15 +96,24 @@ pub(crate) struct About {
     pub(crate) incarnation: u64,
     /// Queues with a lower number may have existed: none of them is used again.
     pub(crate) next_queue: u32,
+    /// Damaged rows that were known when it began: found again, they are no new loss.
+    pub(crate) damaged: u64,
 }
 
 impl About {
-    fn encode(&self) -> Vec<u8> {
+    /// Format and salt have their place in every version: a u8 and a u64.
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut body = vec![FORMAT];
-        for number in [self.number, self.base, u64::from(self.parts), self.incarnation, u64::from(self.next_queue)] {
+        body.extend_from_slice(&self.salt.to_le_bytes());
+        let (parts, next_queue) = (u64::from(self.parts), u64::from(self.next_queue));
+        for number in [self.number, self.base, parts, self.incarnation, next_queue, self.damaged] {
             varint::put(&mut body, number);
         }
         body
+    }
+
+    pub(crate) fn salt_of(body: &[u8]) -> Option<u64> {
+        body.get(1..9)?.first_chunk::<8>().map(|salt| u64::from_le_bytes(*salt))
     }
 
     /// `Err` has the format of a newer version.
@@ -102,12 +125,16 @@ impl About {
             Some(_) => {}
         }
         let mut decode = || {
+            let salt = Self::salt_of(body)?;
+            reader.take(8)?;
             Some(Self {
+                salt,
                 number: reader.number()?,
                 base: reader.number()?,
                 parts: reader.small()?,
                 incarnation: reader.number()?,
                 next_queue: reader.small()?,
+                damaged: reader.number()?,
             })
         };
         Ok(decode())
@@ -122,7 +149,21 @@ pub(crate) fn name_of(number: u64) -> String {
 /// The number of the segment that a file name belongs to.
 pub(crate) fn number_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(SUFFIX)?;
-    (digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = digits.parse().ok().filter(|number| *number < NUMBER_MAX)?;
+    (name_of(number) == name).then_some(number)
+}
+
+/// Bytes that a row takes of a file. A page holds whole rows; a row that is longer than a page has a power of two of
+/// them to itself.
+pub(crate) fn row_cost(len: usize) -> u64 {
+    let cost = match PAGE_ROOM / (len + ENTRY_BYTES) {
+        0 => (len + ENTRY_BYTES + PAGE_BYTES - PAGE_ROOM).next_power_of_two(),
+        rows => PAGE_BYTES.div_ceil(rows),
+    };
+    cost as u64
 }
 
 /// Whether a file is a segment whose making was interrupted. Nothing ever depended on it.
@@ -136,17 +177,36 @@ pub(crate) struct Opener {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) len_max: u64,
+    /// Of the store; rows of it are sealed with it.
+    pub(crate) salt: u64,
 }
 
 /// See the module's description.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) about: About,
-    database: Database,
+    pub(crate) seal: Seal,
+    /// Always there, but while it is dropped.
+    database: Option<Database>,
     len: Arc<AtomicU64>,
 }
 
+/// Rows of one commit: to the stream, and to the kept table.
+pub(crate) struct Rows<S, K> {
+    pub(crate) stream: S,
+    pub(crate) kept: K,
+}
+
+/// No rows.
+pub(crate) fn none<'r>() -> std::iter::Empty<(u64, &'r [u8])> {
+    std::iter::empty()
+}
+
 impl Opener {
+    pub(crate) fn seal(&self) -> Seal {
+        Seal::new(self.salt)
+    }
+
     fn database(
         &self,
         name: &str,
@@ -164,115 +224,126 @@ impl Opener {
         .map(|database| (database, Arc::clone(&len)))
     }
 
-    /// Makes a segment. It is there, whole and durable, or it is not.
-    pub(crate) fn make(&self, about: About, picture: &[Vec<u8>], cache_bytes: usize) -> Result<Segment, SegmentError> {
+    /// Makes a segment with its first rows. It is there, whole and durable, or it is not; see [`SegmentError::Unsure`].
+    pub(crate) fn make<'r>(
+        &self,
+        about: About,
+        picture: &[Vec<u8>],
+        rows: Rows<impl Iterator<Item = (u64, &'r [u8])>, impl Iterator<Item = (u64, &'r [u8])>>,
+        cache_bytes: usize,
+    ) -> Result<Segment, SegmentError> {
         let name = name_of(about.number);
         let unfinished = format!("{name}{UNFINISHED}");
         let _none_was_left = self.disk.remove(&unfinished);
         let (database, len) = self.database(&unfinished, true, cache_bytes)?;
-        let segment = Segment { about, database, len };
-        segment.begin(picture)?;
-        let renamed = self.disk.rename(&unfinished, &name).and_then(|()| self.disk.sync());
-        renamed.map_err(|error| of_io(&error))?;
+        let segment = Segment { about, seal: self.seal(), database: Some(database), len };
+        segment.begin(picture, rows)?;
+        self.disk.rename(&unfinished, &name).and_then(|()| self.disk.sync()).map_err(SegmentError::Unsure)?;
         Ok(segment)
     }
 
     /// Opens a segment.
     pub(crate) fn open(&self, number: u64, cache_bytes: usize) -> Result<Segment, SegmentError> {
         let (database, len) = self.database(&name_of(number), false, cache_bytes)?;
-        let rows = guarded(|| {
+        Self::named(database, len)
+    }
+
+    /// Opens a segment and reads all of it to see whether it is as it was written: redb itself looks at checksums only
+    /// after an unclean stop.
+    pub(crate) fn open_verified(&self, number: u64, cache_bytes: usize) -> Result<Segment, SegmentError> {
+        let (mut database, len) = self.database(&name_of(number), false, cache_bytes)?;
+        if !guarded(|| Ok(database.check_integrity()?))? {
+            return Err(SegmentError::Failed("its pages are not as they were written".to_owned()));
+        }
+        Self::named(database, len)
+    }
+
+    fn named(database: Database, len: Arc<AtomicU64>) -> Result<Segment, SegmentError> {
+        let bytes = guarded(|| {
             let transaction = database.begin_read()?;
             let table = transaction.open_table(STATE)?;
             let first = table.get(0)?.map(|row| row.value().to_vec());
             Ok(first)
         })?;
-        let bytes = rows.ok_or_else(|| SegmentError::Failed("it does not say what it is".to_owned()))?;
-        let row = record::read_prefix(&bytes).filter(|row| row.kind == Kind::About);
-        let row = row.ok_or_else(|| SegmentError::Failed("what it says of itself is damaged".to_owned()))?;
-        match About::decode(row.body) {
-            Ok(Some(about)) => Ok(Segment { about, database, len }),
+        let bytes = bytes.ok_or_else(|| SegmentError::Failed("it does not say what it is".to_owned()))?;
+        let body = record::read_about(&bytes, About::salt_of);
+        let body = body.ok_or_else(|| SegmentError::Failed("what it says of itself is damaged".to_owned()))?;
+        match About::decode(body) {
+            Ok(Some(about)) => {
+                let seal = Seal::new(about.salt);
+                Ok(Segment { about, seal, database: Some(database), len })
+            }
             Ok(None) => Err(SegmentError::Failed("what it says of itself makes no sense".to_owned())),
             Err(found) => Err(SegmentError::Newer { found }),
         }
     }
 }
 
-/// Opens a file by its path and has it looked at. redb's own repair is all that changes in it.
-pub(crate) fn try_file(
-    path: &std::path::Path,
-    look: &mut dyn FnMut(&Segment) -> Result<(), SegmentError>,
-) -> Result<(), SegmentError> {
-    try_with(path, |builder| Ok(builder.open(path)?), look)
+/// Opens a file on its own and reads every row of it. redb's own repair is all that changes in it.
+pub(crate) fn try_file(path: &std::path::Path) -> Result<(), SegmentError> {
+    try_with(|builder| Ok(builder.open(path)?))
 }
 
 /// The same with what stands between redb and the file.
-pub(crate) fn try_backend(
-    path: &std::path::Path,
-    backend: impl redb::StorageBackend,
-    look: &mut dyn FnMut(&Segment) -> Result<(), SegmentError>,
-) -> Result<(), SegmentError> {
-    try_with(path, |builder| Ok(builder.create_with_backend(backend)?), look)
+pub(crate) fn try_backend(backend: impl redb::StorageBackend) -> Result<(), SegmentError> {
+    try_with(|builder| Ok(builder.create_with_backend(backend)?))
 }
 
-fn try_with(
-    path: &std::path::Path,
-    open: impl FnOnce(&redb::Builder) -> Result<Database, Failure>,
-    look: &mut dyn FnMut(&Segment) -> Result<(), SegmentError>,
-) -> Result<(), SegmentError> {
-    let number = path.file_name().and_then(|name| name.to_str()).and_then(number_of).unwrap_or(0);
-    let database = guarded(|| {
+fn try_with(open: impl FnOnce(&redb::Builder) -> Result<Database, Failure>) -> Result<(), SegmentError> {
+    guarded(|| {
         let mut builder = Database::builder();
         builder.set_cache_size(crate::limits::READ_CACHE_BYTES);
-        open(&builder)
-    })?;
-    let about = About { number, base: 0, parts: 0, incarnation: 0, next_queue: 0 };
-    look(&Segment { about, database, len: Arc::default() })
+        let database = open(&builder)?;
+        let transaction = database.begin_read()?;
+        for entry in transaction.open_table(STATE)?.iter()? {
+            entry?;
+        }
+        for part in [Part::Stream, Part::Kept] {
+            for entry in transaction.open_table(part.table())?.iter()? {
+                entry?;
+            }
+        }
+        Ok(())
+    })
 }
 
 impl Segment {
-    fn begin(&self, picture: &[Vec<u8>]) -> Result<(), SegmentError> {
+    fn database(&self) -> Result<&Database, Failure> {
+        self.database.as_ref().ok_or_else(|| Failure(SegmentError::Failed("it is closed".to_owned())))
+    }
+
+    fn begin<'r>(
+        &self,
+        picture: &[Vec<u8>],
+        rows: Rows<impl Iterator<Item = (u64, &'r [u8])>, impl Iterator<Item = (u64, &'r [u8])>>,
+    ) -> Result<(), SegmentError> {
         guarded(|| {
-            let mut transaction = self.database.begin_write()?;
+            let mut transaction = self.database()?.begin_write()?;
             transaction.set_quick_repair(true);
             {
-                transaction.open_table(STREAM)?;
-                transaction.open_table(KEPT)?;
                 let mut state = transaction.open_table(STATE)?;
                 let base = self.about.base;
-                state.insert(0, record::row(Kind::About, base, &self.about.encode()).as_slice())?;
+                state.insert(0, self.seal.row(Kind::About, base, &self.about.encode()).as_slice())?;
                 for (part, body) in (1_u32..).zip(picture) {
-                    state.insert(part, record::row(Kind::Picture, base, &picture_body(part, body)).as_slice())?;
+                    state.insert(part, self.seal.row(Kind::Picture, base, &picture_body(part, body)).as_slice())?;
                 }
             }
+            transaction.open_table(STREAM)?;
+            transaction.open_table(KEPT)?;
+            put_rows(&transaction, rows)?;
             transaction.commit()?;
             Ok(())
         })
     }
 
-    /// Appends sealed rows in one durable commit: to the stream, and moved ones to the kept table.
+    /// Appends sealed rows in one durable commit.
     pub(crate) fn append<'r>(
         &self,
-        rows: impl Iterator<Item = (u64, &'r [u8])>,
-        kept: impl Iterator<Item = (u64, &'r [u8])>,
+        rows: Rows<impl Iterator<Item = (u64, &'r [u8])>, impl Iterator<Item = (u64, &'r [u8])>>,
     ) -> Result<(), SegmentError> {
         guarded(|| {
-            let transaction = self.database.begin_write()?;
-            let mut rows = rows.peekable();
-            if rows.peek().is_some() {
-                let mut table = transaction.open_table(STREAM)?;
-                let mut cursor = table.upper_bound_mut(std::ops::Bound::<u64>::Unbounded)?;
-                for (sequence, row) in rows {
-                    cursor.insert_before(sequence, row).map_err(|error| failed(&error))?;
-                }
-                cursor.close()?;
-            }
-            let mut kept = kept.peekable();
-            if kept.peek().is_some() {
-                let mut table = transaction.open_table(KEPT)?;
-                for (sequence, row) in kept {
-                    table.insert(sequence, row)?;
-                }
-            }
+            let transaction = self.database()?.begin_write()?;
+            put_rows(&transaction, rows)?;
             transaction.commit()?;
             Ok(())
         })
@@ -281,30 +352,30 @@ impl Segment {
     /// An empty commit that makes the next open quick, whatever stops the process.
     pub(crate) fn settle(&self) -> Result<(), SegmentError> {
         guarded(|| {
-            let mut transaction = self.database.begin_write()?;
+            let mut transaction = self.database()?.begin_write()?;
             transaction.set_quick_repair(true);
             transaction.commit()?;
             Ok(())
         })
     }
 
-    /// Gives rows from `from` on to `take`, at most `rows_max`; answers the key to go on with, if there is more.
+    /// Gives rows from `from` on to `take`, at most `rows_max` and as long as it wants more; answers the key to go on
+    /// with, if there is more.
     pub(crate) fn scan(
         &self,
         part: Part,
         from: u64,
         rows_max: usize,
-        mut take: impl FnMut(u64, &[u8]),
+        mut take: impl FnMut(u64, &[u8]) -> ControlFlow<()>,
     ) -> Result<Option<u64>, SegmentError> {
         guarded(|| {
-            let transaction = self.database.begin_read()?;
+            let transaction = self.database()?.begin_read()?;
             let table = transaction.open_table(part.table())?;
             for (seen, entry) in table.range(from..)?.enumerate() {
                 let (key, row) = entry?;
-                if seen == rows_max {
+                if seen == rows_max || take(key.value(), row.value()).is_break() {
                     return Ok(Some(key.value()));
                 }
-                take(key.value(), row.value());
             }
             Ok(None)
         })
@@ -318,7 +389,7 @@ impl Segment {
         mut take: impl FnMut(usize, Option<&[u8]>),
     ) -> Result<(), SegmentError> {
         guarded(|| {
-            let transaction = self.database.begin_read()?;
+            let transaction = self.database()?.begin_read()?;
             let table = transaction.open_table(part.table())?;
             for (index, key) in keys.iter().enumerate() {
                 let row = table.get(*key)?;
@@ -331,12 +402,12 @@ impl Segment {
     /// The bodies of the picture with which it began; `None` when a part of it is damaged.
     pub(crate) fn picture(&self) -> Result<Option<Vec<Vec<u8>>>, SegmentError> {
         guarded(|| {
-            let transaction = self.database.begin_read()?;
+            let transaction = self.database()?.begin_read()?;
             let table = transaction.open_table(STATE)?;
             let mut bodies = Vec::new();
             for part in 1..=self.about.parts {
                 let row = table.get(part)?;
-                let row = row.as_ref().and_then(|row| record::read(row.value(), self.about.base));
+                let row = row.as_ref().and_then(|row| self.seal.read(row.value(), self.about.base));
                 let body = row.filter(|row| row.kind == Kind::Picture).and_then(|row| picture_part(row.body));
                 match body {
                     Some((number, body)) if number == part => bodies.push(body.to_vec()),
@@ -347,29 +418,71 @@ impl Segment {
         })
     }
 
-    /// The highest sequence number in the stream, and whether it is that of a clean stop.
+    /// The sequence number of the last sound row in the stream, and whether it is that of a clean stop.
     pub(crate) fn last(&self) -> Result<Option<(u64, bool)>, SegmentError> {
         guarded(|| {
-            let transaction = self.database.begin_read()?;
+            let transaction = self.database()?.begin_read()?;
             let table = transaction.open_table(STREAM)?;
-            let last = table.last()?;
-            Ok(last.map(|(key, row)| {
-                let is_clean = record::read(row.value(), key.value()).is_some_and(|row| row.kind == Kind::Clean);
-                (key.value(), is_clean)
-            }))
+            for entry in table.iter()?.rev() {
+                let (key, row) = entry?;
+                if let Some(row) = self.seal.read(row.value(), key.value()) {
+                    return Ok(Some((key.value(), row.kind == Kind::Clean)));
+                }
+            }
+            Ok(None)
         })
     }
 
     /// Whether all of redb's pages are as their checksums say. What is not may be repaired: the segment is read before.
     pub(crate) fn verify(&mut self) -> Result<bool, SegmentError> {
         let database = &mut self.database;
-        guarded(|| Ok(database.check_integrity()?))
+        guarded(|| {
+            let database = database.as_mut().ok_or_else(|| Failure(SegmentError::Failed("it is closed".to_owned())))?;
+            Ok(database.check_integrity()?)
+        })
     }
 
     /// Length of the file.
     pub(crate) fn len(&self) -> u64 {
         self.len.load(Relaxed)
     }
+}
+
+/// Closing a damaged file may panic as well.
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if let Some(database) = self.database.take()
+            && let Err(error) = guarded(|| {
+                drop(database);
+                Ok(())
+            })
+        {
+            tracing::warn!(%error, number = self.about.number, "a segment was not closed");
+        }
+    }
+}
+
+fn put_rows<'r>(
+    transaction: &WriteTransaction,
+    rows: Rows<impl Iterator<Item = (u64, &'r [u8])>, impl Iterator<Item = (u64, &'r [u8])>>,
+) -> Result<(), Failure> {
+    let mut stream = rows.stream.peekable();
+    if stream.peek().is_some() {
+        let mut table = transaction.open_table(STREAM)?;
+        let mut cursor = table.upper_bound_mut(std::ops::Bound::<u64>::Unbounded)?;
+        for (sequence, row) in stream {
+            cursor.insert_before(sequence, row).map_err(|error| failed(&error))?;
+        }
+        cursor.close()?;
+    }
+    let mut kept = rows.kept.peekable();
+    if kept.peek().is_some() {
+        let mut table = transaction.open_table(KEPT)?;
+        for (sequence, row) in kept {
+            table.insert(sequence, row)?;
+        }
+    }
+    Ok(())
 }
 
 fn picture_body(part: u32, changes: &[u8]) -> Vec<u8> {

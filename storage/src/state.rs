@@ -9,6 +9,9 @@ use crate::{
     varint::Reader,
 };
 
+/// Changes in one row of a picture, which has a number before them.
+const PICTURE_BYTES_MAX: usize = BODY_BYTES_MAX - 5;
+
 /// One queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueState {
@@ -45,10 +48,21 @@ impl QueueState {
 }
 
 /// All queues.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct State {
     queues: BTreeMap<QueueId, QueueState>,
+    /// No change has named a queue with this number or a higher one.
+    next_id: u32,
 }
+
+/// The same queues are the same state.
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        self.queues == other.queues
+    }
+}
+
+impl Eq for State {}
 
 impl State {
     /// The queues.
@@ -67,18 +81,25 @@ impl State {
         self.queues.get(&queue).is_some_and(|queue| queue.holds(position))
     }
 
-    /// A number that no queue has had.
-    pub(crate) fn next_id(&self) -> u32 {
-        self.queues.last_key_value().map_or(0, |(id, _)| id.0 + 1)
+    /// A number that no queue has had, as far as changes tell. Those that were dropped count: messages for them may
+    /// still stand in the stream, and must not come to another queue.
+    pub(crate) const fn next_id(&self) -> u32 {
+        self.next_id
     }
 
     /// Takes a change in. One of a queue that does not exist changes nothing.
     pub(crate) fn apply(&mut self, change: &Written<'_>) {
+        if matches!(change, Written::Reset) {
+            self.queues.clear();
+            return;
+        }
         if let Written::Define { queue, name } = change {
+            self.next_id = self.next_id.max(queue.0.saturating_add(1));
             self.queues.insert(*queue, QueueState { name: (*name).into(), ..QueueState::default() });
             return;
         }
         if let Written::Drop { queue } = change {
+            self.next_id = self.next_id.max(queue.0.saturating_add(1));
             self.queues.remove(queue);
             return;
         }
@@ -131,10 +152,20 @@ impl State {
         true
     }
 
-    /// The whole state as bodies of changes that make it out of nothing, each no longer than a row may be, unless one
-    /// entry alone is.
+    /// The whole state as changes that make it out of nothing, cut into parts of rows: to be read joined together.
     pub(crate) fn picture(&self) -> Vec<Vec<u8>> {
+        let cut = |body: &Vec<u8>| body.chunks(PICTURE_BYTES_MAX).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        self.bodies(Bodies::default()).iter().flat_map(cut).collect()
+    }
+
+    /// The whole state as changes to be read after others: they make nothing of them first.
+    pub(crate) fn restatement(&self) -> Vec<Vec<u8>> {
         let mut bodies = Bodies::default();
+        bodies.add(&Written::Reset);
+        self.bodies(bodies)
+    }
+
+    fn bodies(&self, mut bodies: Bodies) -> Vec<Vec<u8>> {
         for (id, queue) in self.queues() {
             bodies.add(&Written::Define { queue: id, name: &queue.name });
             if queue.floor > 0 {
@@ -154,7 +185,7 @@ impl State {
     }
 }
 
-/// Changes, gathered into bodies of rows.
+/// Changes, gathered into bodies of rows. A body is no longer than a row may be, unless one change alone is.
 #[derive(Debug, Default)]
 pub(crate) struct Bodies {
     pub(crate) all: Vec<Vec<u8>>,
@@ -234,7 +265,10 @@ mod tests {
             let mut state = State::default();
             acts.iter().for_each(|act| apply(&mut state, act));
             let mut copy = State::default();
-            for body in state.picture() {
+            prop_assert!(copy.apply_all(&state.picture().concat()));
+            prop_assert_eq!(&copy, &state);
+            copy.apply(&Written::Define { queue: QueueId(9), name: b"other" });
+            for body in state.restatement() {
                 prop_assert!(copy.apply_all(&body));
             }
             prop_assert_eq!(copy, state);
@@ -257,10 +291,21 @@ mod tests {
         for key in 0..5_000_u32 {
             state.apply(&Written::Put { queue: QueueId(1), key: &key.to_be_bytes(), value: &[1; 100] });
         }
+        state.apply(&Written::Put { queue: QueueId(1), key: b"longer than a row", value: &[1; 200_000] });
         let bodies = state.picture();
         assert!(bodies.len() > 5 && bodies.iter().all(|body| body.len() <= BODY_BYTES_MAX));
         let mut copy = State::default();
-        assert!(bodies.iter().all(|body| copy.apply_all(body)));
+        assert!(copy.apply_all(&bodies.concat()));
         assert_eq!(copy, state);
+    }
+
+    /// The number of a queue that was defined and dropped again was given to the next one, and with it the messages
+    /// that still stood in the stream.
+    #[test]
+    fn the_number_of_a_dropped_queue_is_not_used_again() {
+        let mut state = State::default();
+        state.apply(&Written::Define { queue: QueueId(3), name: b"n" });
+        state.apply(&Written::Drop { queue: QueueId(3) });
+        assert_eq!(state.next_id(), 4);
     }
 }

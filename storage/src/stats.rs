@@ -119,7 +119,7 @@ pub struct Figures {
     pub written_today_bytes: u64,
     /// Bytes read from files.
     pub read_bytes: u64,
-    /// Bytes of the contents of messages that were written.
+    /// Bytes of the payloads of messages that were written.
     pub payload_bytes: u64,
     /// Messages written.
     pub messages: u64,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
@@ -17,13 +18,14 @@ use crate::{
     change::{QueueId, Whereabouts},
     disk::Disk,
     draft::Draft,
+    intervals::Intervals,
     limits::{
         BUDGET_BYTES_MIN, DOUBLINGS_MAX, DOUBLINGS_MIN, GROUP_BYTES_MAX, GROUP_MESSAGES_MAX, PENDING_BYTES_HARD,
         PENDING_BYTES_SOFT, SEGMENTS_PER_BUDGET, segment_bytes,
     },
     loader::{Loader, Want},
     recover::{self, OpenError, Report, Stored},
-    segment::Segment,
+    segment::{Segment, try_file as try_segment},
     state::State,
     stats::{Figures, Stats},
     writer::Writer,
@@ -37,7 +39,7 @@ pub enum Sync {
     /// When the commit is on the disk that took it along with all that came meanwhile.
     #[default]
     Group,
-    /// The same, with a commit for each message.
+    /// The same, with a commit for each message, or for those that one draft has along with changes.
     Each,
 }
 
@@ -80,6 +82,11 @@ impl Options {
     /// How many segments the budget has room for.
     pub(crate) fn slots(&self) -> u64 {
         self.budget_bytes.max(BUDGET_BYTES_MIN) / self.segment_bytes()
+    }
+
+    /// Bytes of a file that the messages of one draft may take: with a picture of the state they go into one segment.
+    pub(crate) fn draft_cost_max(&self) -> u64 {
+        self.segment_bytes() / 2
     }
 }
 
@@ -144,7 +151,11 @@ pub(crate) struct Pending {
     pub(crate) messages: usize,
     /// Somebody waits for it.
     pub(crate) is_urgent: bool,
+    /// The writer waits for so many messages; 0 when it does not.
+    pub(crate) wake_at: usize,
     pub(crate) is_closed: bool,
+    /// Nobody writes any more.
+    is_stopped: bool,
 }
 
 impl Pending {
@@ -154,6 +165,22 @@ impl Pending {
             self.group += 1;
             (self.group_bytes, self.group_messages) = (0, 0);
         }
+    }
+
+    /// Adds a draft; answers its group. A large one has a group of its own, so that nobody waits for it, or fails
+    /// with it, but its owner.
+    fn add(&mut self, draft: Draft) -> u64 {
+        let is_full = self.group_bytes + draft.len() > GROUP_BYTES_MAX || self.group_messages >= GROUP_MESSAGES_MAX;
+        if is_full && (self.group_bytes > 0 || self.group_messages > 0) {
+            self.close_group(self.group);
+        }
+        let group = self.group;
+        self.group_bytes += draft.len();
+        self.group_messages += draft.entries.len();
+        self.bytes += draft.len();
+        self.messages += draft.entries.len();
+        self.drafts.push_back((group, draft));
+        group
     }
 }
 
@@ -165,10 +192,12 @@ pub(crate) struct Shared {
     pub(crate) to_write: Condvar,
     /// All groups up to this one have been committed, or have failed.
     pub(crate) done: AtomicU64,
-    pub(crate) failed: Mutex<BTreeSet<u64>>,
+    pub(crate) failed: Mutex<Intervals>,
     pub(crate) has_failed: AtomicBool,
     pub(crate) waiters: Mutex<Vec<(u64, Waker)>>,
     pub(crate) segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
+    /// Segments that gave errors and are to be opened anew.
+    pub(crate) broken: Mutex<BTreeSet<u64>>,
     pub(crate) health: AtomicU8,
     /// Messages below this sequence number are to be evicted.
     pub(crate) evict_below: AtomicU64,
@@ -190,6 +219,7 @@ impl Shared {
             has_failed: AtomicBool::new(false),
             waiters: Mutex::default(),
             segments: RwLock::default(),
+            broken: Mutex::default(),
             health: AtomicU8::new(Health::Well as u8),
             evict_below: AtomicU64::new(0),
             alarm: Mutex::new(None),
@@ -220,10 +250,10 @@ impl Shared {
     /// A group has come to its end: those who wait are woken.
     pub(crate) fn end(&self, group: u64, is_durable: bool) {
         if !is_durable {
-            self.failed.lock().insert(group);
+            self.failed.lock().insert(group, group);
             self.has_failed.store(true, Ordering::Release);
         }
-        self.done.store(group, Ordering::Release);
+        self.done.fetch_max(group, Ordering::AcqRel);
         let mut ready = Vec::new();
         self.waiters.lock().retain_mut(|(waits_for, waker)| {
             let waits = *waits_for > group;
@@ -234,9 +264,34 @@ impl Shared {
         });
         ready.into_iter().for_each(Waker::wake);
     }
+
+    pub(crate) fn is_any_broken(&self) -> bool {
+        !self.broken.lock().is_empty()
+    }
+
+    /// A segment gave an error: after one, redb gives nothing else until it is opened anew.
+    pub(crate) fn report_broken(&self, number: u64) {
+        if self.broken.lock().insert(number) {
+            self.to_write.notify_one();
+        }
+    }
+
+    /// The writer is gone: nobody is left waiting.
+    fn stop(&self) {
+        let mut pending = self.pending.lock();
+        pending.is_stopped = true;
+        let last = pending.group;
+        for (_, mut draft) in std::mem::take(&mut pending.drafts) {
+            draft.refuse_messages();
+        }
+        drop(pending);
+        for group in self.done.load(Ordering::Acquire) + 1..=last {
+            self.end(group, false);
+        }
+    }
 }
 
-/// A running store. Dropping it stops it without a farewell, as a crash would.
+/// A running store. Dropping it [closes](Self::close) it.
 #[derive(Debug)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -251,19 +306,30 @@ impl Store {
     /// # Errors
     /// Nothing can be read or written at all, or the files are those of a newer version. Damage is no error: see
     /// [`Report`].
+    #[expect(clippy::needless_pass_by_value, reason = "the store keeps it")]
     pub fn open(
         disk: Arc<dyn Disk>,
         options: Options,
         visit: &mut dyn FnMut(&State, Stored<'_>),
     ) -> Result<(Self, State, Report), OpenError> {
         let stats = Arc::new(Stats::default());
-        let recovered = recover::recover(&disk, &options, &stats, visit)?;
+        let recovered = recover::recover(&disk, &options, &stats, visit);
+        disk.started(); // whatever came of it, the process is still there
+        let recovered = recovered?;
         let shared = Arc::new(Shared::new(options, stats, recovered.next_queue));
         let state = recovered.state.clone();
         let report = recovered.report.clone();
         let writer = Writer::new(Arc::clone(&shared), recovered);
         let loader = Loader::start(Arc::clone(&shared)).map_err(OpenError::Thread)?;
-        let thread = std::thread::Builder::new().name("primer-store".to_owned()).spawn(move || writer.run());
+        let stopped = Arc::clone(&shared);
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
+                tracing::error!("the store's writer has panicked: nothing is written any more");
+                stopped.set_health(Health::DiskFailed);
+            }
+            stopped.stop();
+        };
+        let thread = std::thread::Builder::new().name("primer-store".to_owned()).spawn(run);
         let thread = thread.map_err(OpenError::Thread)?;
         Ok((Self { shared, loader, writer: Mutex::new(Some(thread)) }, state, report))
     }
@@ -294,6 +360,13 @@ impl Store {
         self.shared.pending_bytes.load(Ordering::Relaxed) > PENDING_BYTES_SOFT as u64
     }
 
+    /// The most bytes that one draft's messages may take. What is longer is refused: its group fails.
+    #[must_use]
+    pub fn draft_bytes_max(&self) -> usize {
+        // A row may take twice its length in a file.
+        usize::try_from(self.shared.options.draft_cost_max() / 9 * 4).unwrap_or(usize::MAX)
+    }
+
     /// Hands a draft over; it is durable when the group is. With [`Sync::Never`] that is now.
     pub fn submit(&self, draft: Draft) -> Group {
         self.hand_over(draft, true)
@@ -309,19 +382,21 @@ impl Store {
         if draft.is_empty() {
             return Group(pending.group - 1);
         }
-        if pending.group_bytes >= GROUP_BYTES_MAX || pending.group_messages >= GROUP_MESSAGES_MAX {
+        if pending.is_stopped {
             pending.group += 1;
-            (pending.group_bytes, pending.group_messages) = (0, 0);
+            let group = pending.group;
+            drop(pending);
+            let mut draft = draft;
+            draft.refuse_messages();
+            self.shared.end(group, false);
+            return Group(group);
         }
-        let group = pending.group;
-        pending.group_bytes += draft.len();
-        pending.group_messages += draft.entries.len();
-        pending.bytes += draft.len();
-        pending.messages += draft.entries.len();
+        let was_empty = pending.drafts.is_empty();
+        let group = pending.add(draft);
+        let is_enough = pending.wake_at > 0 && pending.messages >= pending.wake_at;
+        let must_wake = was_empty || (is_urgent && !pending.is_urgent) || is_enough;
         self.shared.pending_bytes.store(pending.bytes as u64, Ordering::Relaxed);
-        let must_wake = pending.drafts.is_empty() || (is_urgent && !pending.is_urgent);
         pending.is_urgent |= is_urgent;
-        pending.drafts.push_back((group, draft));
         drop(pending);
         if must_wake {
             self.shared.to_write.notify_one();
@@ -329,10 +404,11 @@ impl Store {
         if self.shared.options.sync == Sync::Never { Group::NOW } else { Group(group) }
     }
 
-    /// The group that comes next: all that was handed over before is durable when it is.
+    /// The group that comes to its end next: for who waits for a message of somebody else, which may be in it or in a
+    /// later one, and looks again then.
     #[must_use]
     pub fn next(&self) -> Group {
-        Group(self.shared.pending.lock().group)
+        Group(self.shared.done.load(Ordering::Acquire) + 1)
     }
 
     /// Somebody waits for a group whose drafts were [noted](Self::note) only.
@@ -352,7 +428,7 @@ impl Store {
             return None;
         }
         let is_durable =
-            !self.shared.has_failed.load(Ordering::Acquire) || !self.shared.failed.lock().contains(&group.0);
+            !self.shared.has_failed.load(Ordering::Acquire) || !self.shared.failed.lock().contains(group.0);
         Some(is_durable)
     }
 
@@ -436,5 +512,5 @@ impl Drop for Store {
 /// # Errors
 /// It does not open, or cannot be read.
 pub fn try_file(path: &std::path::Path) -> Result<(), std::io::Error> {
-    recover::try_file(path).map_err(|error| std::io::Error::other(error.to_string()))
+    try_segment(path).map_err(|error| std::io::Error::other(error.to_string()))
 }

@@ -1,6 +1,8 @@
-//! The one thread that writes: groups, rotation, cleaning, and coming back after the disk has failed.
+//! The one thread that writes: groups, rotation, and coming back after the disk has failed. What it does for space is
+//! in `space`.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -12,10 +14,13 @@ use crate::{
     commit::Prepared,
     draft::Draft,
     ledger::Ledger,
-    limits::{ACTIVE_CACHE_BYTES, CLEAN_STEPS, IDLE_COMMIT, LAZY_FLUSH, RETRY_PAUSE},
-    record::{self, Kind},
+    limits::{
+        ACTIVE_CACHE_BYTES, CLEAN_STEPS, IDLE_COMMIT, LAZY_FLUSH, READ_CACHE_BYTES, RETRY_PAUSE, SEGMENTS_RESERVED,
+    },
+    pace::Pace,
+    record::{Kind, Seal},
     recover::Recovered,
-    segment::{About, Opener, Segment, SegmentError, name_of},
+    segment::{About, Opener, Rows, Segment, SegmentError, none, row_cost},
     state::State,
     stats::Stats,
     store::{Health, Pending, Shared, Sync},
@@ -33,23 +38,36 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(5);
 
 /// See the module's description.
 pub(crate) struct Writer {
-    shared: Arc<Shared>,
-    opener: Opener,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) opener: Opener,
+    pub(crate) seal: Seal,
     /// None while it cannot be opened.
-    active: Option<Arc<Segment>>,
-    active_number: u64,
-    state: State,
-    ledger: Ledger,
-    next_sequence: u64,
+    pub(crate) active: Option<Arc<Segment>>,
+    pub(crate) active_number: u64,
+    pub(crate) state: State,
+    pub(crate) ledger: Ledger,
+    pub(crate) next_sequence: u64,
     incarnation: u64,
-    cleaning: Option<Cleaning>,
-    /// Bytes of rows in the active segment since it was opened or begun.
-    active_bytes: u64,
-    /// A commit has failed: the state is ahead of the files until a new segment begins with a picture of it.
-    is_ahead: bool,
+    pub(crate) cleaning: Option<Cleaning>,
+    /// Segments in which damaged rows were found, and how many.
+    pub(crate) suspects: BTreeMap<u64, u64>,
+    /// Attempts to clean that failed.
+    pub(crate) clean_failures: BTreeMap<u64, u32>,
+    /// What the rows in the active segment take of it.
+    pub(crate) active_bytes: u64,
+    /// A commit has failed: the state is ahead of the files until all of it is written anew.
+    pub(crate) is_ahead: bool,
+    /// The active segment may have a successor that is not known here. What is written to it now would be taken for
+    /// older than that.
+    is_superseded: bool,
     /// Something was committed since the last commit that makes the next open quick.
-    is_unsettled: bool,
-    retry_at: Option<Instant>,
+    pub(crate) is_unsettled: bool,
+    /// When to try again to write. The disk does not take writes as long as this is set.
+    pub(crate) retry_at: Option<Instant>,
+    /// When to try again to open segments that gave errors.
+    pub(crate) mend_at: Option<Instant>,
+    pace: Pace,
+    last_commit: Duration,
 }
 
 /// What the writer does next.
@@ -57,6 +75,7 @@ enum Work {
     Group(u64, Vec<Draft>),
     Idle,
     Clean,
+    Mend,
     Retry,
     Stop,
 }
@@ -65,14 +84,14 @@ impl Writer {
     /// # Panics
     /// When recovery brought no segment, which it never does.
     pub(crate) fn new(shared: Arc<Shared>, recovered: Recovered) -> Self {
-        let Recovered { opener, segments, state, ledger, next_sequence, report, .. } = recovered;
+        let Recovered { opener, segments, state, ledger, next_sequence, report, active_bytes, suspects, .. } =
+            recovered;
         let active = segments.last_key_value().map(|(_, segment)| Arc::clone(segment)).expect("a segment to write to");
-        // What stands in it already is not known to the byte; its length is a bound.
-        let active_bytes = active.len() / 2;
         let active_number = active.about.number;
         *shared.segments.write() = segments;
         let mut writer = Self {
             shared,
+            seal: opener.seal(),
             opener,
             active: Some(active),
             active_number,
@@ -81,10 +100,16 @@ impl Writer {
             next_sequence,
             incarnation: report.incarnation,
             cleaning: None,
+            suspects,
+            clean_failures: BTreeMap::new(),
             active_bytes,
             is_ahead: false,
+            is_superseded: false,
             is_unsettled: true,
             retry_at: None,
+            mend_at: None,
+            pace: Pace::default(),
+            last_commit: Duration::ZERO,
         };
         writer.tend();
         writer
@@ -96,6 +121,7 @@ impl Writer {
                 Work::Group(group, drafts) => self.group(group, drafts),
                 Work::Idle => self.settle(),
                 Work::Clean => self.clean(),
+                Work::Mend => self.mend(),
                 Work::Retry => self.come_back(),
                 Work::Stop => break,
             }
@@ -103,11 +129,18 @@ impl Writer {
         self.say_goodbye();
     }
 
-    fn next_work(&self) -> Work {
+    fn next_work(&mut self) -> Work {
         let mut quiet_since = Instant::now();
         let shared = Arc::clone(&self.shared);
         let mut pending = shared.pending.lock();
         loop {
+            let now = Instant::now();
+            if !pending.is_closed && self.retry_at.is_some_and(|at| now >= at) {
+                return Work::Retry;
+            }
+            if shared.is_any_broken() && !pending.is_closed && self.mend_at.is_none_or(|at| now >= at) {
+                return Work::Mend;
+            }
             if let Some((group, _)) = pending.drafts.front() {
                 let group = *group;
                 if !pending.is_urgent && !pending.is_closed {
@@ -123,13 +156,12 @@ impl Writer {
             if pending.is_closed {
                 return Work::Stop;
             }
-            if self.retry_at.is_some_and(|at| Instant::now() >= at) {
-                return Work::Retry;
-            }
             if self.cleaning.is_some() && self.retry_at.is_none() {
                 return Work::Clean;
             }
-            let waits = self.retry_at.map_or(IDLE_COMMIT, |at| at.saturating_duration_since(Instant::now()));
+            let mend_at = self.mend_at.filter(|_| shared.is_any_broken());
+            let next = self.retry_at.into_iter().chain(mend_at).min();
+            let waits = next.map_or(IDLE_COMMIT, |at| at.saturating_duration_since(now).min(IDLE_COMMIT));
             let timed_out = shared.to_write.wait_for(&mut pending, waits).timed_out();
             if !timed_out {
                 quiet_since = Instant::now();
@@ -139,16 +171,25 @@ impl Writer {
         }
     }
 
-    /// Waits for more, if that is asked for and little is there.
-    fn gather(&self, pending: &mut MutexGuard<'_, Pending>) {
+    /// Waits for more: as long as is asked for while little is there, and a moment where that has paid.
+    fn gather(&mut self, pending: &mut MutexGuard<'_, Pending>) {
         let window = self.shared.options.gather;
-        if window.is_zero() {
-            return;
+        if !window.is_zero() && pending.messages < GATHER_BELOW {
+            self.wait_for_messages(pending, GATHER_BELOW, window);
         }
-        let until = Instant::now() + window;
-        while pending.messages < GATHER_BELOW && !pending.is_closed && Instant::now() < until {
+        if let Some(plan) = self.pace.plan(pending.messages, self.last_commit) {
+            self.wait_for_messages(pending, plan.messages, plan.patience);
+        }
+        self.pace.learn(pending.messages);
+    }
+
+    fn wait_for_messages(&self, pending: &mut MutexGuard<'_, Pending>, messages: usize, patience: Duration) {
+        let until = Instant::now() + patience;
+        pending.wake_at = messages;
+        while pending.messages < messages && !pending.is_closed && Instant::now() < until {
             self.shared.to_write.wait_until(pending, until);
         }
+        pending.wake_at = 0;
     }
 
     fn group(&mut self, group: u64, mut drafts: Vec<Draft>) {
@@ -164,7 +205,8 @@ impl Writer {
         } else {
             (messages, is_durable) = self.commit(drafts);
         }
-        self.shared.stats.commit(messages, begun.elapsed());
+        self.last_commit = begun.elapsed();
+        self.shared.stats.commit(messages, self.last_commit);
         self.shared.end(group, is_durable);
         self.tend();
         for _ in 0..CLEAN_STEPS {
@@ -174,22 +216,25 @@ impl Writer {
         }
     }
 
-    /// Writes what is still wanted; answers how many messages that were, and whether it is durable.
-    fn commit(&mut self, drafts: Vec<Draft>) -> (u64, bool) {
-        let prepared = Prepared::new(drafts, self.next_sequence, &mut self.state);
+    /// Writes what is still wanted; answers how many messages that were, and whether all of it is durable.
+    fn commit(&mut self, mut drafts: Vec<Draft>) -> (u64, bool) {
+        let is_refused = self.refuse(&mut drafts);
+        let mut prepared = Prepared::new(drafts, self.next_sequence, self.seal, &mut self.state);
         Stats::add(&self.shared.stats.skipped, prepared.skipped);
-        // A segment that begins meanwhile begins with the first record of this group.
-        let written = if prepared.is_empty() { Ok(()) } else { self.write(&prepared) };
+        let written = if prepared.is_empty() { Ok(()) } else { self.write(&mut prepared) };
         self.next_sequence = prepared.next;
         let messages = prepared.messages();
         match written {
             Ok(()) => {
                 prepared.finish(&mut self.ledger);
-                self.active_bytes += prepared.bytes as u64;
+                self.active_bytes += prepared.cost;
                 Stats::add(&self.shared.stats.messages, messages);
-                Stats::add(&self.shared.stats.payload_bytes, prepared.message_bytes());
+                Stats::add(&self.shared.stats.payload_bytes, prepared.payload_bytes);
                 self.is_unsettled |= !prepared.is_empty();
-                (messages, true)
+                if self.retry_at.is_some() && !prepared.is_empty() {
+                    self.recover();
+                }
+                (messages, !is_refused)
             }
             Err(error) => {
                 tracing::error!(%error, messages, "a commit failed; its messages are refused");
@@ -201,30 +246,69 @@ impl Writer {
         }
     }
 
-    fn fail(&mut self, error: &SegmentError) {
+    /// Messages that have no room are withdrawn before anything is written; changes are not, they may make room.
+    fn refuse(&mut self, drafts: &mut [Draft]) -> bool {
+        let cost: u64 = drafts.iter().map(Draft::cost).sum();
+        if cost == 0 {
+            return false;
+        }
+        let is_too_large = cost > self.shared.options.draft_cost_max();
+        let needs_next = self.active_bytes + cost > self.rotate_at();
+        if needs_next {
+            self.drop_dead();
+        }
+        let is_refused = is_too_large || (needs_next && self.free_slots() <= SEGMENTS_RESERVED);
+        if is_refused {
+            tracing::warn!(cost, is_too_large, "messages are refused: there is no room for them");
+            drafts.iter_mut().for_each(Draft::refuse_messages);
+        }
+        is_refused
+    }
+
+    pub(crate) fn fail(&mut self, error: &SegmentError) {
         self.is_ahead = true;
         self.retry_at = Some(Instant::now() + RETRY_PAUSE);
         self.shared.set_health(match error {
             SegmentError::DiskFull => Health::DiskFull,
             SegmentError::Bound => Health::BudgetUsedUp,
-            SegmentError::Newer { .. } | SegmentError::Failed(_) => Health::DiskFailed,
+            SegmentError::Newer { .. } | SegmentError::Unsure(_) | SegmentError::Failed(_) => Health::DiskFailed,
         });
     }
 
-    fn write(&mut self, prepared: &Prepared) -> Result<(), SegmentError> {
+    fn recover(&mut self) {
+        self.retry_at = None;
+        tracing::info!("the disk takes writes again");
+        self.shared.set_health(Health::Well);
+    }
+
+    fn write(&mut self, prepared: &mut Prepared) -> Result<(), SegmentError> {
+        let is_full = self.active_bytes + prepared.cost > self.rotate_at();
+        if self.is_ahead || is_full {
+            self.drop_dead();
+            match self.rotate(prepared) {
+                Ok(()) => return Ok(()),
+                Err(error) if self.is_superseded || (self.is_ahead && !matches!(error, SegmentError::Bound)) => {
+                    return Err(error);
+                }
+                // The present segment goes on, while its file has room.
+                Err(error) => tracing::debug!(%error, "the next segment cannot be begun"),
+            }
+        }
         if self.is_ahead {
-            self.rotate()?;
-        } else if self.active_bytes + prepared.bytes as u64 > self.rotate_at() {
-            self.try_to_rotate();
+            prepared.add_deltas(self.state.restatement(), self.seal);
         }
         let mut result = Ok(());
         for _ in 0..ATTEMPTS {
-            result = self.active()?.append(prepared.rows(), std::iter::empty());
+            result = self.active()?.append(Rows { stream: prepared.rows(), kept: none() });
             match &result {
-                Ok(()) => break,
+                Ok(()) => {
+                    self.is_ahead = false;
+                    break;
+                }
                 Err(SegmentError::Bound) => {
                     self.reopen()?;
-                    self.rotate()?;
+                    self.drop_dead();
+                    return self.rotate(prepared);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a commit failed; opening the segment anew");
@@ -234,6 +318,7 @@ impl Writer {
                     self.reopen()?;
                     // A commit that returned an error may have become durable all the same.
                     if self.active()?.last()?.is_some_and(|(last, _)| last + 1 >= prepared.next) {
+                        self.is_ahead = false;
                         return Ok(());
                     }
                 }
@@ -243,25 +328,34 @@ impl Writer {
     }
 
     /// Bytes in a segment at which the next one takes over: below the bound of its file, with room for redb's own.
-    fn rotate_at(&self) -> u64 {
+    pub(crate) fn rotate_at(&self) -> u64 {
         self.opener.len_max / 20 * 17
     }
 
-    fn active(&self) -> Result<&Segment, SegmentError> {
+    pub(crate) fn active(&self) -> Result<&Segment, SegmentError> {
         self.active.as_deref().ok_or_else(|| SegmentError::Failed("the segment is not open".to_owned()))
     }
 
     /// Opens the active segment anew: after an error redb's handle is of no more use.
-    fn reopen(&mut self) -> Result<(), SegmentError> {
-        let number = self.active_number;
+    pub(crate) fn reopen(&mut self) -> Result<(), SegmentError> {
         self.active = None;
+        self.open_anew(self.active_number)
+    }
+
+    /// Opens a segment anew. What cannot be opened now is tried again later.
+    fn open_anew(&mut self, number: u64) -> Result<(), SegmentError> {
         self.shared.segments.write().remove(&number);
+        let is_active = number == self.active_number;
+        let cache_bytes = if is_active { ACTIVE_CACHE_BYTES } else { READ_CACHE_BYTES };
         let mut result = Ok(());
         for _ in 0..REOPENINGS {
-            match self.opener.open(number, ACTIVE_CACHE_BYTES).map(Arc::new) {
+            match self.opener.open(number, cache_bytes).map(Arc::new) {
                 Ok(segment) => {
-                    self.active = Some(Arc::clone(&segment));
+                    if is_active {
+                        self.active = Some(Arc::clone(&segment));
+                    }
                     self.shared.segments.write().insert(number, segment);
+                    self.shared.broken.lock().remove(&number);
                     return Ok(());
                 }
                 Err(error) => result = Err(error),
@@ -269,161 +363,74 @@ impl Writer {
             // A reader may hold the old handle, and with it the file's lock, a moment longer.
             std::thread::park_timeout(REOPEN_PAUSE);
         }
+        self.shared.broken.lock().insert(number);
+        self.mend_at = Some(Instant::now() + RETRY_PAUSE);
         result
     }
 
-    /// Whether another segment fits the budget.
-    fn free_slots(&self) -> u64 {
-        let used = self.shared.segments.read().len() as u64;
-        self.shared.options.slots().saturating_sub(used)
-    }
-
-    fn try_to_rotate(&mut self) {
-        self.drop_dead();
-        if self.free_slots() > 0
-            && let Err(error) = self.rotate()
-        {
-            tracing::warn!(%error, "the next segment cannot be begun; the present one goes on");
+    /// Opens segments that gave errors anew.
+    fn mend(&mut self) {
+        self.mend_at = Some(Instant::now() + RETRY_PAUSE);
+        let numbers: Vec<u64> = self.shared.broken.lock().iter().copied().collect();
+        for number in numbers {
+            if number == self.active_number {
+                self.active = None;
+            }
+            match self.open_anew(number) {
+                Ok(()) => tracing::debug!(number, "a segment was opened anew"),
+                Err(error) => tracing::warn!(number, %error, "a segment cannot be read"),
+            }
         }
     }
 
-    /// Begins the next segment, with a picture of the state.
-    fn rotate(&mut self) -> Result<(), SegmentError> {
-        self.drop_dead();
+    /// Whether another segment fits the budget.
+    pub(crate) fn free_slots(&self) -> u64 {
+        let segments = self.shared.segments.read();
+        let broken = self.shared.broken.lock().iter().filter(|number| !segments.contains_key(number)).count();
+        self.shared.options.slots().saturating_sub((segments.len() + broken) as u64)
+    }
+
+    /// Begins the next segment, with a picture of the state and the rows of a group: both are there or neither is.
+    pub(crate) fn rotate(&mut self, prepared: &Prepared) -> Result<(), SegmentError> {
         if self.free_slots() == 0 {
             return Err(SegmentError::Bound);
         }
         let picture = self.state.picture();
         let newest = self.shared.segments.read().keys().next_back().copied().unwrap_or(0);
         let about = About {
+            salt: self.opener.salt,
             number: newest.max(self.active_number) + 1,
-            base: self.next_sequence,
+            base: prepared.first,
             parts: picture.len() as u32,
             incarnation: self.incarnation,
-            next_queue: self.shared.next_queue(),
+            next_queue: self.shared.next_queue().max(self.state.next_id()),
+            damaged: self.suspects.values().sum(),
         };
         let (number, base) = (about.number, about.base);
-        if let Err(error) = self.active().and_then(Segment::settle) {
+        if self.retry_at.is_none()
+            && let Err(error) = self.active().and_then(Segment::settle)
+        {
             tracing::debug!(%error, "the full segment will open more slowly");
         }
-        let segment = Arc::new(self.opener.make(about, &picture, ACTIVE_CACHE_BYTES)?);
+        let rows = Rows { stream: prepared.rows(), kept: none() };
+        let made = self.opener.make(about, &picture, rows, ACTIVE_CACHE_BYTES);
+        self.is_superseded |= matches!(made, Err(SegmentError::Unsure(_)));
+        let segment = Arc::new(made?);
         self.ledger.add_segment(number, base);
         self.shared.segments.write().insert(number, Arc::clone(&segment));
         self.active = Some(segment);
-        self.active_number = number;
-        self.active_bytes = picture.iter().map(|body| body.len() as u64).sum();
-        self.is_ahead = false;
+        // The last one is opened anew as well: with the small cache of a segment that is only read.
+        self.shared.report_broken(std::mem::replace(&mut self.active_number, number));
+        self.mend_at = None;
+        self.active_bytes = picture.iter().map(|body| row_cost(body.len())).sum();
+        (self.is_ahead, self.is_superseded) = (false, false);
         tracing::debug!(number, base, "a segment begins");
         Ok(())
     }
 
-    /// Removes segments of which nothing is wanted any more.
-    fn drop_dead(&mut self) {
-        let numbers: Vec<u64> = self.shared.segments.read().keys().copied().collect();
-        for number in numbers {
-            if number != self.active_number && self.ledger.live(number).records == 0 {
-                self.drop_segment(number);
-            }
-        }
-    }
-
-    fn drop_segment(&mut self, number: u64) {
-        if self.is_ahead {
-            return; // its deltas may be what the state is rebuilt from
-        }
-        if self.cleaning.is_some_and(|cleaning| cleaning.number == number) {
-            self.cleaning = None;
-        }
-        self.shared.segments.write().remove(&number);
-        self.ledger.remove_segment(number);
-        match self.opener.disk.remove(&name_of(number)).and_then(|()| self.opener.disk.sync()) {
-            Ok(()) => tracing::debug!(number, "a segment is gone"),
-            Err(error) => tracing::warn!(number, %error, "a segment that is not wanted cannot be removed"),
-        }
-    }
-
-    /// Looks after space: segments that go, one to be cleaned, messages to be evicted, messages to be refused.
-    fn tend(&mut self) {
-        self.drop_dead();
-        let live = self.ledger.total();
-        self.shared.stats.live_bytes.store(live.bytes, Ordering::Relaxed);
-        self.shared.stats.live_records.store(live.records, Ordering::Relaxed);
-        let candidates: Vec<u64> = self.shared.segments.read().keys().copied().collect();
-        let emptiest = candidates
-            .iter()
-            .filter(|number| **number != self.active_number)
-            .min_by_key(|number| self.ledger.live(**number).bytes);
-        let Some(emptiest) = emptiest.copied() else { return };
-        let wanted = self.ledger.live(emptiest).bytes;
-        // What is worth moving: an eighth of a segment at any time, half of one when room is needed.
-        let worth = if self.is_pressed() { self.opener.len_max / 2 } else { self.opener.len_max / 8 };
-        if self.cleaning.is_none() && wanted <= worth {
-            self.cleaning = Some(Cleaning::of(emptiest));
-        }
-        if self.is_pressed() && self.cleaning.is_none() {
-            self.evict(&candidates);
-        }
-        if self.retry_at.is_none() {
-            let is_used_up = self.free_slots() == 0 && self.active_bytes > self.opener.len_max / 10 * 7;
-            self.shared.set_health(if is_used_up { Health::BudgetUsedUp } else { Health::Well });
-        }
-    }
-
-    /// Whether the budget is at its high watermark: one segment is left to be begun.
-    fn is_pressed(&self) -> bool {
-        self.free_slots() <= 1
-    }
-
-    /// Asks the owner to let go of the messages of the oldest segment.
-    fn evict(&self, numbers: &[u64]) {
-        let second = numbers.get(1).and_then(|number| self.shared.segments.read().get(number).map(|s| s.about.base));
-        if let Some(base) = second.filter(|_| self.shared.options.evicts)
-            && self.shared.evict_below.fetch_max(base, Ordering::AcqRel) < base
-        {
-            self.shared.call();
-        }
-    }
-
-    fn clean(&mut self) {
-        let Some(cleaning) = self.cleaning else { return };
-        let segment = self.shared.segments.read().get(&cleaning.number).map(Arc::clone);
-        let Some(segment) = segment else {
-            self.cleaning = None;
-            return;
-        };
-        if self.active_bytes > self.rotate_at() {
-            self.try_to_rotate();
-        }
-        let ledger = &self.ledger;
-        let step =
-            cleaning.next(&segment, &self.state, |sequence| ledger.is_moved(sequence)).and_then(|(moving, next)| {
-                let rows = moving.iter().flat_map(|record| record.rows.iter().map(|(key, row)| (*key, row.as_slice())));
-                if !moving.is_empty() {
-                    self.active()?.append(std::iter::empty(), rows)?;
-                }
-                Ok((moving, next))
-            });
-        match step {
-            Ok((moving, next)) => {
-                let to = self.active_number;
-                for record in &moving {
-                    self.ledger.move_to(record.sequence, record.len, to);
-                    self.active_bytes += u64::from(record.len);
-                    Stats::add(&self.shared.stats.cleaned_bytes, u64::from(record.len));
-                    self.is_unsettled = true;
-                }
-                self.cleaning = next;
-                if next.is_none() {
-                    self.drop_segment(cleaning.number);
-                    self.tend();
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, number = cleaning.number, "a segment could not be cleaned");
-                self.cleaning = None;
-                self.fail(&error);
-            }
-        }
+    /// Begins the next segment with no rows.
+    pub(crate) fn begin_next(&mut self) -> Result<(), SegmentError> {
+        self.rotate(&Prepared::empty(self.next_sequence))
     }
 
     /// A moment of quiet: the next open will be quick.
@@ -437,12 +444,15 @@ impl Writer {
     /// Tries to write again after a failure.
     fn come_back(&mut self) {
         self.drop_dead();
-        let opened = self.reopen().and_then(|()| self.rotate());
-        match opened {
+        if let Err(error) = self.reopen() {
+            tracing::debug!(%error, "the segment that was written does not open yet");
+        }
+        let mut nothing = Prepared::empty(self.next_sequence);
+        let written = self.write(&mut nothing);
+        self.next_sequence = nothing.next;
+        match written {
             Ok(()) => {
-                self.retry_at = None;
-                tracing::info!("the disk takes writes again");
-                self.shared.set_health(Health::Well);
+                self.recover();
                 self.tend();
             }
             Err(error) => {
@@ -453,10 +463,12 @@ impl Writer {
     }
 
     fn say_goodbye(&mut self) {
-        let row = record::row(Kind::Clean, self.next_sequence, &[]);
-        let rows = std::iter::once((self.next_sequence, row.as_slice()));
-        let said = if self.is_ahead { self.rotate() } else { Ok(()) };
-        let said = said.and_then(|()| self.active()?.append(rows, std::iter::empty()));
+        let mut nothing = Prepared::empty(self.next_sequence);
+        let said = if self.is_ahead { self.write(&mut nothing) } else { Ok(()) };
+        let sequence = nothing.next;
+        let row = self.seal.row(Kind::Clean, sequence, &[]);
+        let stream = std::iter::once((sequence, row.as_slice()));
+        let said = said.and_then(|()| self.active()?.append(Rows { stream, kept: none() }));
         if let Err(error) = said.and_then(|()| self.active()?.settle()) {
             tracing::warn!(%error, "the store was not closed cleanly");
         }
@@ -481,21 +493,18 @@ fn take_group(shared: &Shared, pending: &mut Pending, group: u64) -> Vec<Draft> 
     drafts
 }
 
-/// A draft for each message, with the changes at the last.
+/// A draft for each message, where nothing else changes. What changes along with messages is one commit with them: a
+/// QoS 2 publish without the note that it came would be taken for a new one when it comes again.
 fn one_by_one(draft: Draft) -> Vec<Draft> {
-    let Draft { memory, entries, changes } = draft;
-    let mut begin = 0;
-    let mut drafts: Vec<Draft> = entries
-        .into_iter()
-        .map(|mut entry| {
-            let bytes = memory.get(begin..entry.end).unwrap_or_default().to_vec();
-            begin = std::mem::replace(&mut entry.end, bytes.len());
-            Draft { memory: bytes, entries: vec![entry], changes: Vec::new() }
-        })
-        .collect();
-    match drafts.last_mut() {
-        Some(last) => last.changes = changes,
-        None => drafts.push(Draft { changes, ..Draft::default() }),
+    if !draft.changes.is_empty() {
+        return vec![draft];
     }
-    drafts
+    let mut begin = 0;
+    let memory = draft.memory;
+    let alone = draft.entries.into_iter().map(|mut entry| {
+        let bytes = memory.get(begin..entry.end).unwrap_or_default().to_vec();
+        begin = std::mem::replace(&mut entry.end, bytes.len());
+        Draft { memory: bytes, entries: vec![entry], changes: Vec::new() }
+    });
+    alone.collect()
 }

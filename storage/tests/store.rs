@@ -104,7 +104,7 @@ fn what_was_submitted_is_there_after_a_stop() {
     let (store, state, report, found) = open(&place.0, &Options::default());
     assert!(!report.was_unclean);
     let contents: Vec<(u32, u64, usize)> = found.iter().map(|(q, p, _, _, c)| (*q, *p, c.len())).collect();
-    assert_eq!(contents, [(b.0, 0, 4), (b.0, 1, 6), (a.0, 1, 300_000)], "the record of several rows comes last");
+    assert_eq!(contents, [(b.0, 0, 4), (a.0, 1, 300_000), (b.0, 1, 6)], "in the order in which they were submitted");
     let queue = state.queue(a).unwrap();
     assert_eq!((&*queue.name, queue.floor(), queue.leases.get(&1)), (&b"a"[..], 1, Some(&9)));
     assert_eq!(queue.entries.get(&b"k"[..]).map(|v| &**v), Some(&b"v"[..]));
@@ -228,4 +228,28 @@ fn without_room_messages_are_refused_and_changes_are_not() {
         assert!(Instant::now() < end, "room was made, and messages are still refused: {:?}", store.figures());
         std::thread::yield_now();
     }
+}
+
+/// redb may end the process on a damaged file. The start after that asks another process about each file first.
+#[test]
+fn after_a_start_that_came_to_no_end_files_are_tried_elsewhere_first() {
+    let place = Place::new();
+    let (store, ..) = open(&place.0, &Options::default());
+    drop(store);
+    let asked = Arc::new(AtomicU32::new(0));
+    let start = |refuses: bool| {
+        let asked = Arc::clone(&asked);
+        let probe = move |_: &Path| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            if refuses { Err("it died of a signal".to_owned()) } else { Ok(()) }
+        };
+        let folder = Folder::take(&place.0, Some(Box::new(probe))).unwrap();
+        Store::open(Arc::new(folder), Options::default(), &mut |_, _| {}).unwrap().2
+    };
+    assert!(start(true).set_aside.is_empty());
+    assert_eq!(asked.load(Ordering::Relaxed), 0, "the last start came to its end");
+    std::fs::write(place.0.join("STARTING"), b"").unwrap();
+    assert_eq!(start(true).set_aside.len(), 1);
+    assert!(start(true).set_aside.is_empty(), "the start after it is an ordinary one");
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }

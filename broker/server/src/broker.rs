@@ -65,7 +65,6 @@ pub struct Broker {
     hub: Arc<Hub>,
     addresses: Vec<SocketAddr>,
     tasks: Vec<JoinHandle<()>>,
-    report: Option<Report>,
 }
 
 impl Broker {
@@ -81,7 +80,8 @@ impl Broker {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(|_| StartError::Random)?;
         let hub = Arc::new(Hub::new(options, Arc::new(authenticator), Box::new(decider), secret));
-        let report = open_journal(&hub)?;
+        hub.set_me(Arc::downgrade(&hub));
+        open_journal(&hub)?;
         let mut listeners = Vec::new();
         for &address in &hub.options.listeners {
             let bound = listener::bind(address).map_err(|source| StartError::Bind { address, source })?;
@@ -92,13 +92,13 @@ impl Broker {
         for listener in listeners {
             tasks.push(tokio::spawn(listener::run(Arc::clone(&hub), listener)));
         }
-        Ok(Self { hub, addresses, tasks, report })
+        Ok(Self { hub, addresses, tasks })
     }
 
     /// What opening the store found; `None` for a broker in memory.
     #[must_use]
-    pub const fn report(&self) -> Option<&Report> {
-        self.report.as_ref()
+    pub fn report(&self) -> Option<&Report> {
+        self.hub.report()
     }
 
     /// The addresses that the broker listens on, with the ports that the system chose where 0 was asked for.
@@ -192,8 +192,8 @@ impl Broker {
 }
 
 /// Opens the store, if there is to be one, and puts back what it has.
-fn open_journal(hub: &Arc<Hub>) -> Result<Option<Report>, StartError> {
-    let Some(DataOptions { directory, store, probe }) = &hub.options.data else { return Ok(None) };
+fn open_journal(hub: &Arc<Hub>) -> Result<(), StartError> {
+    let Some(DataOptions { directory, store, probe }) = &hub.options.data else { return Ok(()) };
     let folder = Folder::take(directory, probe.map(|probe| -> Probe { Box::new(probe) }))?;
     let clock = hub.node.clock;
     let mut found = Found::default();
@@ -203,11 +203,12 @@ fn open_journal(hub: &Arc<Hub>) -> Result<Option<Report>, StartError> {
     let failed = |source| StartError::Store { directory: directory.clone(), source };
     let (journal, state, report) = opened.map_err(failed)?;
     hub.node.keep_in(journal);
+    hub.set_report(report);
     if let Some(journal) = hub.node.journal() {
         journal.store().on_alarm(Waker::from(Arc::new(Alarm(Arc::downgrade(hub)))));
         found.restore(hub, journal, &state);
     }
-    Ok(Some(report))
+    Ok(())
 }
 
 /// The store calls the housekeeper.

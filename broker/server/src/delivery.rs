@@ -132,6 +132,10 @@ impl Item for Queued {
         !matches!(self.at, Whereabouts::Nowhere)
     }
 
+    fn is_void(&self) -> bool {
+        self.is_withdrawn()
+    }
+
     fn stub(&self) -> Option<(u64, u32)> {
         match &self.at {
             Whereabouts::At { sequence, len } => Some((*sequence, *len)),

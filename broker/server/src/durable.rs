@@ -35,6 +35,9 @@ pub(crate) struct Durable {
     /// Encoded packets that must not leave before their group is durable, in order.
     held: VecDeque<(Group, Vec<u8>)>,
     held_bytes: usize,
+    /// What was held for an earlier connection and never left: the next one is not opened before it is durable, as what
+    /// is sent again is not held back.
+    unsettled: Option<Group>,
     is_loading: bool,
     /// Messages whose records were damaged, since they were last counted.
     damaged: u64,
@@ -50,6 +53,7 @@ impl Durable {
             changes: Vec::new(),
             held: VecDeque::new(),
             held_bytes: 0,
+            unsettled: None,
             is_loading: false,
             damaged: 0,
             is_waiting: false,
@@ -140,8 +144,19 @@ impl Durable {
         std::mem::take(&mut self.damaged)
     }
 
+    /// Whether something is not durable that an earlier connection waited for.
+    pub(crate) fn is_unsettled(&self, journal: &Journal) -> bool {
+        self.unsettled.is_some_and(|group| journal.store().outcome(group) != Some(true))
+    }
+
+    /// A connection begins, and all that an earlier one waited for is durable.
+    pub(crate) fn attach(&mut self) {
+        self.unsettled = None;
+    }
+
     /// The connection is gone, and what was held for it.
     pub(crate) fn detach(&mut self) {
+        self.unsettled = self.held.back().map(|(group, _)| *group).or(self.unsettled);
         self.held.clear();
         self.held_bytes = 0;
         self.is_waiting = false;
@@ -167,13 +182,23 @@ impl Wanted {
 }
 
 impl State {
-    /// A packet of a QoS 2 exchange of a session that lasts: what it changes is durable before it is answered. Otherwise
-    /// a process that does not know of the answer could take what comes next for something else. Answers whether a
-    /// place in the window came free.
+    /// Has the machine handle a packet.
     ///
     /// # Errors
     /// As the machine's.
-    pub(crate) fn exactly_once(&mut self, hub: &Hub, packet: Packet<'_>) -> Result<bool, Violation> {
+    pub(crate) fn handle<'a>(&mut self, hub: &Hub, packet: Packet<'a>) -> Result<Step<'a>, Violation> {
+        let is_exactly_once = matches!(packet, Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_));
+        if self.durable.is_some() && is_exactly_once {
+            let has_credit = self.exactly_once(hub, packet)?;
+            return Ok(if has_credit { Step::Credit } else { Step::Nothing });
+        }
+        self.machine.handle(packet, &mut self.outbox)
+    }
+
+    /// A packet of a QoS 2 exchange of a session that lasts: what it changes is durable before it is answered.
+    /// Otherwise a process that does not know of the answer could take what comes next for something else. Answers
+    /// whether a place in the window came free.
+    fn exactly_once(&mut self, hub: &Hub, packet: Packet<'_>) -> Result<bool, Violation> {
         let (kind, packet_id) = match &packet {
             Packet::PubRec(ack) | Packet::PubComp(ack) => (schema::OUTBOUND, ack.packet_id),
             Packet::PubRel(ack) => (schema::INBOUND, ack.packet_id),

@@ -27,8 +27,8 @@ pub(crate) struct Subscription {
 type Node = Subscribers<SubscriberKey, Subscription>;
 type ShareGroup = Group<SubscriberKey, Subscription>;
 
-/// Gives the burst, which the batch has [begun](Batch::next_burst), to every session that subscribes to its topic; `answer` hears what became of each publication at
-/// each of them.
+/// Gives the burst, which the batch has [begun](Batch::next_burst), to every session that subscribes to its topic;
+/// `answer` hears what became of each publication at each of them.
 pub(crate) fn route(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, mut answer: impl FnMut(usize, Delivered)) {
     let trie = hub.node.routes.read();
     let mut first: Option<&Node> = None;

@@ -39,6 +39,15 @@ impl Filters {
         was_there
     }
 
+    /// Whether one of them is so.
+    pub(crate) fn any(&self, mut is: impl FnMut(&str) -> bool) -> bool {
+        match self {
+            Self::None => false,
+            Self::One(filter) => is(filter),
+            Self::Many(filters) => filters.iter().any(|filter| is(filter)),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::None => 0,

@@ -10,7 +10,7 @@ use crate::{
     hub::{Hub, Timer},
     limits::{SWEEP_INTERVAL, SWEEP_SLICE},
     pipeline, registry,
-    sys::Sys,
+    sys::{self, Sys},
 };
 
 /// When to look again at a connection that has been told to end.
@@ -35,6 +35,7 @@ async fn run(hub: Arc<Hub>) {
     let mut sys = Sys::new(&hub);
     let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
     let mut evicted_below = 0;
+    let mut alarm = None;
     loop {
         let mut next = next_sweep.min(sys.next());
         if let Some(at_ms) = next_deadline(&hub) {
@@ -53,6 +54,7 @@ async fn run(hub: Arc<Hub>) {
         look_at_silent(&hub, batch.now_ms);
         expire_retained(&hub, &mut batch);
         evict(&hub, &mut evicted_below).await;
+        tell_alarm(&hub, &mut alarm);
         let now = Instant::now();
         if now >= next_sweep {
             next_sweep = now + SWEEP_INTERVAL;
@@ -73,6 +75,18 @@ fn next_deadline(hub: &Hub) -> Option<u64> {
     let retained = hub.node.retained.next_expiry_ms();
     let silence = hub.silences.lock().next_ms();
     timer.into_iter().chain(delayed).chain(retained).chain(silence).min()
+}
+
+/// The log hears when something is wrong with the store, and when it is not any more.
+fn tell_alarm(hub: &Hub, known: &mut Option<String>) {
+    let alarm = sys::store::alarm(hub);
+    if *known != alarm {
+        match &alarm {
+            Some(says) => tracing::error!("The store: {says}"),
+            None => tracing::info!("The store: nothing is wrong any more"),
+        }
+        *known = alarm;
+    }
 }
 
 /// The store has no more room: queues let go of their oldest messages, which are in its oldest file.

@@ -2,14 +2,17 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use parking_lot::Mutex;
-use primer::{Node, journal::Kept};
+use primer::{
+    Node,
+    journal::{Kept, Report},
+};
 use primer_core::{
     commit::{Accepted, Refused},
     deadlines::Deadlines,
@@ -70,6 +73,8 @@ pub(crate) struct Hub {
     /// Salts of unknown users.
     pub(crate) secret: [u8; 32],
     pub(crate) password_checks: Arc<Semaphore>,
+    report: OnceLock<Report>,
+    me: OnceLock<Weak<Self>>,
     stopping: AtomicBool,
     cutting: AtomicBool,
     /// Told when the broker begins to stop.
@@ -100,10 +105,30 @@ impl Hub {
             hasher: foldhash::fast::RandomState::default(),
             secret,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
+            report: OnceLock::new(),
+            me: OnceLock::new(),
             stopping: AtomicBool::new(false),
             cutting: AtomicBool::new(false),
             stop: Notify::new(),
         }
+    }
+
+    /// The hub, for who goes on with it on another thread.
+    pub(crate) fn me(&self) -> Option<Arc<Self>> {
+        self.me.get()?.upgrade()
+    }
+
+    pub(crate) fn set_me(&self, me: Weak<Self>) {
+        let _it_is_known = self.me.set(me);
+    }
+
+    /// What opening the store found.
+    pub(crate) fn report(&self) -> Option<&Report> {
+        self.report.get()
+    }
+
+    pub(crate) fn set_report(&self, report: Report) {
+        let _there_is_one = self.report.set(report);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -23,6 +23,7 @@ mod filters;
 mod handshake;
 mod housekeeper;
 mod hub;
+mod leftover;
 mod limits;
 mod listener;
 pub mod options;

@@ -28,6 +28,9 @@ pub enum ShareStrategy {
     StickyByPublisher,
 }
 
+/// Tries a file of the store in another process, which may die of it; says what was wrong.
+pub type Prober = fn(&Path) -> Result<(), String>;
+
 /// Where and how messages are kept beyond the process.
 #[derive(Debug, Clone)]
 pub struct DataOptions {
@@ -35,9 +38,8 @@ pub struct DataOptions {
     pub directory: PathBuf,
     /// How its store is to be.
     pub store: journal::Options,
-    /// Tries a file of the store in another process, which may die of it; asked before a file is opened after an unclean
-    /// stop.
-    pub probe: Option<fn(&Path) -> Result<(), String>>,
+    /// Asked before a file of the store is opened after an unclean stop.
+    pub probe: Option<Prober>,
 }
 
 /// Everything that the server can be told.

@@ -238,7 +238,12 @@ fn store_opening(hub: &Hub, cell: &Arc<Cell>, state: &mut State, terms: &Terms, 
     }
     let has_will = state.will.is_some();
     let durable = state.durable.as_mut()?;
-    let has_changed = is_new || state.session_expiry_s != terms.session_expiry_s || has_will || will.is_some();
+    let has_changed = is_new
+        || !state.opened
+        || state.session_expiry_s != terms.session_expiry_s
+        || has_will
+        || will.is_some()
+        || durable.is_unsettled(journal);
     durable.put(schema::EXPIRY.into(), terms.session_expiry_s.to_le_bytes().into());
     durable.remove(schema::GONE_AT.into());
     match will {

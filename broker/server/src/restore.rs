@@ -86,10 +86,19 @@ impl Found {
         self.restore_retained(hub, journal, &mut draft);
         self.restore_delayed(hub, journal);
         let mut ended: Vec<Arc<Cell>> = Vec::new();
+        let newest: BTreeMap<_, _> = state.queues().map(|(queue, known)| (known.name.clone(), queue)).collect();
         for (queue, known) in state.queues() {
             let Some(client_id) = known.name.strip_prefix(&[schema::SESSION]) else { continue };
             let Ok(client_id) = std::str::from_utf8(client_id) else { continue };
             let mut stubs = self.sessions.remove(&queue).unwrap_or_default();
+            if newest.get(&known.name) != Some(&queue) {
+                // The client had begun a new session while what this one left was being handed on.
+                draft.change(Change::Drop(queue));
+                for Stub { reference: sequence, len, .. } in stubs {
+                    draft.change(Change::Settle(Whereabouts::At { sequence, len }));
+                }
+                continue;
+            }
             stubs.sort_unstable_by_key(|stub| stub.position);
             stubs.dedup_by_key(|stub| stub.position);
             let cell = hub.registry.create(hub, &Arc::from(client_id));

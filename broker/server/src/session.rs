@@ -4,7 +4,12 @@
 //! of its batch. The connection takes the bytes under the same lock and writes them. A waker in the cell means that
 //! the connection sleeps and its buffer is empty or blocked; a missing one means that it runs or will run.
 //!
+//! What is given to a session stands in `intake`, what leaves it in `pump`.
+//!
 //! Lock order: the routing table before a cell; two cells are never locked together.
+
+mod intake;
+mod pump;
 
 use std::{
     sync::{
@@ -17,31 +22,30 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use primer::{
     Charge, SubscriberKey,
-    drops::Reason,
-    journal::{self, Change, Store, Ticket, Whereabouts},
+    journal::{self, Change, Whereabouts},
 };
 use primer_core::{
     commit::{Accepted, Refused},
     message::Message,
-    queue::{Bounds, Item, Position, Queue},
+    queue::{Item, Left, Queue},
 };
 use primer_mqtt::{
     ReasonCode,
     codec::packet::QoS,
-    session::{SESSION_NEVER_EXPIRES, Sent, Session, Terms},
+    session::{SESSION_NEVER_EXPIRES, Session, Terms},
 };
 use tokio::sync::Notify;
 
 use crate::{
     access::Identity,
-    batch::{Batch, Burst, Publication},
+    batch::{Batch, Burst},
     buffers::{self, KEPT_BYTES_MAX},
-    delivery::{self, Ids, Queued, Share},
-    durable::{self, Durable},
+    delivery::{Queued, Share},
+    durable::Durable,
     filters::Filters,
     hub::Hub,
-    limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX, READY_KEPT_MAX, SESSION_BYTES, UNACCOUNTED_BYTES_MAX},
-    pipeline,
+    leftover,
+    limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX, SESSION_BYTES, UNACCOUNTED_BYTES_MAX},
     replay::Replays,
     schema,
     will::Will,
@@ -114,20 +118,6 @@ pub(crate) struct Wish<'s> {
     pub(crate) retain: bool,
     pub(crate) ids: &'s [u32],
     pub(crate) share: Option<&'s Arc<Share>>,
-}
-
-/// Messages that were sent, and the bytes of their payloads.
-#[derive(Debug, Default)]
-struct Tally {
-    messages: u64,
-    bytes: u64,
-}
-
-impl Tally {
-    const fn add(&mut self, payload: &[u8]) {
-        self.messages += 1;
-        self.bytes += payload.len() as u64;
-    }
 }
 
 /// What became of a message at one session.
@@ -250,289 +240,10 @@ impl Cell {
 }
 
 impl State {
-    /// QoS 0 messages: into the buffer of the connection, or nowhere.
-    fn send_now(
-        &mut self,
-        hub: &Hub,
-        batch: &mut Batch<'_>,
-        wish: &Wish<'_>,
-        burst: Burst<'_, '_>,
-        which: impl ExactSizeIterator<Item = usize>,
-    ) {
-        if self.connected.is_none() {
-            hub.node.drops.add(Reason::Offline, which.len() as u64);
-            return;
-        }
-        let all = which.len() == burst.len();
-        if all && batch.is_shared && wish.ids.is_empty() && wish.retain == burst.first().shared_retain {
-            let frame_bytes_max = batch.frames.frame_bytes_max(burst);
-            if let Some(version) = self.machine.takes_plain(frame_bytes_max)
-                && self.has_room_for(hub, frame_bytes_max * burst.len())
-            {
-                self.outbox.extend_from_slice(batch.frames.frames(version, burst));
-                let payload_bytes = batch.frames.payload_bytes();
-                batch.count_sent(burst.len(), payload_bytes);
-                return;
-            }
-        }
-        for index in which {
-            self.send_one_now(hub, batch, wish, burst.get(index));
-        }
-    }
-
-    /// Whether so much more may be sent without another look at the limits.
-    fn has_room_for(&self, hub: &Hub, bytes: usize) -> bool {
-        let bytes = self.backlog() + bytes;
-        bytes <= hub.options.outbox_bytes_max && (bytes <= PUMP_BYTES_MAX || !hub.node.budget.is_spent())
-    }
-
-    fn send_one_now(&mut self, hub: &Hub, batch: &mut Batch<'_>, wish: &Wish<'_>, publication: &Publication<'_>) {
-        if self.backlog() > PUMP_BYTES_MAX && hub.node.budget.is_spent() {
-            hub.node.drops.add(Reason::MemoryFull, 1);
-            return;
-        }
-        if self.backlog() > hub.options.outbox_bytes_max {
-            hub.node.drops.add(Reason::SlowConsumer, 1);
-            if hub.options.disconnect_slow_consumers && self.close.is_none() {
-                self.close = Some(ReasonCode::QUOTA_EXCEEDED);
-                hub.counters.slow_closed.add(1);
-            }
-            return;
-        }
-        match self.machine.send_at_most_once(&publication.as_delivery(QoS::AtMostOnce, wish), &mut self.outbox) {
-            Sent::Written => batch.count_sent(1, publication.payload.len()),
-            Sent::TooLarge => hub.node.drops.add(Reason::TooLarge, 1),
-            Sent::Offline => hub.node.drops.add(Reason::Offline, 1),
-        }
-    }
-
-    /// QoS 1 or 2 messages: into the queue, and from there at once to the connection as far as its window is open.
-    fn enqueue(
-        &mut self,
-        hub: &Hub,
-        batch: &mut Batch<'_>,
-        (qos, wish): (QoS, &Wish<'_>),
-        burst: Burst<'_, '_>,
-        which: impl ExactSizeIterator<Item = usize>,
-        answer: &mut impl FnMut(usize, Delivered),
-    ) {
-        if hub.node.budget.is_spent() {
-            hub.node.drops.add(Reason::MemoryFull, which.len() as u64);
-            which.for_each(|index| answer(index, Delivered::Queued(Err(Refused::MemoryFull))));
-            return;
-        }
-        // What goes at once shares the memory of its read; what waits must not pin it.
-        let mut credit = if self.queue.has_ready() { 0 } else { self.machine.credit() };
-        let mut room = PUMP_BYTES_MAX.saturating_sub(self.backlog());
-        let goes_at_all = credit > 0 && room > 0;
-        for index in which {
-            let goes_at_once = credit > 0 && room > 0;
-            let item = match self.item(hub, batch, (qos, wish), (burst, index), goes_at_once) {
-                Ok(item) => item,
-                Err(why) => {
-                    hub.node.drops.add(pipeline::reason_of(why), 1);
-                    answer(index, Delivered::Queued(Err(why)));
-                    continue;
-                }
-            };
-            credit = credit.saturating_sub(1);
-            room = room.saturating_sub(item.cost());
-            if goes_at_all && self.is_full(hub, &item) {
-                self.pump(hub, batch.now_ms); // what can go at once is not trimmed
-            }
-            let ticket = match &item.at {
-                Whereabouts::With(ticket) => Some(Arc::clone(ticket)),
-                _ => None,
-            };
-            answer(index, self.push(batch, wish, index, item, ticket));
-        }
-        if goes_at_all {
-            self.pump(hub, batch.now_ms);
-        } else {
-            if self.queue.ready_len() > READY_KEPT_MAX || self.connected.is_none() {
-                self.queue.chill();
-            }
-            self.count_dropped(hub);
-        }
-    }
-
-    /// A publication as it stands in the queue. One for a session that lasts is in memory only if it goes at once: the
-    /// store has it.
-    fn item(
-        &self,
-        hub: &Hub,
-        batch: &mut Batch<'_>,
-        (qos, wish): (QoS, &Wish<'_>),
-        (burst, index): (Burst<'_, '_>, usize),
-        goes_at_once: bool,
-    ) -> Result<Queued, Refused> {
-        let ids = Ids::from_slice(wish.ids);
-        let share = wish.share.cloned();
-        let Some(journal) = hub.node.journal().filter(|_| self.durable.is_some()) else {
-            let publication = burst.get(index);
-            let message = if goes_at_once { batch.message(publication) } else { batch.own_message(burst, index) };
-            return Ok(Queued::new(message, qos, wish.retain, ids, share));
-        };
-        journal.admits()?;
-        let publication = burst.get(index);
-        let at = Whereabouts::With(batch.ticket(index));
-        let cost = delivery::cost(publication.len(), &ids);
-        let message = goes_at_once.then(|| batch.message(publication));
-        let expires_at_ms = publication.expires_at_ms;
-        Ok(Queued { message, at, qos, retain: wish.retain, ids, share, cost, expires_at_ms })
-    }
-
-    fn push(
-        &mut self,
-        batch: &mut Batch<'_>,
-        wish: &Wish<'_>,
-        index: usize,
-        item: Queued,
-        ticket: Option<Arc<Ticket>>,
-    ) -> Delivered {
-        let (Some(ticket), Some(durable)) = (ticket, &self.durable) else {
-            return Delivered::Queued(self.queue.push(batch.now_ms, item));
-        };
-        ticket.add();
-        let qos = item.qos;
-        match self.queue.push(batch.now_ms, item) {
-            Ok(_the_store_will_say) => {
-                batch.destination(index, durable.queue, self.queue.last_position().0, (qos, wish));
-                Delivered::Stored
-            }
-            Err(why) => {
-                let _it_is_not_submitted = Store::settle(&ticket);
-                Delivered::Queued(Err(why))
-            }
-        }
-    }
-
-    /// Whether the queue has to make room for this one.
-    fn is_full(&self, hub: &Hub, item: &Queued) -> bool {
-        let Bounds { messages_max, bytes_max, .. } = hub.options.queue;
-        self.queue.len() >= messages_max || self.queue.bytes() + item.cost() > bytes_max
-    }
-
     /// Has a buffer at hand for what is going to be written. A connection whose socket is full might hold it for long.
     pub(crate) fn ensure_buffer(&mut self) {
         if self.outbox.capacity() == 0 && self.connected.is_some() && !self.is_blocked {
             self.outbox = buffers::take();
-        }
-    }
-
-    /// Whether there may be something to move.
-    pub(crate) fn may_pump(&self) -> bool {
-        self.queue.has_ready() || self.machine.has_resends()
-    }
-
-    /// Moves messages from the queue to the buffer, as far as the client's window and the buffer allow.
-    pub(crate) fn pump(&mut self, hub: &Hub, now_ms: u64) {
-        let mut tally = Tally::default();
-        self.send_again(hub, now_ms, &mut tally);
-        self.send_ready(hub, now_ms, &mut tally);
-        hub.counters.publishes_sent.add(tally.messages);
-        hub.counters.publish_bytes_sent.add(tally.bytes);
-        self.count_dropped(hub);
-    }
-
-    fn send_again(&mut self, hub: &Hub, now_ms: u64, tally: &mut Tally) {
-        while self.backlog() < PUMP_BYTES_MAX
-            && let Some(resend) = self.machine.next_resend()
-        {
-            let Some(item) = self.queue.get(resend.position) else {
-                self.machine.give_up(resend);
-                continue;
-            };
-            let Some(delivery) = item.as_delivery(now_ms) else {
-                self.machine.postpone(resend);
-                self.load(hub, 1);
-                return;
-            };
-            let sent = self.machine.send_again(resend, &delivery, &mut self.outbox);
-            tally.add(delivery.payload);
-            if sent == Sent::TooLarge {
-                self.take_out(resend.position);
-                hub.node.drops.add(Reason::TooLarge, 1);
-            }
-        }
-    }
-
-    fn send_ready(&mut self, hub: &Hub, now_ms: u64, tally: &mut Tally) {
-        let mut held = Vec::new();
-        while self.backlog() + held.len() < PUMP_BYTES_MAX && self.machine.credit() > 0 {
-            let Some((position, item)) = self.queue.lease(now_ms) else {
-                if self.durable.is_some() {
-                    self.load(hub, self.machine.credit());
-                }
-                break;
-            };
-            if item.is_withdrawn() {
-                self.queue.ack(position);
-                continue;
-            }
-            // A QoS 2 message is on its way only when that is written down: sent from memory, it might be sent again
-            // under another packet identifier by a process that does not know of it.
-            let is_durable = item.is_durable();
-            let is_held = is_durable && item.qos == QoS::ExactlyOnce;
-            let is_settled = item.is_settled();
-            let Some(delivery) = item.as_delivery(now_ms).filter(|_| !is_held || is_settled) else {
-                self.queue.unlease(position);
-                self.wait_for_store(hub, is_settled);
-                break;
-            };
-            let at_most_once = item.qos == QoS::AtMostOnce;
-            let sent = match item.qos {
-                QoS::AtMostOnce => self.machine.send_at_most_once(&delivery, &mut self.outbox),
-                _ if is_held => self.machine.send_held(&delivery, position, &mut held),
-                _ => self.machine.send(&delivery, position, &mut self.outbox),
-            };
-            match sent {
-                Sent::Written => tally.add(delivery.payload),
-                Sent::TooLarge => hub.node.drops.add(Reason::TooLarge, 1),
-                Sent::Offline => {
-                    self.queue.unlease(position);
-                    break;
-                }
-            }
-            if at_most_once || sent == Sent::TooLarge {
-                self.take_out(position);
-            } else if let Some(durable) = self.durable.as_mut().filter(|_| is_durable) {
-                let tag = self.machine.last_packet_id();
-                durable.change(Change::Lease { queue: durable.queue, position: position.0, tag });
-            }
-        }
-        if !held.is_empty()
-            && let (Some(durable), Some(journal)) = (&mut self.durable, hub.node.journal())
-        {
-            let group = durable.submit(journal);
-            durable.hold(group, held);
-        }
-    }
-
-    /// The next message cannot be sent yet: it is in the store alone, or not there yet.
-    fn wait_for_store(&mut self, hub: &Hub, is_settled: bool) {
-        if is_settled {
-            self.queue.chill();
-            self.load(hub, self.machine.credit());
-        } else if let Some(durable) = &mut self.durable {
-            durable.is_waiting = true;
-        }
-    }
-
-    /// A message leaves the queue for good.
-    pub(crate) fn take_out(&mut self, position: Position) -> Option<Queued> {
-        let item = self.queue.ack(position)?;
-        if let Some(durable) = &mut self.durable {
-            durable.gone(position, self.queue.floor(), item.at.clone());
-        }
-        Some(item)
-    }
-
-    /// The client is done with a message.
-    pub(crate) fn settle(&mut self, hub: &Hub, position: Position, reason: ReasonCode) {
-        self.take_out(position);
-        if reason.is_error() {
-            hub.node.drops.add(Reason::RejectedByConsumer, 1);
         }
     }
 
@@ -595,6 +306,9 @@ impl State {
 
     /// Begins a connection.
     pub(crate) fn attach(&mut self, identity: Arc<Identity>, terms: &Terms, will: Option<Box<Will>>) {
+        if let Some(durable) = &mut self.durable {
+            durable.attach();
+        }
         self.connected = Some(identity);
         self.close = None;
         self.will = will;
@@ -642,36 +356,29 @@ impl State {
             && now_ms >= self.ends_at_ms
     }
 
-    pub(crate) fn count_dropped(&mut self, hub: &Hub) {
-        let dropped = self.queue.take_dropped();
-        hub.node.drops.add(Reason::Expired, dropped.expired);
-        hub.node.drops.add(Reason::QueueOverflow, dropped.overflow);
-        hub.node.drops.add(Reason::QueueFull, dropped.refused);
-        hub.node.drops.add(Reason::Evicted, dropped.evicted);
-        if let (Some(durable), Some(journal)) = (&mut self.durable, hub.node.journal()) {
-            hub.node.drops.add(Reason::Damaged, durable.take_damaged());
-            let floor = self.queue.floor();
-            for (position, left) in self.queue.take_left() {
-                durable.gone(position, floor, durable::whereabouts(left));
-            }
-            durable.note(journal);
-        }
-    }
-
     /// Ends the session: hands out what its queue held.
     pub(crate) fn end(&mut self, hub: &Hub) -> Vec<Queued> {
         self.ended = true;
         self.machine.clear();
         self.replays.clear();
         let stored = self.queue.drain_stored();
-        let left: Vec<Queued> = self.queue.drain().collect();
-        if let (Some(mut durable), Some(journal)) = (self.durable.take(), hub.node.journal()) {
-            durable.change(Change::Drop(durable.queue));
-            let stored = stored.into_iter().map(|(_, left)| durable::whereabouts(left));
-            for at in left.iter().map(|item| item.at.clone()).chain(stored) {
+        let mut left: Vec<Queued> = self.queue.drain().collect();
+        if let Some(mut durable) = self.durable.take() {
+            for at in left.iter().map(|item| item.at.clone()) {
                 durable.change(Change::Settle(journal::settle(at)));
             }
-            durable.note(journal);
+            let mut stubs = Vec::new();
+            for (_, one) in stored {
+                match one {
+                    Left::Stub(stub) => stubs.push(stub),
+                    Left::Item(item) => {
+                        durable.change(Change::Settle(journal::settle(item.at.clone())));
+                        left.push(item);
+                    }
+                }
+            }
+            let is_shared = self.subscriptions.any(|filter| filter.starts_with("$share/"));
+            leftover::end(hub, *durable, stubs, is_shared);
         }
         self.outbox = Vec::new();
         self.charge.set(&hub.node.budget, 0);

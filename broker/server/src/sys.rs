@@ -1,5 +1,7 @@
 //! The `$SYS` tree, in mosquitto's names, and a few of EMQX's (`$SYS/brokers/...`).
 
+pub(crate) mod store;
+
 use std::collections::BTreeMap;
 
 use primer::drops::Reason;
@@ -44,6 +46,7 @@ impl Sys {
         }
         self.next = Instant::now() + hub.options.sys_interval;
         let mut values = totals(hub);
+        values.extend(store::values(hub));
         values.extend(emqx(hub));
         values.extend(self.loads(hub, batch.now_ms));
         for (topic, value) in values {

@@ -22,6 +22,10 @@ pub trait Item {
     fn is_durable(&self) -> bool {
         false
     }
+    /// Whether the store has refused it after it was pushed: it is as if it had not been.
+    fn is_void(&self) -> bool {
+        false
+    }
     /// Where a store holds the item, and the bytes it takes there, once it does.
     fn stub(&self) -> Option<(u64, u32)> {
         None

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use crate::{
     disk::Disk,
-    limits::READ_CACHE_BYTES,
+    identity::{self, Identity},
+    limits::{READ_CACHE_BYTES, READ_ROWS_MAX},
     message::Body,
     offline::View,
-    record::{self, Kind, Row},
-    recover::{OpenError, scan_all},
-    segment::{FORMAT, Opener, Part, Segment, SegmentError, is_unfinished, name_of, number_of},
+    record::{Kind, Row},
+    recover::OpenError,
+    segment::{Opener, Part, Segment, SegmentError, is_unfinished, name_of, number_of},
+    show::scan_all,
+    sources::newer,
     state::State,
     stats::Stats,
     store::Options,
@@ -70,11 +73,14 @@ impl FileCheck {
 /// The folder cannot be read, or a file is that of a newer version.
 pub fn check(disk: Arc<dyn Disk>) -> Result<Checked, OpenError> {
     let view: Arc<dyn Disk> = Arc::new(View::new(disk).map_err(OpenError::Disk)?);
-    let opener = Opener {
-        disk: Arc::clone(&view),
-        stats: Arc::new(Stats::default()),
-        len_max: Options::default().segment_bytes(),
+    let salt = match identity::read(&*view) {
+        Ok(Identity::Salt(salt)) => Some(salt),
+        Ok(Identity::Missing) => None,
+        Ok(Identity::Newer(found)) => return Err(newer(identity::NAME, found)),
+        Err(source) => return Err(OpenError::Unreadable { file: identity::NAME.to_owned(), source }),
     };
+    let (stats, len_max) = (Arc::new(Stats::default()), Options::default().segment_bytes());
+    let opener = Opener { disk: Arc::clone(&view), stats, len_max, salt: salt.unwrap_or_default() };
     let mut checked = Checked::default();
     let names = view.list().map_err(OpenError::Disk)?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name)).collect();
@@ -86,23 +92,32 @@ pub fn check(disk: Arc<dyn Disk>) -> Result<Checked, OpenError> {
     for number in numbers {
         let mut file = FileCheck { name: name_of(number), ..FileCheck::default() };
         match check_file(&opener, number, last_base, &mut file) {
-            Ok(base) => last_base = Some(base),
-            Err(SegmentError::Newer { found }) => {
-                return Err(OpenError::Newer { file: file.name, found, reads: FORMAT });
+            Ok((base, of)) => {
+                last_base = Some(base);
+                if salt.is_some_and(|salt| salt != of) {
+                    file.problem("it belongs to another store");
+                }
             }
+            Err(SegmentError::Newer { found }) => return Err(newer(&file.name, found)),
             Err(error) => file.problem(format!("it does not open: {error}")),
         }
         checked.files.push(file);
     }
+    view.started(); // the process is still there
     Ok(checked)
 }
 
-/// Answers the file's lowest sequence number.
-fn check_file(opener: &Opener, number: u64, last_base: Option<u64>, file: &mut FileCheck) -> Result<u64, SegmentError> {
+/// Answers the file's lowest sequence number, and its salt.
+fn check_file(
+    opener: &Opener,
+    number: u64,
+    last_base: Option<u64>,
+    file: &mut FileCheck,
+) -> Result<(u64, u64), SegmentError> {
     file.bytes = opener.disk.open(&file.name, false).and_then(|file| file.len()).unwrap_or(0);
     opener.disk.probe(&file.name).map_err(SegmentError::Failed)?;
     let mut segment = opener.open(number, READ_CACHE_BYTES)?;
-    let (says, base) = (segment.about.number, segment.about.base);
+    let (says, base, salt) = (segment.about.number, segment.about.base, segment.about.salt);
     if says != number {
         file.problem(format!("it says that it is segment {says}"));
     }
@@ -120,7 +135,7 @@ fn check_file(opener: &Opener, number: u64, last_base: Option<u64>, file: &mut F
         Ok(false) => file.problem("pages of redb do not have their checksums"),
         Err(error) => file.problem(format!("redb finds it damaged: {error}")),
     }
-    Ok(base)
+    Ok((base, salt))
 }
 
 const fn name(part: Part) -> &'static str {
@@ -135,7 +150,7 @@ fn check_picture(segment: &Segment, file: &mut FileCheck) {
     match segment.picture() {
         Ok(Some(bodies)) => {
             let mut state = State::default();
-            if !bodies.iter().all(|body| state.apply_all(body)) {
+            if !state.apply_all(&bodies.concat()) {
                 file.problem("the picture of the queues at its beginning makes no sense");
             }
         }
@@ -151,14 +166,16 @@ struct Open {
     next: u64,
     left: u16,
     body: Vec<u8>,
+    /// A delta so far that goes on in the next row.
+    delta: Vec<u8>,
 }
 
 fn check_rows(segment: &Segment, part: Part, file: &mut FileCheck) -> Result<(), SegmentError> {
     let base = segment.about.base;
     let mut open = Open::default();
-    scan_all(segment, part, &mut |sequence, bytes| {
+    scan_all(segment, part, 0, READ_ROWS_MAX, &mut |sequence, bytes| {
         file.rows += 1;
-        let Some(row) = record::read(bytes, sequence) else {
+        let Some(row) = segment.seal.read(bytes, sequence) else {
             file.problem(format!("row {sequence} of the {} is damaged", name(part)));
             open.left = 0; // told once
             return;
@@ -204,7 +221,15 @@ fn check_row(row: &Row<'_>, open: &mut Open, file: &mut FileCheck) {
             open.body.extend_from_slice(row.body);
             open.left > 0 || Body::decode(&open.body).is_some()
         }
-        Kind::Delta => State::default().apply_all(row.body),
+        Kind::More => {
+            open.delta.extend_from_slice(row.body);
+            true
+        }
+        Kind::Delta => {
+            let mut delta = std::mem::take(&mut open.delta);
+            delta.extend_from_slice(row.body);
+            State::default().apply_all(&delta)
+        }
         Kind::Clean => true,
         Kind::Picture | Kind::About => false,
     };

@@ -7,11 +7,13 @@ use std::{collections::HashMap, io, path::Path, sync::Arc};
 use crate::{
     clean::is_wanted,
     disk::{Folder, FolderError, Probe},
-    limits::{ACTIVE_CACHE_BYTES, CLEAN_BYTES},
+    identity,
+    limits::{ACTIVE_CACHE_BYTES, CLEAN_BYTES, READ_ROWS_MAX},
     offline::Building,
-    record::{self, Kind, Row},
-    recover::{self, OpenError, Recovered, Report, scan_all},
-    segment::{About, Opener, Part, Segment, SegmentError, name_of},
+    record::{Kind, Row},
+    recover::{self, OpenError, Recovered, Report},
+    segment::{About, Opener, Part, Rows, Segment, SegmentError, name_of, none, row_cost},
+    show::scan_all,
     stats::Stats,
     store::Options,
 };
@@ -83,8 +85,10 @@ struct Place {
 pub fn compact(directory: &Path, probe: Option<Probe>, options: &Options) -> Result<Compacted, CompactError> {
     let folder = Arc::new(Folder::take(directory, probe)?);
     let disk: Arc<dyn crate::disk::Disk> = Arc::<Folder>::clone(&folder);
-    let recovered = recover::recover(&disk, options, &Arc::new(Stats::default()), &mut |_, _| {})?;
+    let recovered = recover::recover(&disk, options, &Arc::new(Stats::default()), &mut |_, _| {});
+    disk.started(); // whatever came of it, the process is still there
     drop(disk);
+    let recovered = recovered?;
     let before = sizes(recovered.segments.values().map(|segment| segment.len()));
     let places = places(&recovered)?;
     let copy_error = |error: io::Error| CompactError::Copy(error.to_string());
@@ -93,7 +97,10 @@ pub fn compact(directory: &Path, probe: Option<Probe>, options: &Options) -> Res
         disk: building.disk().map_err(copy_error)?,
         stats: Arc::new(Stats::default()),
         len_max: options.segment_bytes(),
+        salt: recovered.opener.salt,
     };
+    // Rows are copied as they are: sealed with the salt of this store.
+    identity::write(&*opener.disk, opener.salt).map_err(copy_error)?;
     let mut copy = Copy {
         opener,
         recovered: &recovered,
@@ -125,8 +132,9 @@ fn places(recovered: &Recovered) -> Result<Vec<Place>, CompactError> {
     let mut moved: HashMap<u64, usize> = HashMap::new();
     for part in [Part::Kept, Part::Stream] {
         for (number, segment) in &recovered.segments {
-            scan_all(segment, part, &mut |sequence, bytes| {
-                let Some(row) = record::read(bytes, sequence).filter(|row| is_wanted(row, &recovered.state)) else {
+            scan_all(segment, part, 0, 16 * READ_ROWS_MAX, &mut |sequence, bytes| {
+                let Some(row) = segment.seal.read(bytes, sequence).filter(|row| is_wanted(row, &recovered.state))
+                else {
                     return;
                 };
                 let place = Place { sequence, segment: *number, part, rows: rows_of(&row) };
@@ -157,7 +165,7 @@ struct Copy<'r> {
     recovered: &'r Recovered,
     active: Option<Segment>,
     number: u64,
-    /// Bytes of rows in the active one.
+    /// What the rows take of the active one.
     bytes: u64,
     /// Records, and bytes of their rows, of all.
     records: u64,
@@ -188,7 +196,7 @@ impl Copy<'_> {
                 rest = after;
             }
         }
-        batch.push((end, record::row(Kind::Clean, end, &[])));
+        batch.push((end, self.recovered.opener.seal().row(Kind::Clean, end, &[])));
         self.write(&batch)?;
         self.end()
     }
@@ -202,7 +210,7 @@ impl Copy<'_> {
             places.iter().flat_map(|place| place.sequence..place.sequence + u64::from(place.rows)).collect();
         let mut rows: Vec<Option<Vec<u8>>> = Vec::with_capacity(keys.len());
         segment.get_each(part, &keys, |index, bytes| {
-            let sound = bytes.filter(|bytes| record::read(bytes, keys[index]).is_some());
+            let sound = bytes.filter(|bytes| segment.seal.read(bytes, keys[index]).is_some());
             rows.push(sound.map(<[u8]>::to_vec));
         })?;
         let mut rows = keys.into_iter().zip(rows);
@@ -220,9 +228,9 @@ impl Copy<'_> {
 
     fn write(&mut self, batch: &Batch) -> Result<(), CompactError> {
         let Some((first, _)) = batch.first() else { return Ok(()) };
-        let len: u64 = batch.iter().map(|(_, row)| row.len() as u64).sum();
+        let len: u64 = batch.iter().map(|(_, row)| row_cost(row.len())).sum();
         // With room for redb's own, as the writer leaves it.
-        if self.bytes > 0 && self.bytes + len > self.opener.len_max / 20 * 17 {
+        if self.bytes > 0 && self.bytes + len > self.opener.len_max / 20 * 15 {
             self.end()?;
             self.begin(*first)?;
         }
@@ -243,20 +251,24 @@ impl Copy<'_> {
 
     fn append(&self, batch: &Batch) -> Result<(), SegmentError> {
         let active = self.active.as_ref().ok_or_else(|| SegmentError::Failed("no segment is open".to_owned()))?;
-        active.append(batch.iter().map(|(key, row)| (*key, row.as_slice())), std::iter::empty())
+        let rows = batch.iter().map(|(key, row)| (*key, row.as_slice()));
+        active.append(Rows { stream: rows, kept: none() })
     }
 
     fn begin(&mut self, base: u64) -> Result<(), CompactError> {
         let picture = self.recovered.state.picture();
         self.number += 1;
         let about = About {
+            salt: self.opener.salt,
             number: self.number,
             base,
             parts: picture.len() as u32,
             incarnation: self.recovered.report.incarnation,
             next_queue: self.recovered.next_queue,
+            damaged: 0,
         };
-        self.active = Some(self.opener.make(about, &picture, ACTIVE_CACHE_BYTES)?);
+        let rows = Rows { stream: none(), kept: none() };
+        self.active = Some(self.opener.make(about, &picture, rows, ACTIVE_CACHE_BYTES)?);
         self.bytes = 0;
         Ok(())
     }

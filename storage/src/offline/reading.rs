@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     disk::Disk,
     offline::View,
-    recover::{self, OpenError, Recovered, Report, Source, Stored},
+    recover::{self, OpenError, Recovered, Report, Stored},
     segment::{FORMAT, name_of},
     state::State,
     stats::Stats,
@@ -15,7 +15,8 @@ use crate::{
 /// See the module's description.
 pub struct Reading {
     recovered: Recovered,
-    sources: Vec<Source>,
+    /// The files of the folder; recovery may have begun others in memory.
+    names: Vec<String>,
 }
 
 /// One segment file.
@@ -51,8 +52,10 @@ impl Reading {
     /// The folder cannot be read, or a file is that of a newer version.
     pub fn open(disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
         let view: Arc<dyn Disk> = Arc::new(View::new(disk).map_err(OpenError::Disk)?);
-        let (recovered, sources) = recover::gather(&view, &Options::default(), &Arc::new(Stats::default()))?;
-        Ok(Self { recovered, sources })
+        let names = view.list().map_err(OpenError::Disk)?;
+        let gathered = recover::gather(&view, &Options::default(), &Arc::new(Stats::default()));
+        view.started(); // whatever came of it, the process is still there
+        Ok(Self { recovered: gathered?.recovered, names })
     }
 
     /// The queues.
@@ -71,18 +74,16 @@ impl Reading {
     /// Called once.
     ///
     /// # Errors
-    /// What was salvaged of damaged files does not fit one file.
+    /// A file cannot be read to its end.
     pub fn visit(&mut self, visit: &mut dyn FnMut(&State, Stored<'_>)) -> Result<(), OpenError> {
-        self.recovered.show(&self.sources, visit)
+        self.recovered.show(visit)
     }
 
     /// The files, after [`visit`](Self::visit); without those that did not open.
     #[must_use]
     pub fn files(&self) -> Vec<FileFigures> {
-        let opened = self.sources.iter().filter_map(|source| match source {
-            Source::Opened(segment) => Some(segment),
-            Source::Salvaged { .. } => None,
-        });
+        let opened = self.recovered.segments.values();
+        let opened = opened.filter(|segment| self.names.contains(&name_of(segment.about.number)));
         let figures = opened.map(|segment| {
             let live = self.recovered.ledger.live(segment.about.number);
             FileFigures {

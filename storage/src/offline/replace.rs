@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! next.building/  a store in the making; removed when it was left behind
-//! next/           it is whole: the segments beside it are to go. Being named so is the commit
+//! next/           it is whole: the segments beside it are to go, and the identity. Being named so is the commit
 //! next.moving/    they are gone; its segments move up, one by one
 //! ```
 //!
@@ -17,9 +17,10 @@ use std::{
 
 use crate::{
     disk::{Disk, Folder},
+    identity,
     limits::ACTIVE_CACHE_BYTES,
     recover::OpenError,
-    segment::{About, Opener, is_unfinished, number_of},
+    segment::{About, Opener, Rows, is_unfinished, none, number_of},
     stats::Stats,
     store::{Options, Store},
 };
@@ -61,11 +62,14 @@ impl Building {
     /// Nothing can be written.
     pub fn store(&self, options: Options, incarnation: u64) -> Result<Store, OpenError> {
         let disk = self.disk().map_err(OpenError::Disk)?;
-        let opener =
-            Opener { disk: Arc::clone(&disk), stats: Arc::new(Stats::default()), len_max: options.segment_bytes() };
-        let about = About { number: 1, base: 1, parts: 0, incarnation, next_queue: 0 };
-        let made = opener.make(about, &[], ACTIVE_CACHE_BYTES);
-        drop(made.map_err(|error| OpenError::Unwritable(error.to_string()))?);
+        let unwritable = |error: String| OpenError::Unwritable(error);
+        let salt = identity::draw();
+        identity::write(&*disk, salt).map_err(|error| unwritable(error.to_string()))?;
+        let stats = Arc::new(Stats::default());
+        let opener = Opener { disk: Arc::clone(&disk), stats, len_max: options.segment_bytes(), salt };
+        let about = About { salt, number: 1, base: 1, parts: 0, incarnation, next_queue: 0, damaged: 0 };
+        let made = opener.make(about, &[], Rows { stream: none(), kept: none() }, ACTIVE_CACHE_BYTES);
+        drop(made.map_err(|error| unwritable(error.to_string()))?);
         Store::open(disk, options, &mut |_, _| {}).map(|(store, ..)| store)
     }
 
@@ -95,13 +99,13 @@ pub(crate) fn finish(directory: &Path) -> io::Result<()> {
     let (next, moving) = (directory.join(NEXT), directory.join(MOVING));
     remove_all(&directory.join(BUILDING))?;
     if next.is_dir() {
-        each_segment(directory, |_, path| fs::remove_file(path))?;
+        each_file(directory, |_, path| fs::remove_file(path))?;
         sync(directory)?;
         fs::rename(&next, &moving)?;
         sync(directory)?;
     }
     if moving.is_dir() {
-        each_segment(&moving, |name, path| fs::rename(path, directory.join(name)))?;
+        each_file(&moving, |name, path| fs::rename(path, directory.join(name)))?;
         sync(directory)?; // the new names before the old ones are gone
         sync(&moving)?;
         remove_all(&moving)?;
@@ -110,11 +114,13 @@ pub(crate) fn finish(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn each_segment(directory: &Path, mut act: impl FnMut(&str, &Path) -> io::Result<()>) -> io::Result<()> {
+/// The files that make a store.
+fn each_file(directory: &Path, mut act: impl FnMut(&str, &Path) -> io::Result<()>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
-        if let Some(name) = name.to_str().filter(|name| number_of(name).is_some() || is_unfinished(name)) {
+        let is_ours = |name: &&str| number_of(name).is_some() || is_unfinished(name) || *name == identity::NAME;
+        if let Some(name) = name.to_str().filter(is_ours) {
             act(name, &entry.path())?;
         }
     }
@@ -133,6 +139,7 @@ fn remove_all(directory: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::*;
 
@@ -146,12 +153,14 @@ mod tests {
         if has_old {
             fs::write(directory.join("0000000001.redb"), "old").unwrap();
             fs::write(directory.join("0000000003.redb"), "old").unwrap();
+            fs::write(directory.join("STORE"), "old").unwrap();
         }
         if let Some(place) = place {
             fs::create_dir(directory.join(place)).unwrap();
             fs::write(directory.join(place).join("LOCK"), "").unwrap();
             fs::write(directory.join(place).join("0000000001.redb"), "new").unwrap();
             fs::write(directory.join(place).join("0000000002.redb"), "new").unwrap();
+            fs::write(directory.join(place).join("STORE"), "new").unwrap();
             if moved {
                 fs::rename(directory.join(place).join("0000000001.redb"), directory.join("0000000001.redb")).unwrap();
             }
@@ -161,7 +170,7 @@ mod tests {
 
     fn segments(directory: &Path) -> Vec<(String, String)> {
         let mut found = Vec::new();
-        each_segment(directory, |name, path| {
+        each_file(directory, |name, path| {
             found.push((name.to_owned(), fs::read_to_string(path)?));
             Ok(())
         })
@@ -177,8 +186,8 @@ mod tests {
         let of = |names: &[&str], content: &str| -> Vec<(String, String)> {
             names.iter().map(|name| ((*name).to_owned(), content.to_owned())).collect()
         };
-        let old = of(&["0000000001.redb", "0000000003.redb"], "old");
-        let new = of(&["0000000001.redb", "0000000002.redb"], "new");
+        let old = of(&["0000000001.redb", "0000000003.redb", "STORE"], "old");
+        let new = of(&["0000000001.redb", "0000000002.redb", "STORE"], "new");
         for (case, place, has_old, moved, expected) in [
             ("a", None, true, false, &old),
             ("b", Some(BUILDING), true, false, &old),

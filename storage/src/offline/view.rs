@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 use redb::{BackendError, StorageBackend, backends::FileBackend};
 
-use crate::{disk::Disk, recover, segment};
+use crate::{disk::Disk, segment};
 
 const PAGE_BYTES: usize = 4096;
 
@@ -93,6 +93,10 @@ impl Disk for View {
     fn probe(&self, name: &str) -> Result<(), String> {
         let sheet = self.files.lock().get(name).map(Arc::clone);
         sheet.and_then(|sheet| sheet.name.clone()).map_or(Ok(()), |name| self.inner.probe(&name))
+    }
+
+    fn started(&self) {
+        self.inner.started();
     }
 }
 
@@ -233,11 +237,11 @@ pub fn try_view(path: &Path) -> io::Result<()> {
     let file = std::fs::File::options().read(true).write(true).open(path)?;
     let inner: Box<dyn StorageBackend> = Box::new(FileBackend::new(file).map_err(io::Error::other)?);
     let overlay = Overlay::new(Some(inner), Arc::default())?;
-    let tried = segment::try_backend(path, overlay, &mut recover::look_at_all);
-    tried.map_err(|error| io::Error::other(error.to_string()))
+    segment::try_backend(overlay).map_err(|error| io::Error::other(error.to_string()))
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::*;
     use redb::backends::InMemoryBackend;

@@ -150,10 +150,33 @@ impl Broker {
     #[track_caller]
     pub fn restart(&mut self) {
         self.kill9();
-        self.child = spawn(&self.launch, self.port, &self.dir);
+        self.start_again();
+    }
+
+    /// Starts another process with the same options, folder and port, where the last one has ended.
+    ///
+    /// # Panics
+    /// As [`Launch::start`] does.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        self.begin_again();
         if let Err(story) = self.wait_until_it_accepts() {
             panic!("the broker did not come back: {story}");
         }
+    }
+
+    /// As [`Broker::start_again`], and does not wait until it accepts: for a test that ends it while it starts.
+    ///
+    /// # Panics
+    /// When the process cannot be started.
+    #[track_caller]
+    pub fn begin_again(&mut self) {
+        self.child = spawn(&self.launch, self.port, &self.dir);
+    }
+
+    /// Has further starts take these arguments after `serve --bind 127.0.0.1 -p PORT`, in place of those they had.
+    pub fn set_args(&mut self, args: &[&str]) {
+        self.launch.args = args.iter().map(|&arg| arg.to_owned()).collect();
     }
 
     /// Kills the process with SIGKILL and waits until it is gone. A second call does nothing.

@@ -134,17 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Packet::PingReq | Packet::PubRec(_) | Packet::PubRel(_) => tally.answers += 1,
                 _ => {}
             }
-            if state.durable.is_some() && matches!(packet, Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_)) {
-                match state.exactly_once(&self.hub, packet) {
-                    Ok(has_credit) => got_credit |= has_credit,
-                    Err(violation) => {
-                        parsed.violation = Some(violation);
-                        break;
-                    }
-                }
-                continue;
-            }
-            match state.machine.handle(packet, &mut state.outbox) {
+            match state.handle(&self.hub, packet) {
                 Ok(Step::Nothing) => {}
                 Ok(Step::Credit) => got_credit = true,
                 Ok(Step::Delivered { position, reason }) => {

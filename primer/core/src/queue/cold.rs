@@ -97,9 +97,10 @@ impl<T: Item> Queue<T> {
         self.leased_bytes + self.ready_bytes + stubs
     }
 
-    /// Lets messages that the store holds, and nobody has leased, go from memory.
+    /// Lets messages that the store holds, and nobody has leased, go from memory; and those that it has refused.
     pub fn chill(&mut self) {
-        let is_stored = |entry: &Entry<T>| entry.item.as_ref().is_some_and(|item| item.stub().is_some());
+        let is_stored =
+            |entry: &Entry<T>| entry.item.as_ref().is_some_and(|item| item.stub().is_some() || item.is_void());
         let leased = self.leased_entries;
         let Some(first) = self.entries.get(leased).or_else(|| self.cold.as_ref()?.fresh.front()) else { return };
         if !is_stored(first) {
@@ -117,19 +118,24 @@ impl<T: Item> Queue<T> {
                 return;
             }
             for entry in ready.into_iter().rev() {
+                self.ready_bytes -= entry.item.as_ref().map_or(0, T::cost);
                 if let Some((stub, cost)) = stub_of(&entry) {
-                    self.ready_bytes -= cost;
                     cold.stored_bytes += cost;
                     cold.stored.push_front(stub);
                 }
             }
         }
-        while let Some((stub, cost)) = cold.fresh.front().and_then(stub_of) {
-            self.ready_bytes -= cost;
-            cold.stored_bytes += cost;
-            cold.stored.push_back(stub);
-            cold.fresh.pop_front();
+        while cold.fresh.front().is_some_and(is_stored)
+            && let Some(entry) = cold.fresh.pop_front()
+        {
+            self.ready_bytes -= entry.item.as_ref().map_or(0, T::cost);
+            if let Some((stub, cost)) = stub_of(&entry) {
+                cold.stored_bytes += cost;
+                cold.stored.push_back(stub);
+            }
         }
+        self.warm_up();
+        let Some(cold) = &mut self.cold else { return };
         super::give_back(&mut cold.fresh, super::BUSY_CAPACITY_MAX);
         super::give_back(&mut self.entries, super::BUSY_CAPACITY_MAX);
     }
@@ -303,3 +309,7 @@ fn stub_of<T: Item>(entry: &Entry<T>) -> Option<(Stub, usize)> {
     };
     Some((stub, cost))
 }
+
+#[cfg(test)]
+#[path = "cold_tests.rs"]
+mod tests;

@@ -1,0 +1,156 @@
+//! What leaves a session: messages move from its queue to the buffer of its connection, and out of the queue for good.
+
+use primer::{drops::Reason, journal::Change};
+use primer_core::queue::{Item, Position};
+use primer_mqtt::{ReasonCode, codec::packet::QoS, session::Sent};
+
+use super::State;
+use crate::{delivery::Queued, durable, hub::Hub, limits::PUMP_BYTES_MAX};
+
+/// Messages that were sent, and the bytes of their payloads.
+#[derive(Debug, Default)]
+struct Tally {
+    messages: u64,
+    bytes: u64,
+}
+
+impl Tally {
+    const fn add(&mut self, payload: &[u8]) {
+        self.messages += 1;
+        self.bytes += payload.len() as u64;
+    }
+}
+
+impl State {
+    /// Whether there may be something to move.
+    pub(crate) fn may_pump(&self) -> bool {
+        self.queue.has_ready() || self.machine.has_resends()
+    }
+
+    /// Moves messages from the queue to the buffer, as far as the client's window and the buffer allow.
+    pub(crate) fn pump(&mut self, hub: &Hub, now_ms: u64) {
+        let mut tally = Tally::default();
+        self.send_again(hub, now_ms, &mut tally);
+        self.send_ready(hub, now_ms, &mut tally);
+        hub.counters.publishes_sent.add(tally.messages);
+        hub.counters.publish_bytes_sent.add(tally.bytes);
+        self.count_dropped(hub);
+    }
+
+    fn send_again(&mut self, hub: &Hub, now_ms: u64, tally: &mut Tally) {
+        while self.backlog() < PUMP_BYTES_MAX
+            && let Some(resend) = self.machine.next_resend()
+        {
+            let Some(item) = self.queue.get(resend.position) else {
+                self.machine.give_up(resend);
+                continue;
+            };
+            let Some(delivery) = item.as_delivery(now_ms) else {
+                self.machine.postpone(resend);
+                self.load(hub, 1);
+                return;
+            };
+            let sent = self.machine.send_again(resend, &delivery, &mut self.outbox);
+            tally.add(delivery.payload);
+            if sent == Sent::TooLarge {
+                self.take_out(resend.position);
+                hub.node.drops.add(Reason::TooLarge, 1);
+            }
+        }
+    }
+
+    fn send_ready(&mut self, hub: &Hub, now_ms: u64, tally: &mut Tally) {
+        let mut held = Vec::new();
+        while self.backlog() + held.len() < PUMP_BYTES_MAX && self.machine.credit() > 0 {
+            let Some((position, item)) = self.queue.lease(now_ms) else {
+                if self.durable.is_some() {
+                    self.load(hub, self.machine.credit());
+                }
+                break;
+            };
+            if item.is_withdrawn() {
+                self.queue.ack(position);
+                continue;
+            }
+            // A QoS 2 message is on its way only when that is written down: sent from memory, it might be sent again
+            // under another packet identifier by a process that does not know of it.
+            let is_durable = item.is_durable();
+            let is_held = is_durable && item.qos == QoS::ExactlyOnce;
+            let is_settled = item.is_settled();
+            let Some(delivery) = item.as_delivery(now_ms).filter(|_| !is_held || is_settled) else {
+                self.queue.unlease(position);
+                self.wait_for_store(hub, is_settled);
+                break;
+            };
+            let at_most_once = item.qos == QoS::AtMostOnce;
+            let sent = match item.qos {
+                QoS::AtMostOnce => self.machine.send_at_most_once(&delivery, &mut self.outbox),
+                _ if is_held => self.machine.send_held(&delivery, position, &mut held),
+                _ => self.machine.send(&delivery, position, &mut self.outbox),
+            };
+            match sent {
+                Sent::Written => tally.add(delivery.payload),
+                Sent::TooLarge => hub.node.drops.add(Reason::TooLarge, 1),
+                Sent::Offline => {
+                    self.queue.unlease(position);
+                    break;
+                }
+            }
+            if at_most_once || sent == Sent::TooLarge {
+                self.take_out(position);
+            } else if let Some(durable) = self.durable.as_mut().filter(|_| is_durable) {
+                let tag = self.machine.last_packet_id();
+                durable.change(Change::Lease { queue: durable.queue, position: position.0, tag });
+            }
+        }
+        if !held.is_empty()
+            && let (Some(durable), Some(journal)) = (&mut self.durable, hub.node.journal())
+        {
+            let group = durable.submit(journal);
+            durable.hold(group, held);
+        }
+    }
+
+    /// The next message cannot be sent yet: it is in the store alone, or not there yet.
+    fn wait_for_store(&mut self, hub: &Hub, is_settled: bool) {
+        if is_settled {
+            self.queue.chill();
+            self.load(hub, self.machine.credit());
+        } else if let Some(durable) = &mut self.durable {
+            durable.is_waiting = true;
+        }
+    }
+
+    /// A message leaves the queue for good.
+    pub(crate) fn take_out(&mut self, position: Position) -> Option<Queued> {
+        let item = self.queue.ack(position)?;
+        if let Some(durable) = &mut self.durable {
+            durable.gone(position, self.queue.floor(), item.at.clone());
+        }
+        Some(item)
+    }
+
+    /// The client is done with a message.
+    pub(crate) fn settle(&mut self, hub: &Hub, position: Position, reason: ReasonCode) {
+        self.take_out(position);
+        if reason.is_error() {
+            hub.node.drops.add(Reason::RejectedByConsumer, 1);
+        }
+    }
+
+    pub(crate) fn count_dropped(&mut self, hub: &Hub) {
+        let dropped = self.queue.take_dropped();
+        hub.node.drops.add(Reason::Expired, dropped.expired);
+        hub.node.drops.add(Reason::QueueOverflow, dropped.overflow);
+        hub.node.drops.add(Reason::QueueFull, dropped.refused);
+        hub.node.drops.add(Reason::Evicted, dropped.evicted);
+        if let (Some(durable), Some(journal)) = (&mut self.durable, hub.node.journal()) {
+            hub.node.drops.add(Reason::Damaged, durable.take_damaged());
+            let floor = self.queue.floor();
+            for (position, left) in self.queue.take_left() {
+                durable.gone(position, floor, durable::whereabouts(left));
+            }
+            durable.note(journal);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What the writer does for space: segments go when nothing in them is wanted, the emptiest is cleaned, the owner is
+//! asked to evict, messages are refused.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use crate::{
+    clean::{Cleaning, Moving},
+    limits::{CLEAN_ATTEMPTS, SEGMENTS_RESERVED},
+    segment::{Rows, SegmentError, name_of, none, row_cost},
+    stats::Stats,
+    store::Health,
+    writer::Writer,
+};
+
+impl Writer {
+    /// Removes segments of which nothing is wanted any more.
+    pub(crate) fn drop_dead(&mut self) {
+        let numbers: Vec<u64> = self.shared.segments.read().keys().copied().collect();
+        for number in numbers {
+            if number != self.active_number && self.ledger.live(number).records == 0 {
+                self.drop_segment(number);
+            }
+        }
+    }
+
+    fn drop_segment(&mut self, number: u64) {
+        if self.is_ahead && self.active.is_none() {
+            return; // the state may have to be rebuilt from its deltas
+        }
+        if self.cleaning.is_some_and(|cleaning| cleaning.number == number) {
+            self.cleaning = None;
+        }
+        self.shared.segments.write().remove(&number);
+        self.shared.broken.lock().remove(&number);
+        self.suspects.remove(&number);
+        self.ledger.remove_segment(number);
+        match self.opener.disk.remove(&name_of(number)).and_then(|()| self.opener.disk.sync()) {
+            Ok(()) => tracing::debug!(number, "a segment is gone"),
+            Err(error) => tracing::warn!(number, %error, "a segment that is not wanted cannot be removed"),
+        }
+    }
+
+    /// Looks after space: segments that go, one to be cleaned, messages to be evicted, messages to be refused.
+    pub(crate) fn tend(&mut self) {
+        self.drop_dead();
+        let live = self.ledger.total();
+        self.shared.stats.live_bytes.store(live.bytes, Ordering::Relaxed);
+        self.shared.stats.live_records.store(live.records, Ordering::Relaxed);
+        let numbers: Vec<u64> = self.shared.segments.read().keys().copied().collect();
+        if self.cleaning.is_none() {
+            self.cleaning = self.worth_cleaning(&numbers).map(Cleaning::of);
+        }
+        if self.is_pressed() && self.cleaning.is_none() {
+            self.evict(&numbers);
+        }
+        if self.retry_at.is_none() {
+            let is_used_up = self.free_slots() <= SEGMENTS_RESERVED && self.active_bytes > self.opener.len_max / 10 * 7;
+            self.shared.set_health(if is_used_up { Health::BudgetUsedUp } else { Health::Well });
+        }
+    }
+
+    /// The segment to clean: one with damage, so that it is not found again at every start; else the emptiest.
+    fn worth_cleaning(&self, numbers: &[u64]) -> Option<u64> {
+        let room = self.rotate_at().saturating_sub(self.active_bytes) + self.free_slots() * self.rotate_at();
+        let may_be = |number: &&u64| {
+            let has_failed = self.clean_failures.get(number).is_some_and(|times| *times >= CLEAN_ATTEMPTS);
+            **number != self.active_number && !has_failed && self.ledger.live(**number).bytes < room
+        };
+        if let Some(suspect) = numbers.iter().filter(may_be).find(|number| self.suspects.contains_key(number)) {
+            return Some(*suspect);
+        }
+        let emptiest = numbers.iter().filter(may_be).min_by_key(|number| self.ledger.live(**number).bytes)?;
+        // What is worth moving: an eighth of a segment at any time, half of one when room is needed.
+        let worth = if self.is_pressed() { self.opener.len_max / 2 } else { self.opener.len_max / 8 };
+        (self.ledger.live(*emptiest).bytes <= worth).then_some(*emptiest)
+    }
+
+    /// Whether the budget is at its high watermark: one segment is left to be begun for messages.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.free_slots() <= SEGMENTS_RESERVED + 1
+    }
+
+    /// Asks the owner to let go of the messages of the oldest segment.
+    fn evict(&self, numbers: &[u64]) {
+        let second = numbers.get(1).and_then(|number| self.shared.segments.read().get(number).map(|s| s.about.base));
+        if let Some(base) = second.filter(|_| self.shared.options.evicts)
+            && self.shared.evict_below.fetch_max(base, Ordering::AcqRel) < base
+        {
+            self.shared.call();
+        }
+    }
+
+    /// One step of cleaning.
+    pub(crate) fn clean(&mut self) {
+        let Some(cleaning) = self.cleaning.take() else { return };
+        let number = cleaning.number;
+        let segment = self.shared.segments.read().get(&number).map(Arc::clone);
+        let Some(segment) = segment else { return };
+        let ledger = &self.ledger;
+        let step = match cleaning.next(&segment, &self.state, |sequence| ledger.place(sequence) == Some(number)) {
+            Ok(step) => step,
+            Err(error) => {
+                tracing::warn!(%error, number, "a segment cannot be read to be cleaned");
+                *self.clean_failures.entry(number).or_default() += 1;
+                self.shared.report_broken(number);
+                return;
+            }
+        };
+        drop(segment);
+        if step.damaged > 0 && !self.suspects.contains_key(&number) {
+            tracing::error!(number, rows = step.damaged, "damaged rows in a segment that is cleaned");
+            Stats::add(&self.shared.stats.damaged, step.damaged);
+        }
+        match self.move_here(&step.moving) {
+            Ok(()) if step.next.is_none() => {
+                self.drop_segment(number);
+                self.tend();
+            }
+            Ok(()) => self.cleaning = step.next,
+            Err(error) => {
+                tracing::warn!(%error, number, "a segment could not be cleaned");
+                *self.clean_failures.entry(number).or_default() += 1;
+                self.fail(&error);
+            }
+        }
+    }
+
+    /// Records move to the active segment.
+    fn move_here(&mut self, moving: &[Moving]) -> Result<(), SegmentError> {
+        if moving.is_empty() {
+            return Ok(());
+        }
+        let rows = || moving.iter().flat_map(|record| record.rows.iter().map(|(key, row)| (*key, row.as_slice())));
+        let cost: u64 = rows().map(|(_, row)| row_cost(row.len())).sum();
+        if self.active_bytes + cost > self.rotate_at() {
+            self.begin_next()?;
+        }
+        match self.active()?.append(Rows { stream: none(), kept: rows() }) {
+            Err(SegmentError::Bound) => {
+                self.reopen()?;
+                self.begin_next()?;
+                self.active()?.append(Rows { stream: none(), kept: rows() })?;
+            }
+            other => other?,
+        }
+        self.active_bytes += cost;
+        self.is_unsettled = true;
+        for record in moving {
+            self.ledger.move_to(record.sequence, record.len, self.active_number);
+            Stats::add(&self.shared.stats.cleaned_bytes, u64::from(record.len));
+        }
+        Ok(())
+    }
+}
