@@ -11,6 +11,7 @@
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
+    process::ExitCode,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -20,11 +21,11 @@ use primer_storage::{Change, Draft, Folder, Group, Options, QueueId, Store, Tick
 
 const CONTENT_BYTES: usize = 200;
 
-fn main() {
+fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let (Some(path), Some(what)) = (args.next().map(PathBuf::from), args.next()) else {
         eprintln!("throughput DIR commit|fill|open [NUMBER]");
-        std::process::exit(2);
+        return ExitCode::from(2);
     };
     let number = args.next().and_then(|number| number.parse().ok());
     match what.as_str() {
@@ -37,6 +38,7 @@ fn main() {
             }
         }
     }
+    ExitCode::SUCCESS
 }
 
 fn open(path: &Path) -> (Store, u64) {
@@ -137,7 +139,8 @@ fn fill(path: &Path, messages: u64) {
         }
     }
     println!("{:?}", store.figures());
-    std::process::exit(0);
+    // The process ends without a farewell.
+    std::mem::forget(store);
 }
 
 fn open_and_close(path: &Path) {
@@ -152,9 +155,9 @@ fn open_and_close(path: &Path) {
 /// User and system time of this process.
 fn cpu_us() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<u64> = stat.rsplit(')').next().unwrap_or_default().split(' ').flat_map(str::parse).collect();
+    let fields: Vec<i64> = stat.rsplit(')').next().unwrap_or_default().split(' ').flat_map(str::parse).collect();
     // State is no number: user time is the eleventh that is one, in hundredths of a second.
-    fields.get(10..12).map_or(0, |times| times.iter().sum::<u64>() * 10_000)
+    fields.get(10..12).map_or(0, |times| times.iter().sum::<i64>() as u64 * 10_000)
 }
 
 fn peak_kb() -> u64 {

@@ -17,15 +17,20 @@ use crate::stats::Stats;
 pub(crate) struct Counting {
     inner: Box<dyn StorageBackend>,
     stats: Arc<Stats>,
-    /// The file's length, for others to read.
-    len: Arc<AtomicU64>,
-    len_max: u64,
+    size: Arc<FileSize>,
+}
+
+/// How long a file is, and how long it may be; shared with whoever uses it.
+#[derive(Debug, Default)]
+pub(crate) struct FileSize {
+    pub(crate) len: AtomicU64,
+    pub(crate) bound: AtomicU64,
 }
 
 impl Counting {
-    pub(crate) fn new(inner: Box<dyn StorageBackend>, stats: Arc<Stats>, len: Arc<AtomicU64>, len_max: u64) -> Self {
-        len.store(inner.len().unwrap_or(0), Relaxed);
-        Self { inner, stats, len, len_max }
+    pub(crate) fn new(inner: Box<dyn StorageBackend>, stats: Arc<Stats>, size: Arc<FileSize>) -> Self {
+        size.len.store(inner.len().unwrap_or(0), Relaxed);
+        Self { inner, stats, size }
     }
 }
 
@@ -40,12 +45,13 @@ impl StorageBackend for Counting {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        if len > self.len_max {
-            let says = format!("a segment of {len} bytes would be larger than the {} it may have", self.len_max);
+        let bound = self.size.bound.load(Relaxed);
+        if len > bound {
+            let says = format!("a segment of {len} bytes would be larger than the {bound} it may have");
             return Err(io::Error::new(io::ErrorKind::StorageFull, says));
         }
         self.inner.set_len(len)?;
-        self.len.store(len, Relaxed);
+        self.size.len.store(len, Relaxed);
         Ok(())
     }
 

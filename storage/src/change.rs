@@ -94,6 +94,19 @@ pub enum Change {
 
 const RESET: u8 = 8;
 
+impl Change {
+    /// Bytes that it takes when it is written, at most.
+    pub(crate) fn len(&self) -> usize {
+        let own = match self {
+            Self::Define { name, .. } => name.len(),
+            Self::Put { key, value, .. } => key.len() + value.len(),
+            Self::Remove { key, .. } => key.len(),
+            Self::Drop(_) | Self::Gone { .. } | Self::Settle(_) | Self::Lease { .. } => 0,
+        };
+        own + 16
+    }
+}
+
 /// A change, as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written<'a> {

@@ -89,8 +89,8 @@ impl Cleaning {
         Ok(Step { moving, damaged, next })
     }
 
-    /// A record may go on behind the last row that was looked at: it is left for the next step, which begins with it. No
-    /// record has as many rows as one step looks at.
+    /// A record may go on behind the last row that was looked at: it is left for the next step, which begins with it.
+    /// No record has as many rows as one step looks at.
     fn whole(&self, moving: &mut Vec<Moving>, takes_chunks: bool, from: u64) -> u64 {
         let is_open = takes_chunks && moving.last().is_some_and(|last| last.sequence > self.from);
         if is_open && let Some(last) = moving.pop() { last.sequence } else { from }

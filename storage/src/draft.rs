@@ -29,6 +29,8 @@ pub struct Draft {
     pub(crate) memory: Vec<u8>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) changes: Vec<Change>,
+    /// Bytes of the changes.
+    pub(crate) changes_len: usize,
 }
 
 /// The destinations of a message, as they are found.
@@ -88,8 +90,20 @@ impl Draft {
         self.memory.clear();
     }
 
+    /// The store takes neither its messages nor its changes.
+    pub(crate) fn refuse(&mut self) {
+        self.refuse_messages();
+        self.changes.clear();
+    }
+
+    /// Bytes of memory, about.
+    pub(crate) const fn weight(&self) -> usize {
+        self.memory.len() + self.changes_len
+    }
+
     /// Adds a change of state.
     pub fn change(&mut self, change: Change) {
+        self.changes_len += change.len();
         self.changes.push(change);
     }
 

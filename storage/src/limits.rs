@@ -15,6 +15,10 @@ pub const fn segment_bytes(doublings: u32) -> u64 {
     PAGE_BYTES * ((17 << doublings) + 1)
 }
 
+/// The part of a segment that the picture of the state may take. It is longer where the state is larger than that: with
+/// no room behind the picture nothing could be written any more.
+pub const PICTURE_SHARE: u64 = 4;
+
 /// Doublings of the largest segments, 143 MB, and of the smallest, 4.5 MB: recovery, damage, and what cleaning moves
 /// are bounded by it.
 pub const DOUBLINGS_MAX: u32 = 11;

@@ -28,15 +28,15 @@ pub(crate) struct Plan {
 }
 
 impl Pace {
-    /// What to wait for, with `waiting` messages there and a last commit that took so long.
-    pub(crate) fn plan(&mut self, waiting: usize, last_commit: Duration) -> Option<Plan> {
+    /// What to wait for, with `waiting` messages there and a last commit of `answered` messages that took so long.
+    pub(crate) fn plan(&mut self, waiting: usize, answered: usize, last_commit: Duration) -> Option<Plan> {
         self.since_probe += 1;
         let patience = (last_commit / 2).min(PACE_PATIENCE_MAX);
         let wanted = if waiting < self.target {
             self.target - self.target / 10
         } else if self.since_probe >= PACE_PROBE_EVERY {
             self.since_probe = 0;
-            2 * waiting
+            waiting.saturating_add(answered) // all that are known of
         } else {
             0
         };
@@ -65,7 +65,7 @@ mod tests {
         let mut pace = Pace::default();
         let (mut waiting, mut answered, mut total) = (publishers / 2, publishers - publishers / 2, 0);
         for _ in 0..1000 {
-            if pace.plan(waiting, COMMIT).is_some() && come_back {
+            if pace.plan(waiting, answered, COMMIT).is_some() && come_back {
                 waiting += std::mem::take(&mut answered);
             }
             pace.learn(waiting);
@@ -89,7 +89,7 @@ mod tests {
         let mut pace = Pace::default();
         let mut waits = 0;
         for _ in 0..1000 {
-            waits += usize::from(pace.plan(50, COMMIT).is_some());
+            waits += usize::from(pace.plan(50, 50, COMMIT).is_some());
             pace.learn(50);
         }
         assert!(waits <= 1000 / PACE_PROBE_EVERY as usize + 1, "{waits}");
@@ -99,14 +99,14 @@ mod tests {
     #[test]
     fn a_few_publishers_are_never_kept_waiting() {
         let mut pace = Pace::default();
-        assert!((0..1000).all(|_| pace.plan(PACE_WAITING_MIN - 1, COMMIT).is_none()));
+        assert!((0..1000).all(|_| pace.plan(PACE_WAITING_MIN - 1, 9, COMMIT).is_none()));
     }
 
     #[test]
     fn patience_follows_the_disk_and_has_an_end() {
         let mut pace = Pace { since_probe: PACE_PROBE_EVERY, ..Pace::default() };
-        assert_eq!(pace.plan(50, COMMIT).map(|plan| plan.patience), Some(COMMIT / 2));
+        assert_eq!(pace.plan(50, 50, COMMIT).map(|plan| plan.patience), Some(COMMIT / 2));
         let mut pace = Pace { since_probe: PACE_PROBE_EVERY, ..Pace::default() };
-        assert_eq!(pace.plan(50, Duration::from_secs(1)).map(|plan| plan.patience), Some(PACE_PATIENCE_MAX));
+        assert_eq!(pace.plan(50, 50, Duration::from_secs(1)).map(|plan| plan.patience), Some(PACE_PATIENCE_MAX));
     }
 }

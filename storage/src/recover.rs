@@ -43,7 +43,8 @@ pub enum OpenError {
     },
     /// A file of a newer version is there.
     #[error(
-        "{file} has format {found}, newer than this version of Primer reads ({reads}): start a newer version, or choose another data directory"
+        "{file} has format {found}, newer than this version of Primer reads ({reads}): start a newer version, \
+         or choose another data directory"
     )]
     Newer {
         /// Which file.
@@ -251,7 +252,8 @@ impl Recovered {
         };
         let rows = Rows { stream: none(), kept: none() };
         let segment = self.opener.make(about, &picture, rows, ACTIVE_CACHE_BYTES).map_err(unwritable)?;
-        let mut room = self.opener.len_max / 20 * 15;
+        let pictured: u64 = picture.iter().map(|body| row_cost(body.len())).sum();
+        let mut room = (segment.room() / 8 * 7).saturating_sub(pictured);
         let mut rest = records;
         while !rest.is_empty() {
             let (mut taken, mut cost) = (0, 0);

@@ -12,17 +12,15 @@ use std::{
     io,
     ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::{
-    backend::Counting,
+    backend::{Counting, FileSize},
     disk::Disk,
+    limits::{BODY_BYTES_MAX, PICTURE_SHARE, segment_bytes},
     record::{self, Kind, Seal},
     stats::Stats,
     varint::{self, Reader},
@@ -39,6 +37,9 @@ pub(crate) const FORMAT: u8 = 1;
 const PAGE_BYTES: usize = 4096;
 const PAGE_ROOM: usize = PAGE_BYTES - 16;
 const ENTRY_BYTES: usize = 12;
+
+/// No file doubles more often.
+const DOUBLINGS_EVER: u32 = 40;
 
 const SUFFIX: &str = ".redb";
 const UNFINISHED: &str = ".new";
@@ -188,7 +189,7 @@ pub(crate) struct Segment {
     pub(crate) seal: Seal,
     /// Always there, but while it is dropped.
     database: Option<Database>,
-    len: Arc<AtomicU64>,
+    size: Arc<FileSize>,
 }
 
 /// Rows of one commit: to the stream, and to the kept table.
@@ -207,21 +208,30 @@ impl Opener {
         Seal::new(self.salt)
     }
 
+    /// How long a segment may be that begins with a picture of so many parts.
+    fn bound(&self, parts: u32) -> u64 {
+        let needed = row_cost(BODY_BYTES_MAX).saturating_mul(u64::from(parts)).saturating_mul(PICTURE_SHARE);
+        let fitting = (0..DOUBLINGS_EVER).map(segment_bytes).find(|bytes| *bytes >= needed);
+        fitting.unwrap_or(u64::MAX).max(self.len_max)
+    }
+
     fn database(
         &self,
         name: &str,
         create: bool,
         cache_bytes: usize,
-    ) -> Result<(Database, Arc<AtomicU64>), SegmentError> {
-        let len = Arc::new(AtomicU64::new(0));
+        parts: u32,
+    ) -> Result<(Database, Arc<FileSize>), SegmentError> {
+        let size = Arc::new(FileSize::default());
+        size.bound.store(self.bound(parts), Relaxed);
         guarded(|| {
             let inner = self.disk.open(name, create)?;
-            let backend = Counting::new(inner, Arc::clone(&self.stats), Arc::clone(&len), self.len_max);
+            let backend = Counting::new(inner, Arc::clone(&self.stats), Arc::clone(&size));
             let mut builder = Database::builder();
             builder.set_cache_size(cache_bytes);
             Ok(builder.create_with_backend(backend)?)
         })
-        .map(|database| (database, Arc::clone(&len)))
+        .map(|database| (database, Arc::clone(&size)))
     }
 
     /// Makes a segment with its first rows. It is there, whole and durable, or it is not; see [`SegmentError::Unsure`].
@@ -235,8 +245,8 @@ impl Opener {
         let name = name_of(about.number);
         let unfinished = format!("{name}{UNFINISHED}");
         let _none_was_left = self.disk.remove(&unfinished);
-        let (database, len) = self.database(&unfinished, true, cache_bytes)?;
-        let segment = Segment { about, seal: self.seal(), database: Some(database), len };
+        let (database, size) = self.database(&unfinished, true, cache_bytes, about.parts)?;
+        let segment = Segment { about, seal: self.seal(), database: Some(database), size };
         segment.begin(picture, rows)?;
         self.disk.rename(&unfinished, &name).and_then(|()| self.disk.sync()).map_err(SegmentError::Unsure)?;
         Ok(segment)
@@ -244,21 +254,21 @@ impl Opener {
 
     /// Opens a segment.
     pub(crate) fn open(&self, number: u64, cache_bytes: usize) -> Result<Segment, SegmentError> {
-        let (database, len) = self.database(&name_of(number), false, cache_bytes)?;
-        Self::named(database, len)
+        let (database, size) = self.database(&name_of(number), false, cache_bytes, 0)?;
+        self.named(database, size)
     }
 
     /// Opens a segment and reads all of it to see whether it is as it was written: redb itself looks at checksums only
     /// after an unclean stop.
     pub(crate) fn open_verified(&self, number: u64, cache_bytes: usize) -> Result<Segment, SegmentError> {
-        let (mut database, len) = self.database(&name_of(number), false, cache_bytes)?;
+        let (mut database, size) = self.database(&name_of(number), false, cache_bytes, 0)?;
         if !guarded(|| Ok(database.check_integrity()?))? {
             return Err(SegmentError::Failed("its pages are not as they were written".to_owned()));
         }
-        Self::named(database, len)
+        self.named(database, size)
     }
 
-    fn named(database: Database, len: Arc<AtomicU64>) -> Result<Segment, SegmentError> {
+    fn named(&self, database: Database, size: Arc<FileSize>) -> Result<Segment, SegmentError> {
         let bytes = guarded(|| {
             let transaction = database.begin_read()?;
             let table = transaction.open_table(STATE)?;
@@ -271,7 +281,8 @@ impl Opener {
         match About::decode(body) {
             Ok(Some(about)) => {
                 let seal = Seal::new(about.salt);
-                Ok(Segment { about, seal, database: Some(database), len })
+                size.bound.store(self.bound(about.parts), Relaxed);
+                Ok(Segment { about, seal, database: Some(database), size })
             }
             Ok(None) => Err(SegmentError::Failed("what it says of itself makes no sense".to_owned())),
             Err(found) => Err(SegmentError::Newer { found }),
@@ -444,7 +455,12 @@ impl Segment {
 
     /// Length of the file.
     pub(crate) fn len(&self) -> u64 {
-        self.len.load(Relaxed)
+        self.size.len.load(Relaxed)
+    }
+
+    /// Bytes of rows at which the next one takes over: below the bound of its file, with room for redb's own.
+    pub(crate) fn room(&self) -> u64 {
+        self.size.bound.load(Relaxed) / 20 * 17
     }
 }
 

@@ -54,7 +54,7 @@ impl Writer {
             self.evict(&numbers);
         }
         if self.retry_at.is_none() {
-            let is_used_up = self.free_slots() <= SEGMENTS_RESERVED && self.active_bytes > self.opener.len_max / 10 * 7;
+            let is_used_up = self.free_slots() <= SEGMENTS_RESERVED && self.active_bytes > self.rotate_at() / 6 * 5;
             self.shared.set_health(if is_used_up { Health::BudgetUsedUp } else { Health::Well });
         }
     }

@@ -170,14 +170,15 @@ impl Pending {
     /// Adds a draft; answers its group. A large one has a group of its own, so that nobody waits for it, or fails
     /// with it, but its owner.
     fn add(&mut self, draft: Draft) -> u64 {
-        let is_full = self.group_bytes + draft.len() > GROUP_BYTES_MAX || self.group_messages >= GROUP_MESSAGES_MAX;
+        let weight = draft.weight();
+        let is_full = self.group_bytes + weight > GROUP_BYTES_MAX || self.group_messages >= GROUP_MESSAGES_MAX;
         if is_full && (self.group_bytes > 0 || self.group_messages > 0) {
             self.close_group(self.group);
         }
         let group = self.group;
-        self.group_bytes += draft.len();
+        self.group_bytes += weight;
         self.group_messages += draft.entries.len();
-        self.bytes += draft.len();
+        self.bytes += weight;
         self.messages += draft.entries.len();
         self.drafts.push_back((group, draft));
         group
@@ -282,7 +283,7 @@ impl Shared {
         pending.is_stopped = true;
         let last = pending.group;
         for (_, mut draft) in std::mem::take(&mut pending.drafts) {
-            draft.refuse_messages();
+            draft.refuse();
         }
         drop(pending);
         for group in self.done.load(Ordering::Acquire) + 1..=last {
@@ -360,7 +361,8 @@ impl Store {
         self.shared.pending_bytes.load(Ordering::Relaxed) > PENDING_BYTES_SOFT as u64
     }
 
-    /// The most bytes that one draft's messages may take. What is longer is refused: its group fails.
+    /// The most bytes that one draft's messages may take, and the same for its changes. What is longer is refused, and
+    /// its group fails.
     #[must_use]
     pub fn draft_bytes_max(&self) -> usize {
         // A row may take twice its length in a file.
@@ -387,7 +389,7 @@ impl Store {
             let group = pending.group;
             drop(pending);
             let mut draft = draft;
-            draft.refuse_messages();
+            draft.refuse();
             self.shared.end(group, false);
             return Group(group);
         }

@@ -68,6 +68,7 @@ pub(crate) struct Writer {
     pub(crate) mend_at: Option<Instant>,
     pace: Pace,
     last_commit: Duration,
+    last_messages: usize,
 }
 
 /// What the writer does next.
@@ -110,6 +111,7 @@ impl Writer {
             mend_at: None,
             pace: Pace::default(),
             last_commit: Duration::ZERO,
+            last_messages: 0,
         };
         writer.tend();
         writer
@@ -177,7 +179,7 @@ impl Writer {
         if !window.is_zero() && pending.messages < GATHER_BELOW {
             self.wait_for_messages(pending, GATHER_BELOW, window);
         }
-        if let Some(plan) = self.pace.plan(pending.messages, self.last_commit) {
+        if let Some(plan) = self.pace.plan(pending.messages, self.last_messages, self.last_commit) {
             self.wait_for_messages(pending, plan.messages, plan.patience);
         }
         self.pace.learn(pending.messages);
@@ -206,6 +208,7 @@ impl Writer {
             (messages, is_durable) = self.commit(drafts);
         }
         self.last_commit = begun.elapsed();
+        self.last_messages = usize::try_from(messages).unwrap_or(usize::MAX);
         self.shared.stats.commit(messages, self.last_commit);
         self.shared.end(group, is_durable);
         self.tend();
@@ -249,6 +252,12 @@ impl Writer {
     /// Messages that have no room are withdrawn before anything is written; changes are not, they may make room.
     fn refuse(&mut self, drafts: &mut [Draft]) -> bool {
         let cost: u64 = drafts.iter().map(Draft::cost).sum();
+        let changes_len: usize = drafts.iter().map(|draft| draft.changes_len).sum();
+        if changes_len as u64 > self.shared.options.draft_cost_max() {
+            tracing::error!(changes_len, "changes that no segment has room for are refused");
+            drafts.iter_mut().for_each(Draft::refuse);
+            return true;
+        }
         if cost == 0 {
             return false;
         }
@@ -327,9 +336,9 @@ impl Writer {
         result
     }
 
-    /// Bytes in a segment at which the next one takes over: below the bound of its file, with room for redb's own.
+    /// Bytes of rows in the active segment at which the next one takes over.
     pub(crate) fn rotate_at(&self) -> u64 {
-        self.opener.len_max / 20 * 17
+        self.active.as_ref().map_or(self.opener.len_max / 20 * 17, |segment| segment.room())
     }
 
     pub(crate) fn active(&self) -> Result<&Segment, SegmentError> {
@@ -383,11 +392,12 @@ impl Writer {
         }
     }
 
-    /// Whether another segment fits the budget.
+    /// How many more segments fit the budget. One that is longer than usual counts as several.
     pub(crate) fn free_slots(&self) -> u64 {
         let segments = self.shared.segments.read();
         let broken = self.shared.broken.lock().iter().filter(|number| !segments.contains_key(number)).count();
-        self.shared.options.slots().saturating_sub((segments.len() + broken) as u64)
+        let used: u64 = segments.values().map(|segment| segment.len().div_ceil(self.opener.len_max).max(1)).sum();
+        self.shared.options.slots().saturating_sub(used + broken as u64)
     }
 
     /// Begins the next segment, with a picture of the state and the rows of a group: both are there or neither is.
@@ -483,7 +493,7 @@ fn take_group(shared: &Shared, pending: &mut Pending, group: u64) -> Vec<Draft> 
     while pending.drafts.front().is_some_and(|(of, _)| *of == group)
         && let Some((_, draft)) = pending.drafts.pop_front()
     {
-        pending.bytes -= draft.len();
+        pending.bytes -= draft.weight();
         pending.messages -= draft.entries.len();
         drafts.push(draft);
     }
@@ -504,7 +514,7 @@ fn one_by_one(draft: Draft) -> Vec<Draft> {
     let alone = draft.entries.into_iter().map(|mut entry| {
         let bytes = memory.get(begin..entry.end).unwrap_or_default().to_vec();
         begin = std::mem::replace(&mut entry.end, bytes.len());
-        Draft { memory: bytes, entries: vec![entry], changes: Vec::new() }
+        Draft { memory: bytes, entries: vec![entry], ..Draft::default() }
     });
     alone.collect()
 }

@@ -56,7 +56,7 @@ fn a_flipped_bit_costs_one_message_at_most() {
         if !folder.clone().file(&name).is_written(page as usize) {
             continue;
         }
-        for _ in 0..3 {
+        for _ in 0..2 {
             let bit = page * 4096 * 8 + random.below(4096 * 8);
             let says = format!("bit {bit} in page {page}");
             let mut damaged = folder.clone();

@@ -65,7 +65,7 @@ fn load_all(driver: &Driver) -> Vec<String> {
             wants.push(Want { queue: QueueId(*id), position: *position, sequence });
         }
     }
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(1);
     driver.store.load(wants, move |loaded| sender.send(loaded).expect("the test waits"));
     let loaded = receiver.recv_timeout(Duration::from_secs(20)).expect("an answer");
     let mut wrong = Vec::new();

@@ -43,7 +43,7 @@ pub struct Comparison {
 pub struct Median {
     /// The broker.
     pub broker: String,
-    /// Messages received a second; connects a second for `conn`.
+    /// Messages received a second; connects a second for `conn`, messages acknowledged a second for `away`.
     pub rate: f64,
     /// CPU seconds of the broker a million of them; none where its process was not found.
     pub cpu_seconds_per_million: Option<f64>,
@@ -162,8 +162,10 @@ fn medians(contestant: &Contestant, runs: &[Result<Report, String>]) -> Median {
         let values: Vec<f64> = reports.iter().filter_map(|report| value(report)).collect();
         (!values.is_empty()).then(|| median(values))
     };
-    let rate = |report: &Report| {
-        if report.scenario == "conn" { report.connects_per_second } else { report.received_per_second }
+    let rate = |report: &Report| match report.scenario {
+        "conn" => report.connects_per_second,
+        "away" => report.sent_per_second,
+        _ => report.received_per_second,
     };
     let paced = |value: &dyn Fn(&Latency) -> f64| of(&|report| report.rate.and(report.latency.as_ref()).map(value));
     let rates = || reports.iter().map(|report| rate(report));

@@ -111,7 +111,7 @@ impl Report {
         };
         let work = match load.scenario {
             Scenario::Conn => u64::from(load.subscribers),
-            Scenario::Pub => outcome.sent,
+            Scenario::Pub | Scenario::Away => outcome.sent,
             _ => outcome.received,
         };
         let is_steady = !matches!(load.scenario, Scenario::Retained | Scenario::Backlog | Scenario::Conn);

@@ -44,6 +44,8 @@ pub enum Scenario {
     Retained,
     /// A session that comes back to a queue of messages.
     Backlog,
+    /// Publishers to a session that is away: what is acknowledged stands in its queue.
+    Away,
     /// Pairs, each subscriber with a share of many wildcard filters.
     Wildcard,
 }
@@ -62,6 +64,7 @@ impl Scenario {
             Self::FanOut => "fan-out",
             Self::Retained => "retained",
             Self::Backlog => "backlog",
+            Self::Away => "away",
             Self::Wildcard => "wildcard",
         }
     }
@@ -74,6 +77,7 @@ impl Scenario {
             Self::Pub => (100, 0),
             Self::Sub => (0, 100),
             Self::P2p | Self::Wildcard => (100, 100),
+            Self::Away => (100, 1),
             Self::FanIn => (50, 1),
             Self::Shared => (50, 4),
             Self::FanOut => (1, 500),
@@ -158,7 +162,7 @@ impl Load {
     #[must_use]
     pub fn new(scenario: Scenario) -> Self {
         let (publishers, subscribers) = scenario.clients();
-        let qos = if matches!(scenario, Scenario::Backlog) { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+        let qos = if matches!(scenario, Scenario::Backlog | Scenario::Away) { QoS::AtLeastOnce } else { QoS::AtMostOnce };
         Self {
             scenario,
             host: "127.0.0.1".to_owned(),

@@ -44,6 +44,8 @@ enum Kind {
     Retained(LoadArguments),
     /// A session that comes back to a queue of QoS 1 or 2 messages.
     Backlog(LoadArguments),
+    /// Publishers to a session that is away: what is acknowledged stands in its queue.
+    Away(LoadArguments),
     /// Pairs, each subscriber with a share of many wildcard filters.
     Wildcard(LoadArguments),
     /// Brokers side by side: each is started, loaded and stopped in turn; medians and ratios.
@@ -229,6 +231,7 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<ExitCode> {
         Kind::FanOut(arguments) => (Scenario::FanOut, arguments),
         Kind::Retained(arguments) => (Scenario::Retained, arguments),
         Kind::Backlog(arguments) => (Scenario::Backlog, arguments),
+        Kind::Away(arguments) => (Scenario::Away, arguments),
         Kind::Wildcard(arguments) => (Scenario::Wildcard, arguments),
     };
     let json = arguments.json;

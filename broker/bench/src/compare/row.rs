@@ -4,7 +4,7 @@ use primer_mqtt::codec::packet::QoS;
 
 use crate::{
     Load, Loop,
-    Scenario::{self, Backlog, Conn, FanIn, FanOut, P2p, Retained, Shared, Wildcard},
+    Scenario::{self, Away, Backlog, Conn, FanIn, FanOut, P2p, Retained, Shared, Wildcard},
 };
 
 /// A row of the comparison.
@@ -19,11 +19,18 @@ pub struct Row {
     payload_bytes: usize,
     /// Messages a second of an open loop; 0 for a closed one.
     rate: u32,
+    /// Publishers with one message on its way each; 0 for what the load has by itself.
+    publishers: u32,
 }
 
 const fn row(name: &'static str, title: &'static str, scenario: Scenario, qos: QoS) -> Row {
-    Row { name, title, scenario, qos, payload_bytes: 64, rate: 0 }
+    Row { name, title, scenario, qos, payload_bytes: 64, rate: 0, publishers: 0 }
 }
+
+const AWAY: Row = Row {
+    payload_bytes: 200,
+    ..row("away-1", "1 publisher to a session that is away, QoS 1, 200 B", Away, QoS::AtLeastOnce)
+};
 
 /// All rows. 64-byte payloads and 100 pairs unless said otherwise.
 pub const ROWS: &[Row] = &[
@@ -37,6 +44,9 @@ pub const ROWS: &[Row] = &[
     row("wildcard", "100,000 wildcard filters, QoS 0", Wildcard, QoS::AtMostOnce),
     row("retained", "100,000 retained to `#`, QoS 0", Retained, QoS::AtMostOnce),
     row("backlog", "backlog of 100,000, QoS 1, drain", Backlog, QoS::AtLeastOnce),
+    Row { publishers: 1, ..AWAY },
+    Row { name: "away-10", title: "10 publishers to a session that is away, QoS 1, 200 B", publishers: 10, ..AWAY },
+    Row { name: "away-100", title: "100 publishers to a session that is away, QoS 1, 200 B", publishers: 100, ..AWAY },
     row("conn", "10,000 connections with one filter", Conn, QoS::AtMostOnce),
     Row { rate: 20_000, ..row("paced-q0", "p2p at 20,000 msg/s, QoS 0", P2p, QoS::AtMostOnce) },
     Row { rate: 20_000, ..row("paced-q1", "p2p at 20,000 msg/s, QoS 1", P2p, QoS::AtLeastOnce) },
@@ -54,6 +64,10 @@ impl Row {
         (load.qos, load.payload_bytes) = (self.qos, self.payload_bytes);
         if self.rate > 0 {
             load.rhythm = Loop::Open { rate: f64::from(self.rate) };
+        }
+        if self.publishers > 0 {
+            load.publishers = self.publishers;
+            load.rhythm = Loop::Closed { window: 1 };
         }
         match self.scenario {
             Conn => load.subscribers = 10_000,

@@ -95,7 +95,7 @@ fn messages(load: &Load) -> Refusal {
     if load.scenario == Scenario::Wildcard && messages < u64::from(publishers) {
         return Some(format!("{messages} filters for {publishers} pairs: each needs one at least"));
     }
-    let is_kept = load.scenario != Scenario::Backlog || load.qos != QoS::AtMostOnce;
+    let is_kept = !matches!(load.scenario, Scenario::Backlog | Scenario::Away) || load.qos != QoS::AtMostOnce;
     (!is_kept).then(|| "a backlog is kept for QoS 1 and 2 only: say -q 1".to_owned())
 }
 

@@ -25,6 +25,7 @@ pub(super) fn stages(load: &Load, run: u32) -> Vec<(Stage, Part)> {
     match load.scenario {
         Scenario::Retained => plans.retained(),
         Scenario::Backlog => plans.backlog(),
+        Scenario::Away => plans.away(),
         Scenario::Conn => {
             let clients = (0..load.subscribers).map(|n| plans.conn(n)).collect();
             vec![(plans.stage("connect", clients, End::Ready(load.duration)), Part::Measured)]
@@ -204,18 +205,33 @@ impl Plans<'_> {
         ]
     }
 
+    /// A session that goes on while its client is away.
+    fn sleeper(&self, number: u32, subscribes: bool, expects: Expects) -> ClientPlan {
+        let filters = if subscribes { vec![format!("{}/#", self.base)] } else { Vec::new() };
+        let client = self.subscriber(number, filters, expects);
+        ClientPlan { clean: false, session_expiry_s: BACKLOG_EXPIRY_S, ..client }
+    }
+
+    /// Publishers that only acknowledgements hold back.
+    fn away(&self) -> Vec<(Stage, Part)> {
+        let Load { publishers, subscribers, .. } = *self.load;
+        let sleep = (0..subscribers).map(|n| self.sleeper(n, true, Expects::Nothing)).collect();
+        let topic = |n: u32| Topics::One(format!("{}/{n}", self.base));
+        let publish = (0..publishers).map(|n| self.publisher(n, topic(n), 0)).collect();
+        let clear = (0..subscribers).map(|n| self.client("s", n, 0)).collect();
+        let mut stages = vec![(self.stage("subscribe", sleep, End::Ready(Duration::ZERO)), Part::Prepare)];
+        stages.extend(self.steady(publish));
+        stages.push((self.stage("clear", clear, End::Ready(Duration::ZERO)), Part::Clear));
+        stages
+    }
+
     fn backlog(&self) -> Vec<(Stage, Part)> {
         let load = self.load;
-        let sleeper = |n, subscribes: bool, expects| {
-            let filters = if subscribes { vec![format!("{}/#", self.base)] } else { Vec::new() };
-            let client = self.subscriber(n, filters, expects);
-            ClientPlan { clean: false, session_expiry_s: BACKLOG_EXPIRY_S, ..client }
-        };
         let each = |make: &dyn Fn(u32) -> ClientPlan| (0..load.subscribers).map(make).collect::<Vec<_>>();
-        let sleep = each(&|n| sleeper(n, true, Expects::Nothing));
+        let sleep = each(&|n| self.sleeper(n, true, Expects::Nothing));
         let topic = |n: u32| Topics::One(format!("{}/{n}", self.base));
         let fill = (0..load.publishers).map(|n| self.filler(n, |_, _| topic(n), 0)).collect();
-        let wake = each(&|n| sleeper(n, false, Expects::All(0..load.publishers)));
+        let wake = each(&|n| self.sleeper(n, false, Expects::All(0..load.publishers)));
         let clear = each(&|n| self.client("s", n, 0));
         let all = load.messages * u64::from(load.subscribers);
         let woken = Stage { sent_before: self.shares(), ..self.stage("backlog", wake, End::Received(all)) };

@@ -164,6 +164,16 @@ fn the_session_of_a_backlog_comes_back_and_is_ended() {
 }
 
 #[test]
+fn a_session_that_is_away_is_there_before_the_publishers_and_is_ended() {
+    let stages = stages(&load(Scenario::Away, 3, 1), 0xAB);
+    let names: Vec<_> = stages.iter().map(|(stage, part)| (stage.name, *part)).collect();
+    assert_eq!(names, [("subscribe", Part::Prepare), ("away", Part::Measured), ("clear", Part::Clear)]);
+    let [sleep, _, clear] = [0, 1, 2].map(|at| &stages[at].0.clients[0]);
+    assert!(sleep.id == clear.id && !sleep.clean && clear.clean);
+    assert_eq!(publishers(&stages[1].0).len(), 3);
+}
+
+#[test]
 fn options_that_make_no_sense_are_refused_in_words() {
     let refused = |load: Load| load.check().map_or_else(|error| error.to_string(), |()| "accepted".to_owned());
     let p2p = || load(Scenario::P2p, 2, 2);
@@ -178,6 +188,7 @@ fn options_that_make_no_sense_are_refused_in_words() {
         (Load { messages: 0, ..load(Scenario::Retained, 1, 1) }, "1 to 1000000"),
         (Load { messages: 1, ..load(Scenario::Wildcard, 2, 2) }, "each needs one"),
         (Load { qos: QoS::AtMostOnce, ..load(Scenario::Backlog, 1, 1) }, "-q 1"),
+        (Load { qos: QoS::AtMostOnce, ..load(Scenario::Away, 1, 1) }, "-q 1"),
         (Load { threads: 0, ..p2p() }, "1 to 64"),
         (Load { duration: Duration::ZERO, ..p2p() }, "measures nothing"),
         (Load { connect_rate: f64::NAN, ..p2p() }, "connections a second"),

@@ -1,0 +1,148 @@
+//! When the budget is used up: messages are refused, what is acknowledged makes room, whatever else happens.
+
+mod sim;
+
+use std::time::{Duration, Instant};
+
+use primer_storage::Options;
+use sim::{
+    Error, Fault, SimDisk, What,
+    drive::{Driver, open, small},
+};
+
+fn options() -> Options {
+    Options { evicts: false, ..small() }
+}
+
+/// Publishes until the store refuses; answers the driver and its one queue.
+fn full() -> (Driver, u32) {
+    let mut driver = Driver::new(&SimDisk::new(), &options());
+    let queue = driver.define();
+    while driver.store.admits().is_ok() {
+        for _ in 0..40 {
+            driver.message(&[queue], 4_000);
+        }
+        assert!(driver.submit(), "what was admitted was refused: {:?}", driver.store.figures());
+    }
+    assert!(driver.store.figures().file_bytes <= options().budget_bytes);
+    (driver, queue)
+}
+
+fn acknowledge(driver: &mut Driver, queue: u32, which: impl Fn(u64) -> bool) {
+    let held: Vec<u64> = driver.model().queues[&queue].messages.keys().copied().collect();
+    held.into_iter().filter(|position| which(*position)).for_each(|position| driver.gone(queue, position));
+}
+
+fn until_admitted(driver: &Driver) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while let Err(refusal) = driver.store.admits() {
+        assert!(Instant::now() < end, "{refusal}: {:?}", driver.store.figures());
+        std::thread::yield_now();
+    }
+}
+
+/// No segment is without a message that is wanted. Cleaning had no room to move those to, and nothing was taken in any
+/// more until the last message of some segment was acknowledged.
+#[test]
+fn acknowledgements_in_no_order_make_room() {
+    let (mut driver, queue) = full();
+    for round in 0..3 {
+        acknowledge(&mut driver, queue, |position| position % 10 != 0 && position % 3 == round);
+        assert!(driver.submit());
+    }
+    until_admitted(&driver);
+    for _ in 0..20 {
+        for _ in 0..40 {
+            driver.message(&[queue], 4_000);
+        }
+        assert!(driver.submit(), "{:?}", driver.store.figures());
+    }
+    assert!(driver.store.figures().file_bytes <= options().budget_bytes, "{:?}", driver.store.figures());
+    driver.store.close();
+    let (_store, found) = open(&driver.disk, &options()).expect("it opens");
+    assert_eq!(found.differs(driver.model()), None);
+}
+
+/// After a commit that failed all of the state is written anew. Without a free segment for it nothing was written any
+/// more, and what was acknowledged made no room.
+#[test]
+fn a_failed_commit_with_no_room_left_does_not_stop_it() {
+    let (mut driver, queue) = full();
+    // Changes alone use up the segment that is kept for them.
+    for round in 0..6 {
+        driver.put(queue, &[round; 8], &vec![round; 700_000]);
+        driver.submit();
+    }
+    for round in 0..6 {
+        driver.put(queue, &[round; 8], b"");
+        driver.submit();
+    }
+    driver.disk.set_fault(Some(Fault { what: What::Sync, after: 0, times: 60, error: Error::Eio }));
+    acknowledge(&mut driver, queue, |position| position % 10 != 0);
+    driver.submit();
+    driver.disk.set_fault(None);
+    until_admitted(&driver);
+    driver.message(&[queue], 4_000);
+    assert!(driver.submit());
+    driver.store.close();
+    let (_store, found) = open(&driver.disk, &options()).expect("it opens");
+    assert_eq!(found.differs(driver.model()), None);
+}
+
+/// What the owner asks to let go of is the oldest, and it comes to enough.
+#[test]
+fn evicting_makes_room_for_ever() {
+    let mut driver = Driver::new(&SimDisk::new(), &small());
+    let queue = driver.define();
+    let mut position_of = std::collections::BTreeMap::new();
+    for _ in 0..300 {
+        if driver.store.admits().is_ok() {
+            for _ in 0..40 {
+                driver.message(&[queue], 4_000);
+            }
+        }
+        let below = driver.store.evict_below();
+        let held: Vec<u64> = driver.model().queues[&queue].messages.keys().copied().collect();
+        for position in held {
+            let written = driver.where_is[&(queue, position)].written();
+            if written.is_some_and(|(sequence, _)| sequence < below) {
+                driver.gone(queue, position);
+                position_of.insert(position, below);
+            }
+        }
+        assert!(driver.submit(), "{:?}", driver.store.figures());
+    }
+    let figures = driver.store.figures();
+    assert!(figures.file_bytes <= small().budget_bytes, "{figures:?}");
+    assert!(figures.payload_bytes > small().budget_bytes && !position_of.is_empty(), "{figures:?}");
+    driver.store.close();
+    let (_store, found) = open(&driver.disk, &small()).expect("it opens");
+    assert_eq!(found.differs(driver.model()), None);
+}
+
+/// A picture of the state that no segment had room for: none could be begun any more, and nothing was written.
+#[test]
+fn a_state_that_is_larger_than_a_segment_is_kept() {
+    let mut driver = Driver::new(&SimDisk::new(), &options());
+    let queue = driver.define();
+    for round in 0..12 {
+        driver.put(queue, &[round; 8], &vec![round; 500_000]);
+        assert!(driver.submit(), "{:?}", driver.store.figures());
+    }
+    for _ in 0..60 {
+        for _ in 0..40 {
+            driver.message(&[queue], 4_000);
+        }
+        assert!(driver.submit(), "{:?}", driver.store.figures());
+        acknowledge(&mut driver, queue, |_| true);
+        assert!(driver.submit(), "{:?}", driver.store.figures());
+    }
+    // A change that is too large by itself is refused, with nothing else.
+    let before = driver.model().clone();
+    driver.put(queue, b"huge", &vec![1; 5 << 20]);
+    assert!(!driver.submit());
+    driver.store.admits().expect("others are taken in");
+    driver.store.close();
+    let (_store, found) = open(&driver.disk, &options()).expect("it opens");
+    assert_eq!(found.differs(&before), None);
+}
