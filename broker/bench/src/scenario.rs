@@ -162,7 +162,8 @@ impl Load {
     #[must_use]
     pub fn new(scenario: Scenario) -> Self {
         let (publishers, subscribers) = scenario.clients();
-        let qos = if matches!(scenario, Scenario::Backlog | Scenario::Away) { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+        let qos =
+            if matches!(scenario, Scenario::Backlog | Scenario::Away) { QoS::AtLeastOnce } else { QoS::AtMostOnce };
         Self {
             scenario,
             host: "127.0.0.1".to_owned(),

@@ -20,7 +20,7 @@ fn a_merge_replaces_sessions_and_retained_messages_of_the_same_name_and_keeps_al
     there.disconnect();
     let mut publisher = Client::v5(broker.addr(), "publisher");
     publisher.publish("replaced/t", "for both sessions", 1);
-    publisher.publish("there/t", "for one", 2);
+    publisher.publish("there/t", "for one", 1);
     publisher.publish_retained("small/retained", "older", 1);
     publisher.publish_retained("there/retained", "kept", 1);
     publisher.publish("$delayed/2/there/delayed", "later", 1);
