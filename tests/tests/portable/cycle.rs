@@ -195,3 +195,16 @@ fn what_comes_after_a_restore_is_kept_beside_it() {
     assert_eq!(topics, ["new/0", "old/1"]);
     reader.expect_no_publish_before_ping();
 }
+
+/// What the guide shows is a dump.
+#[test]
+fn the_example_of_the_guide_is_restored() {
+    let place = Place::new();
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guides/backup.md"));
+    let guide = guide.expect("the guide");
+    let (_, example) = guide.split_once("```json\n").expect("the example");
+    let (example, _) = example.split_once("```").expect("its end");
+    let data = place.arg("data");
+    primer_with(&["restore", "--data", &data, "-"], example.as_bytes()).good();
+    assert_eq!(content(&primer(&["dump", "--data", &data]).good().stdout), content(example.as_bytes()));
+}
