@@ -42,6 +42,8 @@ impl Writer {
 
     /// Opens a segment anew. What cannot be opened now is tried again later.
     fn open_anew(&mut self, number: u64) -> Result<(), SegmentError> {
+        // Said first: who looks for a message meanwhile must not take it for lost.
+        self.shared.broken.lock().insert(number);
         self.shared.segments.write().remove(&number);
         let is_active = number == self.active_number;
         let cache_bytes = if is_active { ACTIVE_CACHE_BYTES } else { READ_CACHE_BYTES };
@@ -61,7 +63,6 @@ impl Writer {
             // A reader may hold the old handle, and with it the file's lock, a moment longer.
             std::thread::park_timeout(REOPEN_PAUSE);
         }
-        self.shared.broken.lock().insert(number);
         self.mend_at = Some(Instant::now() + RETRY_PAUSE);
         result
     }
@@ -97,6 +98,9 @@ impl Writer {
             }
             Err(error) => {
                 tracing::debug!(%error, "the disk does not take writes yet");
+                if matches!(error, SegmentError::Bound) {
+                    self.evict_oldest(); // nothing else would make room
+                }
                 self.fail(&error);
             }
         }

@@ -188,14 +188,13 @@ impl Writer {
         pending.wake_at = 0;
     }
 
-    fn group(&mut self, group: u64, mut drafts: Vec<Draft>) {
+    fn group(&mut self, group: u64, drafts: Vec<Draft>) {
         let begun = Instant::now();
         let mut is_durable = true;
         let mut messages = 0;
         if self.shared.options.sync == Sync::Each {
-            drafts = drafts.into_iter().flat_map(one_by_one).collect();
-            for draft in drafts {
-                let (count, written) = self.commit(vec![draft]);
+            for drafts in one_by_one(drafts) {
+                let (count, written) = self.commit(drafts);
                 (messages, is_durable) = (messages + count, is_durable && written);
             }
         } else {
@@ -405,9 +404,26 @@ fn take_group(shared: &Shared, pending: &mut Pending, group: u64) -> Vec<Draft> 
     drafts
 }
 
+/// The commits of a group in which each message has its own. Changes that come without a message ride on the next one.
+fn one_by_one(drafts: Vec<Draft>) -> Vec<Vec<Draft>> {
+    let mut commits = Vec::new();
+    let mut commit = Vec::new();
+    for draft in drafts.into_iter().flat_map(apart) {
+        let has_message = !draft.entries.is_empty();
+        commit.push(draft);
+        if has_message {
+            commits.push(std::mem::take(&mut commit));
+        }
+    }
+    if !commit.is_empty() {
+        commits.push(commit);
+    }
+    commits
+}
+
 /// A draft for each message, where nothing else changes. What changes along with messages is one commit with them: a
 /// QoS 2 publish without the note that it came would be taken for a new one when it comes again.
-fn one_by_one(draft: Draft) -> Vec<Draft> {
+fn apart(draft: Draft) -> Vec<Draft> {
     if !draft.changes.is_empty() {
         return vec![draft];
     }

@@ -285,7 +285,8 @@ impl State {
 /// On the store's thread: what was read goes into the queue, and the connection goes on with it.
 fn take_loaded(cell: &Cell, wanted: &[Wanted], loaded: Vec<Loaded>) {
     let mut state = cell.lock();
-    for (wanted, loaded) in wanted.iter().zip(loaded) {
+    // What cannot be read now stays where it is, and is asked for again.
+    for (wanted, loaded) in wanted.iter().zip(loaded).filter(|(_, loaded)| !loaded.is_unreadable) {
         let item = loaded.message.and_then(|message| read(wanted, &message.note, &message.content));
         match (wanted, item) {
             (Wanted::Ready(stub), Some(item)) => state.queue.fill(stub.position, item),

@@ -134,7 +134,7 @@ fn run_timers(hub: &Hub, batch: &mut Batch) {
                 let Some(cell) = hub.registry.get(&client_id) else { continue };
                 let is_expired = cell.lock().is_expired(batch.now_ms);
                 if is_expired {
-                    registry::end(hub, &cell);
+                    let _nobody_waits = registry::end(hub, &cell);
                     hub.counters.sessions_expired.add(1);
                 }
             }
