@@ -99,6 +99,7 @@ impl Folder {
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(lock_path).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {
+                crate::offline::finish(path).map_err(unusable)?;
                 let marker = path.join(STARTING);
                 let is_suspect = marker.exists();
                 if let Err(error) = File::create(&marker) {

@@ -23,6 +23,7 @@ pub mod limits;
 mod loader;
 mod mend;
 mod message;
+pub mod offline;
 mod pace;
 mod rebuild;
 mod record;

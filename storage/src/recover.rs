@@ -124,12 +124,37 @@ pub(crate) struct Recovered {
     pub(crate) suspects: BTreeMap<u64, u64>,
 }
 
+/// What there is before any message was shown.
+pub(crate) struct Gathered {
+    pub(crate) recovered: Recovered,
+    /// A fresh segment was begun.
+    is_fresh: bool,
+    /// Damaged rows that were known before.
+    known_damaged: u64,
+}
+
 pub(crate) fn recover(
     disk: &Arc<dyn Disk>,
     options: &Options,
     stats: &Arc<Stats>,
     visit: &mut dyn FnMut(&State, Stored<'_>),
 ) -> Result<Recovered, OpenError> {
+    let Gathered { mut recovered, is_fresh, known_damaged } = gather(disk, options, stats)?;
+    recovered.show(visit)?;
+    if !is_fresh && recovered.report.damaged > known_damaged {
+        recovered.report.incarnation += 1;
+        let number = recovered.segments.keys().next_back().map_or(1, |newest| newest + 1);
+        recovered.begin_fresh(number, &[])?;
+        if let Some((number, segment)) = recovered.segments.last_key_value() {
+            recovered.ledger.add_segment(*number, segment.about.base);
+        }
+        recovered.report.segments = recovered.segments.len() as u64;
+    }
+    Ok(recovered)
+}
+
+/// All but the last step.
+pub(crate) fn gather(disk: &Arc<dyn Disk>, options: &Options, stats: &Arc<Stats>) -> Result<Gathered, OpenError> {
     let len_max = options.segment_bytes();
     let mut opener = Opener { disk: Arc::clone(disk), stats: Arc::clone(stats), len_max, salt: 0 };
     let numbers = look(disk)?;
@@ -168,17 +193,8 @@ pub(crate) fn recover(
         recovered.begin_fresh(newest + 1, &refused)?;
     }
     recovered.set_aside(refused)?;
-    recovered.show(visit)?;
-    if !needs_fresh && recovered.report.damaged > known_damaged {
-        recovered.report.incarnation += 1;
-        let number = recovered.segments.keys().next_back().map_or(1, |newest| newest + 1);
-        recovered.begin_fresh(number, &[])?;
-        if let Some((number, segment)) = recovered.segments.last_key_value() {
-            recovered.ledger.add_segment(*number, segment.about.base);
-        }
-    }
     recovered.report.segments = recovered.segments.len() as u64;
-    Ok(recovered)
+    Ok(Gathered { recovered, is_fresh: needs_fresh, known_damaged })
 }
 
 /// The numbers of the segments there are, ascending.
@@ -309,7 +325,7 @@ impl Recovered {
         Ok(())
     }
 
-    fn show(&mut self, visit: &mut dyn FnMut(&State, Stored<'_>)) -> Result<(), OpenError> {
+    pub(crate) fn show(&mut self, visit: &mut dyn FnMut(&State, Stored<'_>)) -> Result<(), OpenError> {
         for (number, segment) in &self.segments {
             self.ledger.add_segment(*number, segment.about.base);
         }

@@ -305,10 +305,19 @@ impl Opener {
 
 /// Opens a file on its own and reads every row of it. redb's own repair is all that changes in it.
 pub(crate) fn try_file(path: &std::path::Path) -> Result<(), SegmentError> {
+    try_with(|builder| Ok(builder.open(path)?))
+}
+
+/// The same with what stands between redb and the file.
+pub(crate) fn try_backend(backend: impl redb::StorageBackend) -> Result<(), SegmentError> {
+    try_with(|builder| Ok(builder.create_with_backend(backend)?))
+}
+
+fn try_with(open: impl FnOnce(&redb::Builder) -> Result<Database, Failure>) -> Result<(), SegmentError> {
     guarded(|| {
         let mut builder = Database::builder();
         builder.set_cache_size(crate::limits::READ_CACHE_BYTES);
-        let database = builder.open(path)?;
+        let database = open(&builder)?;
         let transaction = database.begin_read()?;
         for entry in transaction.open_table(STATE)?.iter()? {
             entry?;
@@ -445,6 +454,15 @@ impl Segment {
                 }
             }
             Ok(None)
+        })
+    }
+
+    /// Whether all of redb's pages are as their checksums say. What is not may be repaired: the segment is read before.
+    pub(crate) fn verify(&mut self) -> Result<bool, SegmentError> {
+        let database = &mut self.database;
+        guarded(|| {
+            let database = database.as_mut().ok_or_else(|| Failure(SegmentError::Failed("it is closed".to_owned())))?;
+            Ok(database.check_integrity()?)
         })
     }
 

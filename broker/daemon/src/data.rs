@@ -47,7 +47,7 @@ pub(crate) struct Data {
     daily_write_budget: u64,
 }
 
-fn budget(text: &str) -> Result<u64, String> {
+pub(crate) fn budget(text: &str) -> Result<u64, String> {
     let least = journal::BUDGET_BYTES_MIN;
     size(text).and_then(|bytes| {
         if bytes < least {
@@ -56,6 +56,12 @@ fn budget(text: &str) -> Result<u64, String> {
             Ok(bytes)
         }
     })
+}
+
+/// The disk budget where none is given.
+pub(crate) fn budget_bytes(directory: &std::path::Path) -> u64 {
+    let half = machine::free_bytes(directory).map_or(BUDGET_BYTES, |free| free / 2);
+    half.clamp(journal::BUDGET_BYTES_MIN, BUDGET_BYTES)
 }
 
 impl Data {
@@ -67,8 +73,7 @@ impl Data {
             }
             return Ok(None);
         };
-        let half = machine::free_bytes(&directory).map_or(BUDGET_BYTES, |free| free / 2);
-        let budget_bytes = self.disk_limit.unwrap_or_else(|| half.clamp(journal::BUDGET_BYTES_MIN, BUDGET_BYTES));
+        let budget_bytes = self.disk_limit.unwrap_or_else(|| budget_bytes(&directory));
         let store = journal::Options {
             sync: match self.sync {
                 When::Never => Sync::Never,

@@ -2,9 +2,11 @@
 
 mod bench;
 mod data;
+mod dump;
 mod machine;
 mod probe;
 mod serve;
+mod store;
 
 use std::process::ExitCode;
 
@@ -25,9 +27,19 @@ enum Command {
     /// Open one file of a store and say whether that works; `primer serve` starts this for itself.
     #[command(name = probe::WORD, hide = true)]
     Probe {
+        /// Change nothing in it: redb's repair stays in memory.
+        #[arg(long)]
+        unchanged: bool,
         /// Which file.
         file: std::path::PathBuf,
     },
+    /// Write all that a data directory has as JSON lines: a backup, or for other programs. No broker runs on it.
+    Dump(dump::Dump),
+    /// Make a data directory out of a dump.
+    Restore(dump::Restore),
+    /// Look after a data directory: check it, see what is in it, make it small. No broker runs on it.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Load a broker and say what it did and what it cost; or compare brokers.
     Bench(Box<bench::Bench>),
 }
@@ -35,7 +47,10 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
-        Command::Probe { file } => probe::answer(&file).map(|()| ExitCode::SUCCESS),
+        Command::Probe { file, unchanged } => probe::answer(&file, unchanged).map(|()| ExitCode::SUCCESS),
+        Command::Dump(arguments) => dump::dump(arguments),
+        Command::Restore(arguments) => dump::restore(arguments),
+        Command::Store(what) => store::run(what),
         Command::Bench(arguments) => bench::run(*arguments),
     };
     match result {

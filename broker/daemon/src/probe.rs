@@ -5,13 +5,25 @@ use std::{
     process::{Command, Stdio},
 };
 
+use primer_broker::journal;
+
 /// The first argument of such a process.
 pub(crate) const WORD: &str = "store-probe";
 
 /// Asks another process; `Ok` where none can be started.
 pub(crate) fn ask(file: &Path) -> Result<(), String> {
+    ask_with(&[], file)
+}
+
+/// The same, and the file stays as it is, byte for byte.
+pub(crate) fn ask_unchanged(file: &Path) -> Result<(), String> {
+    ask_with(&["--unchanged"], file)
+}
+
+fn ask_with(options: &[&str], file: &Path) -> Result<(), String> {
     let Ok(program) = std::env::current_exe() else { return Ok(()) };
-    let asked = Command::new(program).arg(WORD).arg(file).stdin(Stdio::null()).stdout(Stdio::null()).output();
+    let asked =
+        Command::new(program).arg(WORD).args(options).arg(file).stdin(Stdio::null()).stdout(Stdio::null()).output();
     match asked {
         Err(error) => {
             tracing::warn!(%error, "a file is opened without having been tried");
@@ -27,6 +39,7 @@ pub(crate) fn ask(file: &Path) -> Result<(), String> {
 }
 
 /// The other process: opens the file and looks at every row.
-pub(crate) fn answer(file: &Path) -> anyhow::Result<()> {
-    Ok(primer_broker::journal::try_file(file)?)
+pub(crate) fn answer(file: &Path, unchanged: bool) -> anyhow::Result<()> {
+    let tried = if unchanged { journal::try_view(file) } else { journal::try_file(file) };
+    Ok(tried?)
 }

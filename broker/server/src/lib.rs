@@ -29,6 +29,7 @@ mod listener;
 mod moving;
 pub mod options;
 mod pipeline;
+pub mod portable;
 mod rate;
 mod registry;
 mod replay;

@@ -15,6 +15,9 @@ pub use primer_storage::{
     disk::{FolderError, Probe},
     draft::Destinations,
     limits::BUDGET_BYTES_MIN,
+    offline::{
+        Building, Checked, CompactError, Compacted, FileCheck, FileFigures, Reading, Sizes, check, compact, try_view,
+    },
     try_file,
 };
 use primer_storage::{Disk, Refusal};
@@ -102,9 +105,17 @@ impl Journal {
         clock: Clock,
         visit: &mut dyn FnMut(&State, Stored<'_>),
     ) -> Result<(Self, State, Report), OpenError> {
-        let (store, state, report) = Store::open(disk, options, visit)?;
+        // What the state says of positions is what has left them: those that are taken are seen here.
+        let mut taken = [(RETAINED, 0), (DELAYED, 0)];
+        let (store, state, report) = Store::open(disk, options, &mut |state, stored| {
+            let name = state.queue(stored.queue).map(|queue| &*queue.name);
+            if let Some((_, next)) = taken.iter_mut().find(|(own, _)| name == Some(own)) {
+                *next = stored.position.saturating_add(1).max(*next);
+            }
+            visit(state, stored);
+        })?;
         let mut draft = Draft::default();
-        let mut own = |name: &[u8]| {
+        let mut own = |(name, taken): (&[u8], u64)| {
             let known = state.queues().find(|(_, queue)| &*queue.name == name);
             let id = known.map_or_else(
                 || {
@@ -114,9 +125,9 @@ impl Journal {
                 },
                 |(id, _)| id,
             );
-            OwnQueue::new(id, known.map_or(0, |(_, queue)| queue.next_free()))
+            OwnQueue::new(id, known.map_or(0, |(_, queue)| queue.next_free()).max(taken))
         };
-        let (retained, delayed) = (own(RETAINED), own(DELAYED));
+        let [retained, delayed] = taken.map(&mut own);
         store.note(draft);
         Ok((Self { store, clock, retained, delayed }, state, report))
     }

@@ -11,6 +11,8 @@ mod property;
 
 use std::fmt;
 
+use crate::Violation;
+
 pub use buf::PropertiesBuf;
 pub(super) use place::{Place, read};
 pub use property::Property;
@@ -26,6 +28,14 @@ pub struct Properties<'a> {
 impl<'a> Properties<'a> {
     /// No properties.
     pub const EMPTY: Self = Self { bytes: &[] };
+
+    /// The properties of a message that was kept: what [`forwardable`](Self::forwardable) gave, one after another.
+    ///
+    /// # Errors
+    /// They are not what a PUBLISH may hold.
+    pub fn of_message(bytes: &'a [u8]) -> Result<Self, Violation> {
+        place::check(bytes, Place::PublishToServer).map(|_| Self { bytes })
+    }
 
     /// The identifiers and values as they are on the wire.
     #[must_use]

@@ -182,7 +182,7 @@ pub(in super::super) fn read<'a>(reader: &mut Reader<'a>, place: Place) -> Resul
     Ok((Properties { bytes }, found))
 }
 
-fn check(bytes: &[u8], place: Place) -> Result<Found, Violation> {
+pub(super) fn check(bytes: &[u8], place: Place) -> Result<Found, Violation> {
     let allowed = place.allowed();
     let mut seen = Set(0);
     let mut found = Found::NOTHING;

@@ -1,0 +1,59 @@
+//! What was in a data directory goes into the new store as well, where the dump has nothing of the same name.
+
+use std::collections::HashSet;
+
+use primer::journal::Reading;
+
+use super::{
+    PortableError,
+    format::{Destination, Message},
+    inward::Inward,
+    outward::{self, Gathering},
+    restore::Restored,
+};
+
+/// Adds what `existing` has. A session of the dump takes the place of one of the same client identifier with all its
+/// messages, a retained message the place of one of the same topic; delayed messages are all kept.
+pub(super) fn merge(existing: &mut Reading, inward: &mut Inward, restored: &mut Restored) -> Result<(), PortableError> {
+    let topics = inward.begin_another();
+    let mut replaced: HashSet<String> = HashSet::new();
+    for (_, queue) in existing.state().queues() {
+        let Some((session, nonsense)) = outward::session(queue) else { continue };
+        restored.left_out += nonsense;
+        if inward.has_session(&session.client_id) {
+            replaced.insert(session.client_id);
+        } else if inward.session(&session).is_ok() {
+            restored.sessions_kept += 1;
+        } else {
+            restored.left_out += 1;
+        }
+        inward.write()?;
+    }
+    restored.sessions_replaced = replaced.len() as u64;
+    let mut failed = None;
+    let mut take = |mut message: Message<'_>| {
+        let is_newer = topics.contains(&*message.topic);
+        message.to.retain(|one| match one {
+            Destination::Session { client_id, .. } => !replaced.contains(client_id),
+            Destination::Retained { .. } => !is_newer,
+            Destination::Delayed { .. } => true,
+        });
+        if message.to.is_empty() || failed.is_some() {
+            return;
+        }
+        match inward.message(&message) {
+            Ok(()) => restored.messages_kept += 1,
+            Err(_) => restored.left_out += 1,
+        }
+        failed = inward.write().err();
+    };
+    let mut gathering = Gathering::default();
+    let visited = existing.visit(&mut |state, stored| gathering.take(state, &stored, &mut take));
+    gathering.end(&mut take);
+    restored.left_out += gathering.left_out;
+    match (failed, visited) {
+        (Some(error), _) => Err(error),
+        (None, Err(error)) => Err(PortableError::Refused { says: error.to_string() }),
+        (None, Ok(())) => Ok(()),
+    }
+}

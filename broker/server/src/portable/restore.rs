@@ -1,0 +1,160 @@
+//! From a dump to a data directory. The new store is made beside the old one and takes its place when it is whole and
+//! the dump has proved to be: until then, and after any failure, the directory is as it was.
+
+use std::{
+    fs::File,
+    io::{BufRead, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use primer::journal::{Building, Folder, OpenError, Options, Probe, Reading};
+
+use super::{
+    PortableError, Progress,
+    format::{Header, Line},
+    inward::{Inward, Wrong},
+    lines::Lines,
+    merge, outward,
+    pack::unpack,
+};
+
+/// Where a dump comes from.
+pub enum Source {
+    /// A file. It is read twice: nothing is written before all of it has proved to be sound.
+    File(PathBuf),
+    /// A stream.
+    Stream(Box<dyn Read>),
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+/// What is to be done.
+pub struct Restore {
+    /// The data directory; it is made if it is missing.
+    pub directory: PathBuf,
+    /// How the new store is to be.
+    pub store: Options,
+    /// Tries files of the store that is there, if there is one.
+    pub probe: Option<Probe>,
+    /// Whether what is there may stay, where the dump has nothing of the same name.
+    pub merge: bool,
+}
+
+impl std::fmt::Debug for Restore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { directory, store, merge, .. } = self;
+        let mut debug = f.debug_struct("Restore");
+        debug.field("directory", directory).field("store", store).field("merge", merge).finish_non_exhaustive()
+    }
+}
+
+/// What was restored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// From the dump.
+    pub progress: Progress,
+    /// Records that the dump does not have because they were damaged, or that were there and made no sense.
+    pub left_out: u64,
+    /// Sessions that were there and have nothing of the dump.
+    pub sessions_kept: u64,
+    /// Sessions that were there and made room for those of the dump.
+    pub sessions_replaced: u64,
+    /// Messages that were there and are still.
+    pub messages_kept: u64,
+}
+
+/// Makes a data directory out of a dump.
+///
+/// # Errors
+/// See [`PortableError`]. The data directory is as it was.
+pub fn restore(what: Restore, source: Source, progress: &mut dyn FnMut(&Progress)) -> Result<Restored, PortableError> {
+    match source {
+        Source::File(path) => {
+            let (lines, _) = Lines::begin(open(&path)?)?;
+            lines.check(&mut |_| {})?;
+            read(what, open(&path)?, progress)
+        }
+        Source::Stream(stream) => read(what, unpack(stream).map_err(unreadable)?, progress),
+    }
+}
+
+fn open(path: &Path) -> Result<Box<dyn BufRead>, PortableError> {
+    File::open(path).and_then(unpack).map_err(unreadable)
+}
+
+fn unreadable(source: std::io::Error) -> PortableError {
+    PortableError::Read { line: 0, source }
+}
+
+fn read(what: Restore, input: impl BufRead, progress: &mut dyn FnMut(&Progress)) -> Result<Restored, PortableError> {
+    let (mut lines, header) = Lines::begin(input)?;
+    let Restore { directory, store, probe, merge } = what;
+    let folder = Arc::new(Folder::take(&directory, probe)?);
+    let there: Arc<Folder> = Arc::clone(&folder);
+    let opened = |source: OpenError| PortableError::Open { directory: directory.clone(), source };
+    let mut existing = Reading::open(there).map_err(opened)?;
+    look_at(&directory, &mut existing, merge)?;
+    let failed = |source| PortableError::Build { directory: directory.clone(), source };
+    let building = Building::begin(&directory).map_err(failed)?;
+    let mut inward = Inward::new(new_store(&building, &store, &header, &existing).map_err(opened)?, merge);
+    while let Some(line) = lines.next()? {
+        let taken = match line {
+            Line::Session(session) => inward.session(&session),
+            Line::Message(message) => inward.message(&message),
+            Line::PrimerDump(_) | Line::End(_) => Ok(()),
+        };
+        let number = lines.number;
+        taken.map_err(|Wrong { says, expected }| {
+            let expected = expected.to_owned();
+            PortableError::Line { line: number, says, expected }
+        })?;
+        inward.write()?;
+        progress(&lines.progress);
+    }
+    let mut restored = Restored { progress: lines.progress, left_out: lines.left_out, ..Restored::default() };
+    if merge {
+        merge::merge(&mut existing, &mut inward, &mut restored)?;
+    }
+    inward.finish()?;
+    drop(existing); // its files go
+    building.take_place().map_err(failed)?;
+    drop(folder);
+    Ok(restored)
+}
+
+/// A store that takes no room of what it holds already, in a life that no message of either was in.
+fn new_store(
+    building: &Building,
+    options: &Options,
+    header: &Header,
+    existing: &Reading,
+) -> Result<primer::journal::Store, OpenError> {
+    let incarnation = header.incarnation.max(existing.report().incarnation).saturating_add(1);
+    building.store(Options { evicts: false, ..options.clone() }, incarnation)
+}
+
+/// Whether what is there allows it.
+fn look_at(directory: &Path, existing: &mut Reading, merge: bool) -> Result<(), PortableError> {
+    if !existing.report().set_aside.is_empty() || existing.report().damaged > 0 {
+        return Err(PortableError::Damaged { directory: directory.to_owned() });
+    }
+    if merge {
+        return Ok(());
+    }
+    let sessions = existing.state().queues().filter(|(_, queue)| outward::client_id(queue).is_some()).count() as u64;
+    let visited = existing.visit(&mut |_, _| {});
+    visited.map_err(|source| PortableError::Open { directory: directory.to_owned(), source })?;
+    let messages = existing.report().messages;
+    if sessions > 0 || messages > 0 {
+        return Err(PortableError::NotEmpty { directory: directory.to_owned(), sessions, messages });
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! What is in a data directory, for people who look after it.
+
+use std::{collections::HashMap, path::Path};
+
+use primer::journal::{DELAYED, FileFigures, QueueId, RETAINED, Reading, State};
+use serde::Serialize;
+
+use super::{PortableError, outward};
+use crate::schema;
+
+/// The figures of a store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Survey {
+    /// The format of its files.
+    pub format: u8,
+    /// Which life of the store it is.
+    pub incarnation: u64,
+    /// Whether it was closed.
+    pub was_closed: bool,
+    /// Its segments.
+    pub files: Vec<File>,
+    /// Bytes of all segments.
+    pub file_bytes: u64,
+    /// Bytes of records that somebody still wants.
+    pub live_bytes: u64,
+    /// Sessions.
+    pub sessions: u64,
+    /// Their subscriptions.
+    pub subscriptions: u64,
+    /// Messages, each counted once however many wait for it.
+    pub messages: u64,
+    /// Messages in the queues of sessions.
+    pub queued: u64,
+    /// Of these, sent and not acknowledged.
+    pub in_flight: u64,
+    /// Retained messages.
+    pub retained: u64,
+    /// Messages that are published later.
+    pub delayed: u64,
+    /// The oldest message.
+    pub oldest: Option<Oldest>,
+    /// The largest queues, as asked for.
+    pub queues: Vec<Queue>,
+    /// Files that did not open.
+    pub files_damaged: u64,
+    /// Records that are damaged or make no sense.
+    pub records_damaged: u64,
+}
+
+/// A segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct File {
+    /// Its name.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Bytes of records that somebody still wants.
+    pub live_bytes: u64,
+    /// Records that somebody still wants.
+    pub live_records: u64,
+}
+
+/// A message, by where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Oldest {
+    /// Its number in the store.
+    pub sequence: u64,
+    /// Its topic.
+    pub topic: String,
+    /// The first queue that it waits in.
+    pub queue: String,
+}
+
+/// A queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Queue {
+    /// `session CLIENT`, `retained` or `delayed`.
+    pub name: String,
+    /// Messages in it.
+    pub messages: u64,
+    /// Bytes of their records; one in several queues counts in each.
+    pub bytes: u64,
+    /// The number of its oldest message.
+    pub oldest_sequence: u64,
+}
+
+/// Looks at a store; `queues_max` of its queues are named, the largest first: by messages, or else by bytes.
+///
+/// # Errors
+/// It cannot be read.
+pub fn survey(
+    directory: &Path,
+    reading: &mut Reading,
+    queues_max: usize,
+    by_messages: bool,
+) -> Result<Survey, PortableError> {
+    let mut survey = Survey { format: Reading::FORMAT, ..Survey::default() };
+    survey.take_sessions(reading.state());
+    let mut queues: HashMap<QueueId, Queue> = HashMap::new();
+    let visited = reading.visit(&mut |state, stored| {
+        let name = || name_of(state, stored.queue);
+        let makes_sense = outward::destination(state, &stored).is_some();
+        let topic = schema::parts(stored.content, 0).filter(|_| makes_sense).map(|parts| parts.topic);
+        let Some(topic) = topic else {
+            survey.records_damaged += 1;
+            return;
+        };
+        let queue = queues.entry(stored.queue).or_insert_with(|| Queue {
+            name: name(),
+            oldest_sequence: u64::MAX,
+            ..Queue::default()
+        });
+        queue.messages += 1;
+        queue.bytes += u64::from(stored.len);
+        queue.oldest_sequence = queue.oldest_sequence.min(stored.sequence);
+        if survey.oldest.as_ref().is_none_or(|oldest| stored.sequence < oldest.sequence) {
+            survey.oldest = Some(Oldest { sequence: stored.sequence, topic: topic.to_owned(), queue: name() });
+        }
+    });
+    visited.map_err(|source| PortableError::Open { directory: directory.to_owned(), source })?;
+    survey.take_report(reading);
+    for (id, queue) in &queues {
+        match reading.state().queue(*id).map(|state| &*state.name) {
+            Some(RETAINED) => survey.retained += queue.messages,
+            Some(DELAYED) => survey.delayed += queue.messages,
+            _ => survey.queued += queue.messages,
+        }
+    }
+    let mut queues: Vec<Queue> = queues.into_values().collect();
+    let size = |queue: &Queue| if by_messages { queue.messages } else { queue.bytes };
+    queues.sort_unstable_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.name.cmp(&b.name)));
+    queues.truncate(queues_max);
+    survey.queues = queues;
+    Ok(survey)
+}
+
+fn name_of(state: &State, id: QueueId) -> String {
+    let Some(queue) = state.queue(id) else { return String::new() };
+    match &*queue.name {
+        RETAINED => "retained".to_owned(),
+        DELAYED => "delayed".to_owned(),
+        _ => format!("session {}", outward::client_id(queue).unwrap_or("?")),
+    }
+}
+
+impl Survey {
+    fn take_sessions(&mut self, state: &State) {
+        for (_, queue) in state.queues().filter(|(_, queue)| outward::client_id(queue).is_some()) {
+            self.sessions += 1;
+            self.in_flight += queue.leases.len() as u64;
+            let filters = queue.entries.keys().filter(|key| key.first() == Some(&schema::FILTER));
+            self.subscriptions += filters.count() as u64;
+        }
+    }
+
+    fn take_report(&mut self, reading: &Reading) {
+        let report = reading.report();
+        self.incarnation = report.incarnation;
+        self.was_closed = !report.was_unclean;
+        self.messages = report.messages;
+        self.files_damaged = report.set_aside.len() as u64;
+        self.records_damaged += report.damaged;
+        for FileFigures { name, bytes, live_bytes, live_records, .. } in reading.files() {
+            self.file_bytes += bytes;
+            self.live_bytes += live_bytes;
+            self.files.push(File { name, bytes, live_bytes, live_records });
+        }
+    }
+}
