@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::segment::record_cost;
+
 /// What a segment holds that is still wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Live {
@@ -29,6 +31,8 @@ struct Segment {
     /// Where the next segment began. A record behind it never stood here.
     end_sequence: u64,
     live: Live,
+    /// Bytes of the file that it takes.
+    cost: u64,
 }
 
 impl Ledger {
@@ -37,7 +41,7 @@ impl Ledger {
         if let Some((_, before)) = self.segments.range_mut(..number).next_back() {
             before.end_sequence = before.end_sequence.min(first_sequence);
         }
-        let segment = Segment { first_sequence, end_sequence: u64::MAX, live: Live::default() };
+        let segment = Segment { first_sequence, end_sequence: u64::MAX, live: Live::default(), cost: 0 };
         self.segments.insert(number, segment);
     }
 
@@ -83,6 +87,11 @@ impl Ledger {
         self.segments.get(&number).map_or(Live::default(), |segment| segment.live)
     }
 
+    /// Bytes of a segment's file that what is still wanted takes: what cleaning it would take of another.
+    pub(crate) fn cost(&self, number: u64) -> u64 {
+        self.segments.get(&number).map_or(0, |segment| segment.cost)
+    }
+
     pub(crate) fn total(&self) -> Live {
         self.segments.values().fold(Live::default(), |sum, segment| Live {
             records: sum.records + segment.live.records,
@@ -103,6 +112,7 @@ impl Ledger {
         if let Some(segment) = self.find(sequence) {
             segment.live.records += 1;
             segment.live.bytes += u64::from(len);
+            segment.cost += record_cost(len);
         }
     }
 
@@ -110,6 +120,7 @@ impl Ledger {
         if let Some(segment) = self.find(sequence) {
             segment.live.records = segment.live.records.saturating_sub(1);
             segment.live.bytes = segment.live.bytes.saturating_sub(u64::from(len));
+            segment.cost = segment.cost.saturating_sub(record_cost(len));
         }
     }
 

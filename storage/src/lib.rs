@@ -21,6 +21,7 @@ mod intervals;
 mod ledger;
 pub mod limits;
 mod loader;
+mod mend;
 mod message;
 pub mod offline;
 mod pace;

@@ -71,7 +71,7 @@ pub const SALTS_TRIED_MAX: usize = 8;
 /// Pause between two attempts to read from a segment that gives errors.
 pub const REREAD_PAUSE: Duration = Duration::from_millis(50);
 
-/// Attempts to read from it, before its messages are taken for lost.
+/// Attempts to read from it, before its messages are given back as unreadable for now.
 pub const REREADS: usize = 30;
 
 /// Bytes that cleaning moves in one commit, and rows that it looks at.

@@ -30,8 +30,10 @@ pub struct Want {
 pub struct Loaded {
     /// What was wanted.
     pub want: Want,
-    /// `None`: the record is damaged or lost.
+    /// `None`: the record is damaged or lost, unless it could not be read.
     pub message: Option<LoadedMessage>,
+    /// It could not be read now, because its file does not open, and may be read later.
+    pub is_unreadable: bool,
 }
 
 /// A message as it was submitted.
@@ -112,7 +114,8 @@ impl Loader {
 }
 
 fn read(shared: &Shared, wants: Vec<Want>) -> Vec<Loaded> {
-    let mut loaded: Vec<Loaded> = wants.into_iter().map(|want| Loaded { want, message: None }).collect();
+    let mut loaded: Vec<Loaded> =
+        wants.into_iter().map(|want| Loaded { want, message: None, is_unreadable: false }).collect();
     for some in loaded.chunks_mut(READ_ROWS_MAX) {
         let (mut looks, mut rereads) = (0, 0);
         loop {
@@ -130,10 +133,11 @@ fn read(shared: &Shared, wants: Vec<Want>) -> Vec<Loaded> {
             // Cleaning may move a record and drop its segment between the look and the read: look once more.
             looks += 1;
             if looks == 2 || has_erred {
+                some.iter_mut().for_each(|one| one.is_unreadable = has_erred && one.message.is_none());
                 break;
             }
         }
-        let damaged = some.iter().filter(|one| one.message.is_none()).count();
+        let damaged = some.iter().filter(|one| one.message.is_none() && !one.is_unreadable).count();
         Stats::add(&shared.stats.damaged, damaged as u64);
     }
     loaded

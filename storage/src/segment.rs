@@ -21,7 +21,7 @@ use crate::{
     backend::{Counting, FileSize},
     disk::Disk,
     limits::{BODY_BYTES_MAX, PICTURE_SHARE, segment_bytes},
-    record::{self, Kind, Seal},
+    record::{self, HEADER_BYTES, Kind, Seal},
     stats::Stats,
     varint::{self, Reader},
 };
@@ -167,6 +167,13 @@ pub(crate) fn row_cost(len: usize) -> u64 {
     cost as u64
 }
 
+/// Bytes that the rows of a record of so many bytes take.
+pub(crate) fn record_cost(len: u32) -> u64 {
+    let longest = HEADER_BYTES + BODY_BYTES_MAX;
+    let (full, rest) = (len as usize / longest, len as usize % longest);
+    full as u64 * row_cost(longest) + if rest > 0 { row_cost(rest) } else { 0 }
+}
+
 /// Whether a file is a segment whose making was interrupted. Nothing ever depended on it.
 pub(crate) fn is_unfinished(name: &str) -> bool {
     name.strip_suffix(UNFINISHED).is_some_and(|name| number_of(name).is_some())
@@ -245,11 +252,17 @@ impl Opener {
         let name = name_of(about.number);
         let unfinished = format!("{name}{UNFINISHED}");
         let _none_was_left = self.disk.remove(&unfinished);
-        let (database, size) = self.database(&unfinished, true, cache_bytes, about.parts)?;
-        let segment = Segment { about, seal: self.seal(), database: Some(database), size };
-        segment.begin(picture, rows)?;
-        self.disk.rename(&unfinished, &name).and_then(|()| self.disk.sync()).map_err(SegmentError::Unsure)?;
-        Ok(segment)
+        let made = self.database(&unfinished, true, cache_bytes, about.parts).and_then(|(database, size)| {
+            let segment = Segment { about, seal: self.seal(), database: Some(database), size };
+            segment.begin(picture, rows)?;
+            self.disk.rename(&unfinished, &name).and_then(|()| self.disk.sync()).map_err(SegmentError::Unsure)?;
+            Ok(segment)
+        });
+        if made.is_err() {
+            // On a full disk it would hold the room that opening the present segment takes.
+            let _it_may_not_be_there = self.disk.remove(&unfinished);
+        }
+        made
     }
 
     /// Opens a segment.

@@ -13,6 +13,14 @@ use crate::{
 };
 
 impl Writer {
+    /// How many more segments fit the budget. One that is longer than usual counts as several.
+    pub(crate) fn free_slots(&self) -> u64 {
+        let segments = self.shared.segments.read();
+        let broken = self.shared.broken.lock().iter().filter(|number| !segments.contains_key(number)).count();
+        let used: u64 = segments.values().map(|segment| segment.len().div_ceil(self.opener.len_max).max(1)).sum();
+        self.shared.options.slots().saturating_sub(used + broken as u64)
+    }
+
     /// Removes segments of which nothing is wanted any more.
     pub(crate) fn drop_dead(&mut self) {
         let numbers: Vec<u64> = self.shared.segments.read().keys().copied().collect();
@@ -51,7 +59,7 @@ impl Writer {
             self.cleaning = self.worth_cleaning(&numbers).map(Cleaning::of);
         }
         if self.is_pressed() && self.cleaning.is_none() {
-            self.evict(&numbers);
+            self.evict_oldest();
         }
         if self.retry_at.is_none() {
             let is_used_up = self.free_slots() <= SEGMENTS_RESERVED && self.active_bytes > self.rotate_at() / 6 * 5;
@@ -64,15 +72,15 @@ impl Writer {
         let room = self.rotate_at().saturating_sub(self.active_bytes) + self.free_slots() * self.rotate_at();
         let may_be = |number: &&u64| {
             let has_failed = self.clean_failures.get(number).is_some_and(|times| *times >= CLEAN_ATTEMPTS);
-            **number != self.active_number && !has_failed && self.ledger.live(**number).bytes < room
+            **number != self.active_number && !has_failed && self.ledger.cost(**number) < room
         };
         if let Some(suspect) = numbers.iter().filter(may_be).find(|number| self.suspects.contains_key(number)) {
             return Some(*suspect);
         }
-        let emptiest = numbers.iter().filter(may_be).min_by_key(|number| self.ledger.live(**number).bytes)?;
+        let emptiest = numbers.iter().filter(may_be).min_by_key(|number| self.ledger.cost(**number))?;
         // What is worth moving: an eighth of a segment at any time, half of one when room is needed.
         let worth = if self.is_pressed() { self.opener.len_max / 2 } else { self.opener.len_max / 8 };
-        (self.ledger.live(*emptiest).bytes <= worth).then_some(*emptiest)
+        (self.ledger.cost(*emptiest) <= worth).then_some(*emptiest)
     }
 
     /// Whether the budget is at its high watermark: one segment is left to be begun for messages.
@@ -81,8 +89,8 @@ impl Writer {
     }
 
     /// Asks the owner to let go of the messages of the oldest segment.
-    fn evict(&self, numbers: &[u64]) {
-        let second = numbers.get(1).and_then(|number| self.shared.segments.read().get(number).map(|s| s.about.base));
+    pub(crate) fn evict_oldest(&self) {
+        let second = self.shared.segments.read().values().nth(1).map(|segment| segment.about.base);
         if let Some(base) = second.filter(|_| self.shared.options.evicts)
             && self.shared.evict_below.fetch_max(base, Ordering::AcqRel) < base
         {

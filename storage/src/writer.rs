@@ -14,16 +14,14 @@ use crate::{
     commit::Prepared,
     draft::Draft,
     ledger::Ledger,
-    limits::{
-        ACTIVE_CACHE_BYTES, CLEAN_STEPS, IDLE_COMMIT, LAZY_FLUSH, READ_CACHE_BYTES, RETRY_PAUSE, SEGMENTS_RESERVED,
-    },
+    limits::{ACTIVE_CACHE_BYTES, CLEAN_STEPS, IDLE_COMMIT, LAZY_FLUSH, SEGMENTS_RESERVED},
     pace::Pace,
     record::{Kind, Seal},
     recover::Recovered,
     segment::{About, Opener, Rows, Segment, SegmentError, none, row_cost},
     state::State,
     stats::Stats,
-    store::{Health, Pending, Shared, Sync},
+    store::{Pending, Shared, Sync},
 };
 
 /// Messages below which the gather window is kept.
@@ -31,10 +29,6 @@ const GATHER_BELOW: usize = 10;
 
 /// Attempts at one group.
 const ATTEMPTS: usize = 3;
-
-/// Attempts to open a segment anew, and the pause after each.
-const REOPENINGS: usize = 10;
-const REOPEN_PAUSE: Duration = Duration::from_millis(5);
 
 /// See the module's description.
 pub(crate) struct Writer {
@@ -194,14 +188,13 @@ impl Writer {
         pending.wake_at = 0;
     }
 
-    fn group(&mut self, group: u64, mut drafts: Vec<Draft>) {
+    fn group(&mut self, group: u64, drafts: Vec<Draft>) {
         let begun = Instant::now();
         let mut is_durable = true;
         let mut messages = 0;
         if self.shared.options.sync == Sync::Each {
-            drafts = drafts.into_iter().flat_map(one_by_one).collect();
-            for draft in drafts {
-                let (count, written) = self.commit(vec![draft]);
+            for drafts in one_by_one(drafts) {
+                let (count, written) = self.commit(drafts);
                 (messages, is_durable) = (messages + count, is_durable && written);
             }
         } else {
@@ -274,23 +267,7 @@ impl Writer {
         is_refused
     }
 
-    pub(crate) fn fail(&mut self, error: &SegmentError) {
-        self.is_ahead = true;
-        self.retry_at = Some(Instant::now() + RETRY_PAUSE);
-        self.shared.set_health(match error {
-            SegmentError::DiskFull => Health::DiskFull,
-            SegmentError::Bound => Health::BudgetUsedUp,
-            SegmentError::Newer { .. } | SegmentError::Unsure(_) | SegmentError::Failed(_) => Health::DiskFailed,
-        });
-    }
-
-    fn recover(&mut self) {
-        self.retry_at = None;
-        tracing::info!("the disk takes writes again");
-        self.shared.set_health(Health::Well);
-    }
-
-    fn write(&mut self, prepared: &mut Prepared) -> Result<(), SegmentError> {
+    pub(crate) fn write(&mut self, prepared: &mut Prepared) -> Result<(), SegmentError> {
         let is_full = self.active_bytes + prepared.cost > self.rotate_at();
         if self.is_ahead || is_full {
             self.drop_dead();
@@ -345,61 +322,6 @@ impl Writer {
         self.active.as_deref().ok_or_else(|| SegmentError::Failed("the segment is not open".to_owned()))
     }
 
-    /// Opens the active segment anew: after an error redb's handle is of no more use.
-    pub(crate) fn reopen(&mut self) -> Result<(), SegmentError> {
-        self.active = None;
-        self.open_anew(self.active_number)
-    }
-
-    /// Opens a segment anew. What cannot be opened now is tried again later.
-    fn open_anew(&mut self, number: u64) -> Result<(), SegmentError> {
-        self.shared.segments.write().remove(&number);
-        let is_active = number == self.active_number;
-        let cache_bytes = if is_active { ACTIVE_CACHE_BYTES } else { READ_CACHE_BYTES };
-        let mut result = Ok(());
-        for _ in 0..REOPENINGS {
-            match self.opener.open(number, cache_bytes).map(Arc::new) {
-                Ok(segment) => {
-                    if is_active {
-                        self.active = Some(Arc::clone(&segment));
-                    }
-                    self.shared.segments.write().insert(number, segment);
-                    self.shared.broken.lock().remove(&number);
-                    return Ok(());
-                }
-                Err(error) => result = Err(error),
-            }
-            // A reader may hold the old handle, and with it the file's lock, a moment longer.
-            std::thread::park_timeout(REOPEN_PAUSE);
-        }
-        self.shared.broken.lock().insert(number);
-        self.mend_at = Some(Instant::now() + RETRY_PAUSE);
-        result
-    }
-
-    /// Opens segments that gave errors anew.
-    fn mend(&mut self) {
-        self.mend_at = Some(Instant::now() + RETRY_PAUSE);
-        let numbers: Vec<u64> = self.shared.broken.lock().iter().copied().collect();
-        for number in numbers {
-            if number == self.active_number {
-                self.active = None;
-            }
-            match self.open_anew(number) {
-                Ok(()) => tracing::debug!(number, "a segment was opened anew"),
-                Err(error) => tracing::warn!(number, %error, "a segment cannot be read"),
-            }
-        }
-    }
-
-    /// How many more segments fit the budget. One that is longer than usual counts as several.
-    pub(crate) fn free_slots(&self) -> u64 {
-        let segments = self.shared.segments.read();
-        let broken = self.shared.broken.lock().iter().filter(|number| !segments.contains_key(number)).count();
-        let used: u64 = segments.values().map(|segment| segment.len().div_ceil(self.opener.len_max).max(1)).sum();
-        self.shared.options.slots().saturating_sub(used + broken as u64)
-    }
-
     /// Begins the next segment, with a picture of the state and the rows of a group: both are there or neither is.
     pub(crate) fn rotate(&mut self, prepared: &Prepared) -> Result<(), SegmentError> {
         if self.free_slots() == 0 {
@@ -451,27 +373,6 @@ impl Writer {
         }
     }
 
-    /// Tries to write again after a failure.
-    fn come_back(&mut self) {
-        self.drop_dead();
-        if let Err(error) = self.reopen() {
-            tracing::debug!(%error, "the segment that was written does not open yet");
-        }
-        let mut nothing = Prepared::empty(self.next_sequence);
-        let written = self.write(&mut nothing);
-        self.next_sequence = nothing.next;
-        match written {
-            Ok(()) => {
-                self.recover();
-                self.tend();
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the disk does not take writes yet");
-                self.fail(&error);
-            }
-        }
-    }
-
     fn say_goodbye(&mut self) {
         let mut nothing = Prepared::empty(self.next_sequence);
         let said = if self.is_ahead { self.write(&mut nothing) } else { Ok(()) };
@@ -503,9 +404,26 @@ fn take_group(shared: &Shared, pending: &mut Pending, group: u64) -> Vec<Draft> 
     drafts
 }
 
+/// The commits of a group in which each message has its own. Changes that come without a message ride on the next one.
+fn one_by_one(drafts: Vec<Draft>) -> Vec<Vec<Draft>> {
+    let mut commits = Vec::new();
+    let mut commit = Vec::new();
+    for draft in drafts.into_iter().flat_map(apart) {
+        let has_message = !draft.entries.is_empty();
+        commit.push(draft);
+        if has_message {
+            commits.push(std::mem::take(&mut commit));
+        }
+    }
+    if !commit.is_empty() {
+        commits.push(commit);
+    }
+    commits
+}
+
 /// A draft for each message, where nothing else changes. What changes along with messages is one commit with them: a
 /// QoS 2 publish without the note that it came would be taken for a new one when it comes again.
-fn one_by_one(draft: Draft) -> Vec<Draft> {
+fn apart(draft: Draft) -> Vec<Draft> {
     if !draft.changes.is_empty() {
         return vec![draft];
     }

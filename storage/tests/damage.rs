@@ -194,6 +194,41 @@ fn salt_of(folder: &Folder) -> u64 {
     u64::from_le_bytes(bytes[16..24].try_into().expect("eight bytes"))
 }
 
+/// A row that was damaged before it was written: the page's checksum is right, the row's is not. It is counted once a
+/// start and begins one new life of the store, not one at every start.
+#[test]
+fn a_damaged_row_is_counted_once_and_is_gone_after_a_while() {
+    const STREAM: redb::TableDefinition<'static, u64, &'static [u8]> = redb::TableDefinition::new("stream");
+    let (driver, folder) = small_store(3);
+    let disk = SimDisk::of(folder);
+    let name = disk.snapshot().segments()[0].clone();
+    let file = primer_storage::Disk::open(&disk, &name, false).expect("it is there");
+    let database = redb::Database::builder().create_with_backend(Dynamic(file)).expect("it opens");
+    let transaction = database.begin_write().expect("a transaction");
+    {
+        let mut table = transaction.open_table(STREAM).expect("it is there");
+        let mut row = redb::ReadableTable::get(&table, 20).expect("a read").expect("a row").value().to_vec();
+        *row.last_mut().expect("a byte") ^= 1;
+        table.insert(20, &*row).expect("a row");
+    }
+    transaction.commit().expect("a commit");
+    drop(database);
+    let (store, found) = open(&disk, &small()).expect("it opens");
+    let life = found.report.incarnation;
+    assert_eq!((found.report.damaged, found.messages.len() as u64, life), (1, MESSAGES, 1));
+    found.assert_true(&driver, "a damaged row");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let is_cleaned = |disk: &SimDisk| !disk.snapshot().names.contains_key(&name);
+    while !is_cleaned(&disk) {
+        assert!(std::time::Instant::now() < end, "its segment is still there: {:?}", store.figures());
+        std::thread::yield_now();
+    }
+    drop(store);
+    let (_store, again) = open(&disk, &small()).expect("it opens");
+    assert_eq!((again.report.damaged, again.report.incarnation), (0, life));
+    assert_eq!(again.messages, found.messages);
+}
+
 #[test]
 fn files_of_a_newer_version_are_left_alone() {
     const STATE: redb::TableDefinition<'static, u32, &'static [u8]> = redb::TableDefinition::new("state");

@@ -162,8 +162,8 @@ impl Load {
     #[must_use]
     pub fn new(scenario: Scenario) -> Self {
         let (publishers, subscribers) = scenario.clients();
-        let qos =
-            if matches!(scenario, Scenario::Backlog | Scenario::Away) { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+        let is_kept = matches!(scenario, Scenario::Backlog | Scenario::Away);
+        let qos = if is_kept { QoS::AtLeastOnce } else { QoS::AtMostOnce };
         Self {
             scenario,
             host: "127.0.0.1".to_owned(),

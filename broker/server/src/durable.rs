@@ -186,9 +186,10 @@ impl State {
     ///
     /// # Errors
     /// As the machine's.
+    #[inline]
     pub(crate) fn handle<'a>(&mut self, hub: &Hub, packet: Packet<'a>) -> Result<Step<'a>, Violation> {
         let is_exactly_once = matches!(packet, Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_));
-        if self.durable.is_some() && is_exactly_once {
+        if is_exactly_once && self.durable.is_some() {
             let has_credit = self.exactly_once(hub, packet)?;
             return Ok(if has_credit { Step::Credit } else { Step::Nothing });
         }
@@ -284,7 +285,8 @@ impl State {
 /// On the store's thread: what was read goes into the queue, and the connection goes on with it.
 fn take_loaded(cell: &Cell, wanted: &[Wanted], loaded: Vec<Loaded>) {
     let mut state = cell.lock();
-    for (wanted, loaded) in wanted.iter().zip(loaded) {
+    // What cannot be read now stays where it is, and is asked for again.
+    for (wanted, loaded) in wanted.iter().zip(loaded).filter(|(_, loaded)| !loaded.is_unreadable) {
         let item = loaded.message.and_then(|message| read(wanted, &message.note, &message.content));
         match (wanted, item) {
             (Wanted::Ready(stub), Some(item)) => state.queue.fill(stub.position, item),

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use primer::drops::Reason;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    batch::{Batch, Publication},
+    batch::Batch,
     hub::{Hub, Timer},
     limits::{SWEEP_INTERVAL, SWEEP_SLICE},
-    pipeline, registry,
+    moving::{self, Moving},
+    registry,
     sys::{self, Sys},
 };
 
@@ -35,6 +35,7 @@ async fn run(hub: Arc<Hub>) {
     let mut sys = Sys::new(&hub);
     let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
     let mut evicted_below = 0;
+    let mut moving = Moving::default();
     let mut alarm = None;
     loop {
         let mut next = next_sweep.min(sys.next());
@@ -49,7 +50,8 @@ async fn run(hub: Arc<Hub>) {
             return;
         }
         let mut batch = Batch::begin(&hub);
-        publish_delayed(&hub, &mut batch);
+        moving.look(&hub, &mut batch);
+        moving.publish_due(&hub, &mut batch);
         run_timers(&hub, &mut batch);
         look_at_silent(&hub, batch.now_ms);
         expire_retained(&hub, &mut batch);
@@ -71,7 +73,7 @@ async fn run(hub: Arc<Hub>) {
 
 fn next_deadline(hub: &Hub) -> Option<u64> {
     let timer = hub.timers.lock().next();
-    let delayed = hub.node.delayed.next_due_ms();
+    let delayed = hub.node.delayed.next_due_ms().filter(|_| moving::may_publish(hub));
     let retained = hub.node.retained.next_expiry_ms();
     let silence = hub.silences.lock().next_ms();
     timer.into_iter().chain(delayed).chain(retained).chain(silence).min()
@@ -117,23 +119,6 @@ fn expire_retained(hub: &Hub, batch: &mut Batch) {
     });
 }
 
-fn publish_delayed(hub: &Hub, batch: &mut Batch) {
-    for _ in 0..TURN_MAX {
-        let due = hub.node.delayed.pop_due(&hub.node.budget, batch.now_ms);
-        let Some(later) = due else { return };
-        // It leaves the one queue and enters the others in one commit.
-        if let (Some(kept), Some(journal)) = (later.kept, hub.node.journal()) {
-            batch.draft.change(kept.gone(journal.delayed.id));
-        }
-        if later.message.is_expired(batch.now_ms) {
-            hub.node.drops.add(Reason::Expired, 1);
-            continue;
-        }
-        let publication = Publication::of_message(&later.message, later.qos, later.retain, batch.now_ms);
-        pipeline::publish_own(hub, batch, &publication);
-    }
-}
-
 fn run_timers(hub: &Hub, batch: &mut Batch) {
     for _ in 0..TURN_MAX {
         let due = hub.timers.lock().pop_due(batch.now_ms);
@@ -149,7 +134,7 @@ fn run_timers(hub: &Hub, batch: &mut Batch) {
                 let Some(cell) = hub.registry.get(&client_id) else { continue };
                 let is_expired = cell.lock().is_expired(batch.now_ms);
                 if is_expired {
-                    registry::end(hub, &cell);
+                    let _nobody_waits = registry::end(hub, &cell);
                     hub.counters.sessions_expired.add(1);
                 }
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use primer::{
     drops::Reason,
-    journal::{Change, QueueId, Want, Whereabouts},
+    journal::{Change, Group, QueueId, Want, Whereabouts},
 };
 use primer_core::{message::Message, queue::Stub};
 use primer_mqtt::codec::packet::QoS;
@@ -23,23 +23,26 @@ use crate::{
     session::Delivered,
 };
 
-/// Ends the stored part of a session.
-pub(crate) fn end(hub: &Hub, mut durable: Durable, stubs: Vec<Stub>, is_shared: bool) {
-    let Some(journal) = hub.node.journal() else { return };
+/// Ends the stored part of a session. When the group is durable that is answered, it does not come back.
+pub(crate) fn end(hub: &Hub, mut durable: Durable, stubs: Vec<Stub>, is_shared: bool) -> Option<Group> {
+    let journal = hub.node.journal()?;
     if is_shared
         && !stubs.is_empty()
         && let Some(hub) = hub.me()
     {
-        durable.note(journal);
+        // For a process that finds it before all is handed on: it is over.
+        durable.put(schema::EXPIRY.into(), 0_u32.to_le_bytes().into());
+        durable.put(schema::GONE_AT.into(), 0_u64.to_le_bytes().into());
+        let group = durable.submit(journal);
         hand_on(&hub, durable.queue, stubs);
-        return;
+        return Some(group);
     }
     hub.node.drops.add(Reason::SessionEnded, stubs.len() as u64);
     durable.change(Change::Drop(durable.queue));
     for stub in stubs {
         durable.change(Change::Settle(Whereabouts::At { sequence: stub.reference, len: stub.len }));
     }
-    durable.note(journal);
+    Some(durable.submit(journal))
 }
 
 /// Hands on what is stored, oldest first, a few messages at a time.
@@ -50,6 +53,9 @@ fn hand_on(hub: &Arc<Hub>, queue: QueueId, mut stubs: Vec<Stub>) {
     let taker = Arc::clone(hub);
     let Some(journal) = hub.node.journal() else { return };
     journal.store().load(wants, move |loaded| {
+        if loaded.iter().any(|one| one.is_unreadable) {
+            return hand_on(&taker, queue, [stubs, rest].concat()); // once more, when the store has waited a while
+        }
         let mut batch = Batch::begin(&taker);
         let mut undeliverable = 0;
         for (stub, loaded) in stubs.iter().zip(loaded) {

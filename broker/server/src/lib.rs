@@ -26,6 +26,7 @@ mod hub;
 mod leftover;
 mod limits;
 mod listener;
+mod moving;
 pub mod options;
 mod pipeline;
 pub mod portable;

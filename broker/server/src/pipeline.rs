@@ -14,6 +14,7 @@ use primer_core::{
 };
 use primer_mqtt::{
     ReasonCode, Violation,
+    codec::packet::QoS,
     session::{Incoming, PublishToken},
 };
 
@@ -66,13 +67,10 @@ pub(crate) fn publish(
         both.map(|(arrival, forward)| publication(batch.now_ms, cell, arrival, forward)).collect();
     let Some(burst) = Burst::new(&publications) else { return };
     let mut votes = Votes { acks, first: ballot, stored: Vec::new() };
-    // Until its PUBREL a QoS 2 publish must be known as such, also to the next process.
-    for (index, token) in arrivals.iter().map(|arrival| arrival.token).enumerate() {
-        if let (Some(queue), Some(packet_id)) = (queue, token.and_then(|token| token.exactly_once())) {
-            let key = schema::by_packet_id(schema::INBOUND, packet_id);
-            batch.draft.change(Change::Put { queue, key, value: Box::default() });
-            votes.stored.push(index);
-        }
+    if let Some(queue) = queue
+        && burst.first().qos == QoS::ExactlyOnce
+    {
+        note_received(batch, queue, arrivals, &mut votes);
     }
     match admit(hub, identity, burst.first()) {
         Err(why) => {
@@ -89,6 +87,17 @@ pub(crate) fn publish(
         }
     }
     votes.close(batch, burst.len());
+}
+
+/// Until its PUBREL a QoS 2 publish must be known as such, also to the next process.
+fn note_received(batch: &mut Batch<'_>, queue: QueueId, arrivals: &[Arrival<'_, '_>], votes: &mut Votes<'_>) {
+    for (index, token) in arrivals.iter().map(|arrival| arrival.token).enumerate() {
+        if let Some(packet_id) = token.and_then(|token| token.exactly_once()) {
+            let key = schema::by_packet_id(schema::INBOUND, packet_id);
+            batch.draft.change(Change::Put { queue, key, value: Box::default() });
+            votes.stored.push(index);
+        }
+    }
 }
 
 fn publication<'p>(now_ms: u64, cell: &Cell, arrival: &Arrival<'p, '_>, forward: &'p [u8]) -> Publication<'p> {
@@ -263,6 +272,16 @@ fn hold(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>, seconds
             Delivered::Queued(Err(why))
         }
     }
+}
+
+/// Holds a message back once more that could not be published.
+///
+/// # Errors
+/// Not now; the message is where it was.
+pub(crate) fn hold_again(hub: &Hub, batch: &mut Batch<'_>, later: &Later) -> Result<(), Refused> {
+    const SECONDS: u32 = 1;
+    let publication = Publication::of_message(&later.message, later.qos, later.retain, batch.now_ms);
+    try_to_hold(hub, batch, &publication, SECONDS).map(drop)
 }
 
 fn try_to_hold(

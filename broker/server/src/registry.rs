@@ -125,6 +125,8 @@ enum Attempt {
     Held,
     /// It is opened when this is durable.
     Stored(Group),
+    /// The session that was there is ended for good when this is durable; then there is a new one to be opened.
+    Ended(Group),
 }
 
 /// A session that waits for the store on behalf of one connection. Should that give up, others may have it.
@@ -178,6 +180,16 @@ pub(crate) async fn open(
                 reserved.is_kept = true;
                 return Ok(Arc::clone(&cell));
             }
+            Attempt::Ended(group) => {
+                // Before that a process that comes next would find the old session.
+                let is_gone = match hub.node.journal() {
+                    Some(journal) => journal.store().ended(group).await,
+                    None => true,
+                };
+                if !is_gone {
+                    return Err(ReasonCode::QUOTA_EXCEEDED);
+                }
+            }
             Attempt::Again => tokio::task::yield_now().await,
             Attempt::Held => {
                 if tokio::time::timeout_at(deadline, detached).await.is_err() {
@@ -212,8 +224,7 @@ fn try_open(
     }
     if state.opened && (terms.clean_start || state.is_expired(now_ms)) {
         drop(guard);
-        end(hub, cell);
-        return Attempt::Again;
+        return end(hub, cell).map_or(Attempt::Again, Attempt::Ended);
     }
     if let Some(group) = store_opening(hub, cell, state, terms, will) {
         state.is_leaving = true;
@@ -346,7 +357,7 @@ pub(crate) fn let_go(
     }
     batch.finish(hub);
     if expiry_s == 0 {
-        end(hub, cell);
+        let _nobody_waits = end(hub, cell);
     } else if expiry_s != primer_mqtt::session::SESSION_NEVER_EXPIRES {
         hub.arm(now_ms + u64::from(expiry_s) * 1000, Timer::SessionEnd(Arc::clone(&cell.client_id)));
     }
@@ -371,14 +382,14 @@ pub(crate) fn publish_will(hub: &Hub, batch: &mut Batch, cell: &Cell, is_due: im
 
 /// Ends a session that has no connection: its subscriptions go, its will is due, what it could not deliver of a share
 /// group goes on to the group's other members (QoS 1 only [MQTT-4.8.2-5]).
-pub(crate) fn end(hub: &Hub, cell: &Arc<Cell>) {
-    let (left, subscriptions, will) = {
+/// Answers with which group it is gone from the store, if it was there.
+pub(crate) fn end(hub: &Hub, cell: &Arc<Cell>) -> Option<Group> {
+    let ((left, group), subscriptions, will) = {
         let mut state = cell.lock();
         if state.ended || state.connected.is_some() {
-            return;
+            return None;
         }
-        let left = state.end(hub);
-        (left, state.subscriptions.take(), state.will.take())
+        (state.end(hub), state.subscriptions.take(), state.will.take())
     };
     hub.disarm(&Timer::Will(Arc::clone(&cell.client_id)));
     hub.disarm(&Timer::SessionEnd(Arc::clone(&cell.client_id)));
@@ -390,6 +401,7 @@ pub(crate) fn end(hub: &Hub, cell: &Arc<Cell>) {
     }
     hand_on_rest(hub, &mut batch, left);
     batch.finish(hub);
+    group
 }
 
 fn hand_on_rest(hub: &Hub, batch: &mut Batch, left: Vec<Queued>) {

@@ -21,7 +21,7 @@ use crate::{
     durable::Durable,
     fanout::Subscription,
     hub::{Hub, Later, Timer},
-    registry, schema,
+    leftover, registry, schema,
     session::Cell,
     subscribe,
     will::Will,
@@ -86,34 +86,39 @@ impl Found {
         self.restore_retained(hub, journal, &mut draft);
         self.restore_delayed(hub, journal);
         let mut ended: Vec<Arc<Cell>> = Vec::new();
+        let mut leftovers = Vec::new();
         let newest: BTreeMap<_, _> = state.queues().map(|(queue, known)| (known.name.clone(), queue)).collect();
         for (queue, known) in state.queues() {
             let Some(client_id) = known.name.strip_prefix(&[schema::SESSION]) else { continue };
             let Ok(client_id) = std::str::from_utf8(client_id) else { continue };
             let mut stubs = self.sessions.remove(&queue).unwrap_or_default();
-            if newest.get(&known.name) != Some(&queue) {
-                // The client had begun a new session while what this one left was being handed on.
-                draft.change(Change::Drop(queue));
-                for Stub { reference: sequence, len, .. } in stubs {
-                    draft.change(Change::Settle(Whereabouts::At { sequence, len }));
-                }
-                continue;
-            }
             stubs.sort_unstable_by_key(|stub| stub.position);
             stubs.dedup_by_key(|stub| stub.position);
+            if newest.get(&known.name) != Some(&queue) {
+                // The client had begun a new session while what this one left was being handed on: that goes on.
+                let cell = hub.registry.create(hub, &Arc::from(client_id));
+                leftovers.push((Durable::new(queue, &cell), stubs));
+                continue;
+            }
             let cell = hub.registry.create(hub, &Arc::from(client_id));
             if self.restore_session(hub, journal, &cell, (queue, known), &stubs) {
                 ended.push(cell);
             }
         }
         journal.store().note(draft);
-        ended.iter().for_each(|cell| registry::end(hub, cell));
+        for cell in &ended {
+            let _nobody_waits = registry::end(hub, cell);
+        }
+        for (durable, stubs) in leftovers {
+            let _nobody_waits = leftover::end(hub, durable, stubs, true);
+        }
     }
 
     fn restore_retained(&mut self, hub: &Hub, journal: &Journal, draft: &mut Draft) {
         // The last of a topic counts, should an earlier one still be there.
         self.retained.sort_unstable_by_key(|own| own.position);
         for own in self.retained.drain(..) {
+            journal.retained.take(own.position);
             let qos = own.note.first().copied().unwrap_or(0) & 3;
             let kept = journal::Kept { position: own.position, at: own.at };
             let published = hub.node.retained.publish(&hub.node.budget, &own.message, qos, true, Some(kept));
@@ -124,8 +129,11 @@ impl Found {
     }
 
     fn restore_delayed(&mut self, hub: &Hub, journal: &Journal) {
-        self.delayed.sort_unstable_by_key(|own| own.position);
+        // What was due while nothing ran is due now, all of it: it comes in the order in which it should have.
+        let due = |own: &Own| schema::read_delayed_note(&own.note).map(|(_, _, due_unix_ms)| due_unix_ms);
+        self.delayed.sort_unstable_by_key(|own| (due(own), own.position));
         for own in self.delayed.drain(..) {
+            journal.delayed.take(own.position);
             let Some((qos, retain, due_unix_ms)) = schema::read_delayed_note(&own.note) else {
                 self.nonsense += 1;
                 continue;

@@ -22,7 +22,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use primer::{
     Charge, SubscriberKey,
-    journal::{self, Change, Whereabouts},
+    journal::{self, Change, Group, Whereabouts},
 };
 use primer_core::{
     commit::{Accepted, Refused},
@@ -356,8 +356,9 @@ impl State {
             && now_ms >= self.ends_at_ms
     }
 
-    /// Ends the session: hands out what its queue held.
-    pub(crate) fn end(&mut self, hub: &Hub) -> Vec<Queued> {
+    /// Ends the session: hands out what its queue held, and the group with which it is gone from the store.
+    pub(crate) fn end(&mut self, hub: &Hub) -> (Vec<Queued>, Option<Group>) {
+        let mut group = None;
         self.ended = true;
         self.machine.clear();
         self.replays.clear();
@@ -378,10 +379,10 @@ impl State {
                 }
             }
             let is_shared = self.subscriptions.any(|filter| filter.starts_with("$share/"));
-            leftover::end(hub, *durable, stubs, is_shared);
+            group = leftover::end(hub, *durable, stubs, is_shared);
         }
         self.outbox = Vec::new();
         self.charge.set(&hub.node.budget, 0);
-        left
+        (left, group)
     }
 }

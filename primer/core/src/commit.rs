@@ -207,13 +207,13 @@ impl<T> Notifier<T> {
         }
     }
 
-    /// Counts the answer of an expected destination.
+    /// Counts the answer of an expected destination. Whether that is a subscriber was said [before](Self::reach).
     pub fn answer(&mut self, ballot: Ballot, answer: Result<Accepted, Refused>) {
         if let Some(open) = self.find(ballot) {
             assert!(open.waiting > 0, "an answer came that nobody expected");
             open.waiting -= 1;
         }
-        self.vote(ballot, answer);
+        self.vote_silently(ballot, answer);
     }
 
     /// Says that all destinations of the publish are known.

@@ -39,6 +39,12 @@ impl OwnQueue {
         Self { id, next: AtomicU64::new(next) }
     }
 
+    /// The position is taken: it was found in the store. What is known of a queue there are the positions that are
+    /// gone, and not those of the messages.
+    pub fn take(&self, position: u64) {
+        self.next.fetch_max(position.saturating_add(1), Ordering::Relaxed);
+    }
+
     /// The position of a new message.
     pub fn next(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)

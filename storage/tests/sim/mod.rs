@@ -4,8 +4,7 @@
 //! The crash model: all that came before the last honoured sync of a file is there. Each later operation is there, is
 //! not, or is torn at 512 bytes. Names are there for sure from the folder's sync on; before it each may or may not be.
 
-#![allow(clippy::allow_attributes, reason = "whether the next one is needed differs between the test binaries")]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![expect(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 pub mod drive;
 pub mod file;
@@ -21,6 +20,11 @@ use file::Pages;
 /// A small generator: one seed replays all.
 #[derive(Debug, Clone)]
 pub struct Random(pub u64);
+
+/// The seed of a test, or another one from `PRIMER_SEED`.
+pub fn seed(usual: u64) -> u64 {
+    std::env::var("PRIMER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(usual)
+}
 
 impl Random {
     pub fn next(&mut self) -> u64 {

@@ -42,7 +42,8 @@ pub(crate) fn broker() -> Broker {
 #[track_caller]
 pub(crate) fn broker_with(args: &[&str]) -> Broker {
     // The process runs in a folder of its own, in which this one is made.
-    Broker::with_args(&[&["--data", "data", "--drain-timeout", "0"], args].concat())
+    let data = if args.contains(&"--data") { &[][..] } else { &["--data", "data"] };
+    Broker::with_args(&[data, &["--drain-timeout", "0"], args].concat())
 }
 
 /// Stops the broker and starts it again on the same data.
@@ -91,7 +92,12 @@ pub(crate) fn sleeper(addr: SocketAddr, version: Version, id: &str, filter: &str
 /// session's SUBSCRIBE comes with a commit, and the commits keep their order.
 #[track_caller]
 pub(crate) fn settle(broker: &Broker) {
-    let mut client = lasting(broker.addr(), Version::V5, "settle");
+    settle_at(broker.addr());
+}
+
+#[track_caller]
+fn settle_at(addr: SocketAddr) {
+    let mut client = lasting(addr, Version::V5, "settle");
     client.subscribe("settle/nothing", 0);
     client.disconnect();
 }
@@ -103,7 +109,9 @@ pub(crate) fn fetch(addr: SocketAddr, version: Version, id: &str, count: usize) 
     assert!(client.session_present(), "{id} is not known any more");
     let messages = client.recv_publishes(count);
     client.expect_no_publish(SILENCE / 4);
+    client.ping();
     client.disconnect();
+    settle_at(addr); // a PUBACK is not answered: nobody else says that it was written down
     messages
 }
 

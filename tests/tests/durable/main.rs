@@ -11,6 +11,7 @@ mod fixture;
 mod inbound;
 mod killing;
 mod messages;
+mod mount;
 mod offline;
 mod outbound;
 mod retained;

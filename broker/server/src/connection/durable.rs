@@ -23,6 +23,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Acknowledges what has become durable, and lets go of what was held for it.
     pub(super) fn take_durable(&mut self) -> Result<(), Ending> {
+        if self.awaiting.is_empty() && self.queue.is_none() {
+            return Ok(());
+        }
         let hub = std::sync::Arc::clone(&self.hub);
         let Some(journal) = hub.node.journal() else { return Ok(()) };
         let has_acks = self.count_durable(journal);
@@ -73,7 +76,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// The first group that something here waits for.
-    pub(super) fn waits_for(&self, state: &mut State) -> Option<Group> {
+    pub(super) fn waits_for(&self, state: &State) -> Option<Group> {
+        if self.awaiting.is_empty() && state.durable.is_none() {
+            return None;
+        }
         let mine = self.awaiting.front().map(|(group, _)| *group);
         let durable = state.durable.as_ref();
         let held = durable.and_then(|durable| durable.waits_for());

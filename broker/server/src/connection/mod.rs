@@ -387,7 +387,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         state.account(&self.hub);
         self.cell.note_room(&state);
-        let waits_for = self.waits_for(&mut state);
+        let waits_for = self.waits_for(&state);
         if state.must_close(&self.hub).is_some() {
             return false;
         }

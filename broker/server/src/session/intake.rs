@@ -4,12 +4,9 @@ use std::sync::Arc;
 
 use primer::{
     drops::Reason,
-    journal::{Store, Ticket, Whereabouts},
+    journal::{Store, Whereabouts},
 };
-use primer_core::{
-    commit::Refused,
-    queue::{Bounds, Item},
-};
+use primer_core::{commit::Refused, queue::Bounds};
 use primer_mqtt::{ReasonCode, codec::packet::QoS, session::Sent};
 
 use super::{Delivered, State, Wish};
@@ -99,24 +96,23 @@ impl State {
         let goes_at_all = credit > 0 && room > 0;
         for index in which {
             let goes_at_once = credit > 0 && room > 0;
-            let item = match self.item(hub, batch, (qos, wish), (burst, index), goes_at_once) {
-                Ok(item) => item,
-                Err(why) => {
-                    hub.node.drops.add(pipeline::reason_of(why), 1);
-                    answer(index, Delivered::Queued(Err(why)));
-                    continue;
-                }
-            };
+            let ids = Ids::from_slice(wish.ids);
+            let share = wish.share.cloned();
+            let publication = burst.get(index);
             credit = credit.saturating_sub(1);
-            room = room.saturating_sub(item.cost());
-            if goes_at_all && self.is_full(hub, &item) {
+            room = room.saturating_sub(publication.len());
+            if goes_at_all && self.is_full(hub, delivery::cost(publication.len(), &ids) as usize) {
                 self.pump(hub, batch.now_ms); // what can go at once is not trimmed
             }
-            let ticket = match &item.at {
-                Whereabouts::With(ticket) => Some(Arc::clone(ticket)),
-                _ => None,
+            let answered = if self.durable.is_none() {
+                let message = if goes_at_once { batch.message(publication) } else { batch.own_message(burst, index) };
+                let item = Queued::new(message, qos, wish.retain, ids, share);
+                Delivered::Queued(self.queue.push(batch.now_ms, item))
+            } else {
+                let item = Queued { qos, retain: wish.retain, ids, share, ..Queued::blank() };
+                self.store(hub, batch, wish, (publication, index, goes_at_once), item)
             };
-            answer(index, self.push(batch, wish, index, item, ticket));
+            answer(index, answered);
         }
         if goes_at_all {
             self.pump(hub, batch.now_ms);
@@ -128,44 +124,26 @@ impl State {
         }
     }
 
-    /// A publication as it stands in the queue. One for a session that lasts is in memory only if it goes at once: the
-    /// store has it.
-    fn item(
-        &self,
+    /// A publication for a session that lasts: into its queue and the store. It is in memory only if it goes at once.
+    fn store(
+        &mut self,
         hub: &Hub,
         batch: &mut Batch<'_>,
-        (qos, wish): (QoS, &Wish<'_>),
-        (burst, index): (Burst<'_, '_>, usize),
-        goes_at_once: bool,
-    ) -> Result<Queued, Refused> {
-        let ids = Ids::from_slice(wish.ids);
-        let share = wish.share.cloned();
-        let Some(journal) = hub.node.journal().filter(|_| self.durable.is_some()) else {
-            let publication = burst.get(index);
-            let message = if goes_at_once { batch.message(publication) } else { batch.own_message(burst, index) };
-            return Ok(Queued::new(message, qos, wish.retain, ids, share));
-        };
-        journal.admits()?;
-        let publication = burst.get(index);
-        let at = Whereabouts::With(batch.ticket(index));
-        let cost = delivery::cost(publication.len(), &ids);
-        let message = goes_at_once.then(|| batch.message(publication));
-        let expires_at_ms = publication.expires_at_ms;
-        Ok(Queued { message, at, qos, retain: wish.retain, ids, share, cost, expires_at_ms })
-    }
-
-    fn push(
-        &mut self,
-        batch: &mut Batch<'_>,
         wish: &Wish<'_>,
-        index: usize,
-        item: Queued,
-        ticket: Option<Arc<Ticket>>,
+        (publication, index, goes_at_once): (&Publication<'_>, usize, bool),
+        mut item: Queued,
     ) -> Delivered {
-        let (Some(ticket), Some(durable)) = (ticket, &self.durable) else {
-            return Delivered::Queued(self.queue.push(batch.now_ms, item));
-        };
+        let (Some(durable), Some(journal)) = (&self.durable, hub.node.journal()) else { return Delivered::Gone };
+        if let Err(why) = journal.admits() {
+            hub.node.drops.add(pipeline::reason_of(why), 1);
+            return Delivered::Queued(Err(why));
+        }
+        let ticket = batch.ticket(index);
         ticket.add();
+        item.at = Whereabouts::With(Arc::clone(&ticket));
+        item.cost = delivery::cost(publication.len(), &item.ids);
+        item.expires_at_ms = publication.expires_at_ms;
+        item.message = goes_at_once.then(|| batch.message(publication));
         let qos = item.qos;
         match self.queue.push(batch.now_ms, item) {
             Ok(_the_store_will_say) => {
@@ -180,8 +158,8 @@ impl State {
     }
 
     /// Whether the queue has to make room for this one.
-    fn is_full(&self, hub: &Hub, item: &Queued) -> bool {
+    fn is_full(&self, hub: &Hub, cost: usize) -> bool {
         let Bounds { messages_max, bytes_max, .. } = hub.options.queue;
-        self.queue.len() >= messages_max || self.queue.bytes() + item.cost() > bytes_max
+        self.queue.len() >= messages_max || self.queue.bytes() + cost > bytes_max
     }
 }

@@ -60,7 +60,11 @@ impl State {
     }
 
     fn send_ready(&mut self, hub: &Hub, now_ms: u64, tally: &mut Tally) {
+        if self.machine.has_resends() {
+            return; // what was sent before comes before it, and is being read back
+        }
         let mut held = Vec::new();
+        let mut holds = self.durable.as_ref().is_some_and(|durable| durable.waits_for().is_some());
         while self.backlog() + held.len() < PUMP_BYTES_MAX && self.machine.credit() > 0 {
             let Some((position, item)) = self.queue.lease(now_ms) else {
                 if self.durable.is_some() {
@@ -73,11 +77,14 @@ impl State {
                 continue;
             }
             // A QoS 2 message is on its way only when that is written down: sent from memory, it might be sent again
-            // under another packet identifier by a process that does not know of it.
+            // under another packet identifier by a process that does not know of it. QoS 1 does not overtake it: what
+            // is sent again is sent in the order of the queue, and that has to be the order of the first time
+            // [MQTT-4.6.0-1].
             let is_durable = item.is_durable();
-            let is_held = is_durable && item.qos == QoS::ExactlyOnce;
+            let must_be_settled = is_durable && item.qos == QoS::ExactlyOnce;
+            let is_held = must_be_settled || (holds && item.qos == QoS::AtLeastOnce);
             let is_settled = item.is_settled();
-            let Some(delivery) = item.as_delivery(now_ms).filter(|_| !is_held || is_settled) else {
+            let Some(delivery) = item.as_delivery(now_ms).filter(|_| !must_be_settled || is_settled) else {
                 self.queue.unlease(position);
                 self.wait_for_store(hub, is_settled);
                 break;
@@ -89,7 +96,10 @@ impl State {
                 _ => self.machine.send(&delivery, position, &mut self.outbox),
             };
             match sent {
-                Sent::Written => tally.add(delivery.payload),
+                Sent::Written => {
+                    holds |= is_held;
+                    tally.add(delivery.payload);
+                }
                 Sent::TooLarge => hub.node.drops.add(Reason::TooLarge, 1),
                 Sent::Offline => {
                     self.queue.unlease(position);

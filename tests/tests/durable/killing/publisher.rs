@@ -17,7 +17,7 @@ use super::link::{Came, Link, Patience, lasting};
 const WINDOW: usize = 12;
 
 /// A rest after each turn: the backlog of those who are away is read at each start, and a debug build takes its time.
-const REST: Duration = Duration::from_millis(15);
+const REST: Duration = Duration::from_millis(35);
 
 /// How long answers are waited for before more is sent.
 const BREATH: Duration = Duration::from_millis(4);
