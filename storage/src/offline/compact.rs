@@ -35,7 +35,7 @@ pub struct Sizes {
 pub struct Compacted {
     /// As it was.
     pub before: Sizes,
-    /// As it is.
+    /// As it is: the same where nothing was to be gained.
     pub after: Sizes,
     /// Records that are wanted.
     pub records: u64,
@@ -116,6 +116,9 @@ pub fn compact(directory: &Path, probe: Option<Probe>, options: &Options) -> Res
     drop(copy);
     let report = recovered.report.clone();
     drop(recovered); // its files go
+    if after.bytes >= before.bytes {
+        return Ok(Compacted { before, after: before, records, live_bytes, report });
+    }
     building.take_place().map_err(CompactError::Replace)?;
     drop(folder);
     Ok(Compacted { before, after, records, live_bytes, report })
