@@ -62,8 +62,7 @@ impl Writer {
             self.evict_oldest();
         }
         if self.retry_at.is_none() {
-            let is_used_up = self.free_slots() <= SEGMENTS_RESERVED && self.active_bytes > self.rotate_at() / 6 * 5;
-            self.shared.set_health(if is_used_up { Health::BudgetUsedUp } else { Health::Well });
+            self.shared.set_health(if self.is_used_up() { Health::BudgetUsedUp } else { Health::Well });
         }
     }
 
@@ -81,6 +80,18 @@ impl Writer {
         // What is worth moving: an eighth of a segment at any time, half of one when room is needed.
         let worth = if self.is_pressed() { self.opener.len_max / 2 } else { self.opener.len_max / 8 };
         (self.ledger.cost(*emptiest) <= worth).then_some(*emptiest)
+    }
+
+    /// Whether the reserve is in use. Where no message is evicted for a new one it is for changes alone: they are what
+    /// makes room.
+    pub(crate) fn is_in_reserve(&self) -> bool {
+        !self.shared.options.evicts && self.free_slots() < SEGMENTS_RESERVED
+    }
+
+    /// Whether messages have no room any more.
+    fn is_used_up(&self) -> bool {
+        let is_nearly_full = self.active_bytes > self.rotate_at() / 6 * 5;
+        self.is_in_reserve() || (self.free_slots() <= SEGMENTS_RESERVED && is_nearly_full)
     }
 
     /// Whether the budget is at its high watermark: one segment is left to be begun for messages.

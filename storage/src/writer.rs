@@ -259,7 +259,7 @@ impl Writer {
         if needs_next {
             self.drop_dead();
         }
-        let is_refused = is_too_large || (needs_next && self.free_slots() <= SEGMENTS_RESERVED);
+        let is_refused = is_too_large || (needs_next && self.free_slots() <= SEGMENTS_RESERVED) || self.is_in_reserve();
         if is_refused {
             tracing::warn!(cost, is_too_large, "messages are refused: there is no room for them");
             drafts.iter_mut().for_each(Draft::refuse_messages);
@@ -292,8 +292,13 @@ impl Writer {
                     break;
                 }
                 Err(SegmentError::Bound) => {
+                    // Large rows may leave gaps in a file: it is full before their sizes say so.
+                    self.active_bytes = self.active_bytes.max(self.rotate_at());
                     self.reopen()?;
                     self.drop_dead();
+                    if prepared.messages() > 0 && self.free_slots() <= SEGMENTS_RESERVED {
+                        return Err(SegmentError::Bound);
+                    }
                     return self.rotate(prepared);
                 }
                 Err(error) => {

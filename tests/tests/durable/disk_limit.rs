@@ -90,8 +90,10 @@ fn a_full_disk_budget_refuses_and_comes_back() {
     let mut broker = rejecting();
     let mut publisher = Client::v5(broker.addr(), "publisher");
     let accepted = fill(&mut publisher, "full", 0);
-    assert!(accepted.len() * PAYLOAD_BYTES > LIMIT_BYTES as usize / 2, "only {} fit", accepted.len());
-    assert!(size_of(&broker.dir().join("data")) <= LIMIT_BYTES);
+    // Rows of this size take a power of two of pages each, and one segment in eight is kept for what makes room.
+    assert!(accepted.len() * PAYLOAD_BYTES > LIMIT_BYTES as usize / 3, "only {} fit", accepted.len());
+    let size = size_of(&broker.dir().join("data"));
+    assert!(size <= LIMIT_BYTES, "{size} bytes of {LIMIT_BYTES}");
     assert_eq!(publisher.publish("full", numbered(9), 2), QUOTA_EXCEEDED, "at QoS 2 too");
     assert_eq!(publisher.publish("$delayed/1/full", numbered(9), 1), QUOTA_EXCEEDED);
     assert_eq!(publisher.publish_retained("kept", numbered(9), 1), QUOTA_EXCEEDED);
@@ -110,7 +112,7 @@ fn a_full_disk_budget_refuses_and_comes_back() {
     let is_taken = |reason: u8| reason == 0;
     await_that("there is room again", Duration::from_secs(10), || is_taken(publisher.publish("full", numbered(1), 1)));
     let again = fill(&mut publisher, "full", 2);
-    assert!(again.len() * PAYLOAD_BYTES > LIMIT_BYTES as usize / 2, "only {} fit again", again.len());
+    assert!(again.len() * PAYLOAD_BYTES > LIMIT_BYTES as usize / 3, "only {} fit again", again.len());
     bounce(&mut broker, Stop::Kill);
     let drained = drain(&broker, "sleeper");
     assert!(drained.ends_with(&again), "{} of {}", drained.len(), again.len());
@@ -195,7 +197,8 @@ fn who_keeps_up_loses_nothing() {
         assert_eq!(number_of(&subscriber.recv().payload), number);
     }
     println!("{total} messages with a subscriber that keeps up: {:.1} s", begun.elapsed().as_secs_f64());
-    assert!(size_of(&broker.dir().join("data")) <= LIMIT_BYTES);
+    let size = size_of(&broker.dir().join("data"));
+    assert!(size <= LIMIT_BYTES, "{size} bytes of {LIMIT_BYTES}");
     subscriber.ping();
     crate::fixture::settle(&broker);
     bounce(&mut broker, Stop::Kill);
