@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use primer_harness::wire::{prop, publish};
 use primer_harness::{Client, SILENCE, Version};
 
-use crate::fixture::{Stop, bounce, broker, each, end, fetch, lasting, sleeper, texts};
+use crate::fixture::{Stop, bounce, broker, each, end, fetch, lasting, settle, sleeper, texts};
 
 /// What was due meanwhile comes with the start, in the order of its times; what is due later comes when it is.
 #[test]
@@ -29,7 +29,8 @@ fn delayed_messages_come_when_they_are_due_or_with_the_next_start() {
         assert_eq!(topics, [("later/x", 2), ("later/x", 2), ("later/x", 1)]);
         assert_eq!(subscriber.recv().text(), "fourth");
         assert!(begun.elapsed() >= Duration::from_millis(3950), "after {:?}", begun.elapsed());
-        subscriber.disconnect();
+        subscriber.ping();
+        settle(&broker);
         bounce(&mut broker, stop);
         fetch(broker.addr(), version, "away", 0);
     }

@@ -29,7 +29,7 @@ pub(super) struct Verdict {
 
 /// The number and something that depends on it; every now and then more than a page of the store has.
 pub(super) fn payload_of(number: u64) -> Vec<u8> {
-    let filling = if number % 97 == 0 { 20_000 } else { number * 37 % 300 };
+    let filling = if number.is_multiple_of(97) { 20_000 } else { number * 37 % 300 };
     let letter = b'a' + (number % 26) as u8;
     let mut payload = format!("{number} ").into_bytes();
     payload.resize(payload.len() + filling as usize, letter);

@@ -41,8 +41,8 @@ impl Link {
                 link.session_present = session_present;
                 Some(link)
             }
-            Came::Packet(Packet::Connack { code: 3 | 0x88 | 0x8b, .. }) => None, // it stops
-            Came::End => None,
+            // It stops, or is gone.
+            Came::Packet(Packet::Connack { code: 3 | 0x88 | 0x8b, .. }) | Came::End => None,
             other => panic!("{} awaited a CONNACK: {other:02x?}", connect.id),
         }
     }

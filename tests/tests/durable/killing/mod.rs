@@ -157,7 +157,7 @@ fn kill_again_and_again(plan: &Plan, broker: &mut Broker, random: &mut Random, c
             return;
         }
         std::thread::sleep(random.below_duration(plan.life));
-        if round % plan.term_each == 0 {
+        if round.is_multiple_of(plan.term_each) {
             end(broker, Stop::Term);
         } else {
             broker.kill9();
