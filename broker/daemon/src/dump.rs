@@ -44,8 +44,8 @@ pub(crate) struct Restore {
     /// The data directory; it is made if it is missing.
     #[arg(long = "data", value_name = "DIR", env = "PRIMER_DATA")]
     directory: PathBuf,
-    /// Add to what is in the directory. Sessions of the same client identifier are replaced with all their messages, and
-    /// so are retained messages of the same topic.
+    /// Add to what is in the directory. Sessions of the same client identifier are replaced with all their messages,
+    /// and so are retained messages of the same topic.
     #[arg(long)]
     merge: bool,
     /// The most that the data directory may take; 4G, or half of what is free if that is less, if not given.

@@ -120,7 +120,8 @@ fn find(broker: &Broker, left: &Left) {
         (Some(left.in_flight[1]), true, 2, "in flight 1".to_owned()),
     ];
     assert_eq!(got[..2], expected);
-    assert_eq!((got[2].1, got[2].3.as_str()), (false, "queued behind"));
+    // The broker may have sent it before it saw that the connection had ended.
+    assert_eq!(got[2].3, "queued behind");
     let mut twice = durable(broker, "twice");
     twice.send(&publish(Version::V5, "t/twice", b"once only").qos(2, 9).dup().build());
     assert_eq!(twice.await_ack(Ack::Pubrec, 9), 0);

@@ -53,14 +53,10 @@ fn write_dump(path: &std::path::Path, messages: u64, payload_bytes: usize) {
     let payload = "QUJD".repeat(payload_bytes / 3);
     let mut value = 0;
     for n in 0..messages {
-        value = put(
-            &format!(
-                "{{\"message\":{{\"sequence\":{n},\"topic\":\"plant/line/{}\",\"payload\":\"{payload}\",\"to\":[{{\"session\":\
-                 {{\"client_id\":\"s\",\"position\":{n},\"qos\":1,\"retain\":false}}}}]}}}}\n",
-                n % 100
-            ),
-            true,
-        );
+        let to = format!("{{\"client_id\":\"s\",\"position\":{n},\"qos\":1,\"retain\":false}}");
+        let topic = format!("plant/line/{}", n % 100);
+        let message = format!("\"sequence\":{n},\"topic\":\"{topic}\",\"payload\":\"{payload}\"");
+        value = put(&format!("{{\"message\":{{{message},\"to\":[{{\"session\":{to}}}]}}}}\n"), true);
     }
     put(
         &format!("{{\"end\":{{\"sessions\":1,\"messages\":{messages},\"left_out\":0,\"crc32c\":\"{value:08x}\"}}}}\n"),
