@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::fixture::{Place, command};
+use crate::fixture::{Place, command, files, primer};
 
 /// Runs `primer` to its end; answers how long it took, and the most memory it had, in KiB.
 #[track_caller]
@@ -117,4 +117,15 @@ fn memory_does_not_follow_the_payloads() {
     }
     let count = |path: &str| fs::read(path).expect("a dump").split(|byte| *byte == b'\n').count();
     assert_eq!(count(&first), count(&second));
+}
+
+/// A dump that has no room is refused, and leaves nothing.
+#[test]
+fn a_dump_that_does_not_fit_the_disk_limit_is_refused() {
+    let place = Place::new();
+    write_dump(&place.path("dump"), 12_000, 6_000);
+    let (dump, data) = (place.arg("dump"), place.arg("data"));
+    let args = ["restore", "--data", &data, "--disk-limit", "40M", &dump];
+    primer(&args).failed_with(&["nothing was restored", "--disk-limit"]);
+    assert!(files(&place.path("data")).iter().all(|(path, _)| path.extension().is_none()), "something was left");
 }

@@ -15,8 +15,6 @@ mod outward;
 mod pack;
 mod restore;
 mod survey;
-#[cfg(test)]
-mod tests;
 
 use std::{io, path::PathBuf};
 
