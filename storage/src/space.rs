@@ -62,13 +62,14 @@ impl Writer {
             self.evict_oldest();
         }
         if self.retry_at.is_none() {
-            self.shared.set_health(if self.is_used_up() { Health::BudgetUsedUp } else { Health::Well });
+            let is_used_up = self.free_slots() <= SEGMENTS_RESERVED && self.active_bytes > self.rotate_at() / 6 * 5;
+            self.shared.set_health(if is_used_up { Health::BudgetUsedUp } else { Health::Well });
         }
     }
 
     /// The segment to clean: one with damage, so that it is not found again at every start; else the emptiest.
     fn worth_cleaning(&self, numbers: &[u64]) -> Option<u64> {
-        let room = self.rotate_at().saturating_sub(self.active_bytes) + self.free_slots() * self.rotate_at();
+        let room = self.room().saturating_sub(self.active_bytes) + self.free_slots() * self.rotate_at();
         let may_be = |number: &&u64| {
             let has_failed = self.clean_failures.get(number).is_some_and(|times| *times >= CLEAN_ATTEMPTS);
             **number != self.active_number && !has_failed && self.ledger.cost(**number) < room
@@ -80,18 +81,6 @@ impl Writer {
         // What is worth moving: an eighth of a segment at any time, half of one when room is needed.
         let worth = if self.is_pressed() { self.opener.len_max / 2 } else { self.opener.len_max / 8 };
         (self.ledger.cost(*emptiest) <= worth).then_some(*emptiest)
-    }
-
-    /// Whether the reserve is in use. Where no message is evicted for a new one it is for changes alone: they are what
-    /// makes room.
-    pub(crate) fn is_in_reserve(&self) -> bool {
-        !self.shared.options.evicts && self.free_slots() < SEGMENTS_RESERVED
-    }
-
-    /// Whether messages have no room any more.
-    fn is_used_up(&self) -> bool {
-        let is_nearly_full = self.active_bytes > self.rotate_at() / 6 * 5;
-        self.is_in_reserve() || (self.free_slots() <= SEGMENTS_RESERVED && is_nearly_full)
     }
 
     /// Whether the budget is at its high watermark: one segment is left to be begun for messages.
@@ -151,11 +140,13 @@ impl Writer {
         }
         let rows = || moving.iter().flat_map(|record| record.rows.iter().map(|(key, row)| (*key, row.as_slice())));
         let cost: u64 = rows().map(|(_, row)| row_cost(row.len())).sum();
-        if self.active_bytes + cost > self.rotate_at() {
+        let limit = if self.free_slots() == 0 { self.room() } else { self.rotate_at() };
+        if self.active_bytes + cost > limit {
             self.begin_next()?;
         }
         match self.active()?.append(Rows { stream: none(), kept: rows() }) {
             Err(SegmentError::Bound) => {
+                self.learn_room();
                 self.reopen()?;
                 self.begin_next()?;
                 self.active()?.append(Rows { stream: none(), kept: rows() })?;

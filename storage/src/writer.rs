@@ -49,6 +49,8 @@ pub(crate) struct Writer {
     pub(crate) clean_failures: BTreeMap<u64, u32>,
     /// What the rows in the active segment take of it.
     pub(crate) active_bytes: u64,
+    /// Bytes of rows that a file has lately been found to have room for.
+    learned_room: u64,
     /// A commit has failed: the state is ahead of the files until all of it is written anew.
     pub(crate) is_ahead: bool,
     /// The active segment may have a successor that is not known here. What is written to it now would be taken for
@@ -98,6 +100,7 @@ impl Writer {
             suspects,
             clean_failures: BTreeMap::new(),
             active_bytes,
+            learned_room: u64::MAX,
             is_ahead: false,
             is_superseded: false,
             is_unsettled: true,
@@ -259,7 +262,7 @@ impl Writer {
         if needs_next {
             self.drop_dead();
         }
-        let is_refused = is_too_large || (needs_next && self.free_slots() <= SEGMENTS_RESERVED) || self.is_in_reserve();
+        let is_refused = is_too_large || (needs_next && self.free_slots() <= SEGMENTS_RESERVED);
         if is_refused {
             tracing::warn!(cost, is_too_large, "messages are refused: there is no room for them");
             drafts.iter_mut().for_each(Draft::refuse_messages);
@@ -292,13 +295,9 @@ impl Writer {
                     break;
                 }
                 Err(SegmentError::Bound) => {
-                    // Large rows may leave gaps in a file: it is full before their sizes say so.
-                    self.active_bytes = self.active_bytes.max(self.rotate_at());
+                    self.learn_room();
                     self.reopen()?;
                     self.drop_dead();
-                    if prepared.messages() > 0 && self.free_slots() <= SEGMENTS_RESERVED {
-                        return Err(SegmentError::Bound);
-                    }
                     return self.rotate(prepared);
                 }
                 Err(error) => {
@@ -320,7 +319,26 @@ impl Writer {
 
     /// Bytes of rows in the active segment at which the next one takes over.
     pub(crate) fn rotate_at(&self) -> u64 {
+        self.room().min(self.learned_room)
+    }
+
+    /// What the active segment's file has room for at best: where there is no next one, that is tried.
+    pub(crate) fn room(&self) -> u64 {
         self.active.as_ref().map_or(self.opener.len_max / 20 * 17, |segment| segment.room())
+    }
+
+    /// A file was full before the sizes of its rows said so: large ones leave gaps. The next are left in time, so that
+    /// no commit has to fail to find out, least of all the one that finds no further segment.
+    pub(crate) fn learn_room(&mut self) {
+        let least = self.opener.len_max / 4;
+        self.learned_room = (self.active_bytes / 20 * 19).max(least).min(self.learned_room);
+    }
+
+    /// Rows may be smaller by now: as long as there is room to be wrong, more of the next segment is used.
+    fn unlearn_room(&mut self) {
+        if self.learned_room < self.opener.len_max && self.free_slots() > SEGMENTS_RESERVED + 2 {
+            self.learned_room += self.opener.len_max / 50;
+        }
     }
 
     pub(crate) fn active(&self) -> Result<&Segment, SegmentError> {
@@ -359,6 +377,7 @@ impl Writer {
         // The last one is opened anew as well: with the small cache of a segment that is only read.
         self.shared.report_broken(std::mem::replace(&mut self.active_number, number));
         self.mend_at = None;
+        self.unlearn_room();
         self.active_bytes = picture.iter().map(|body| row_cost(body.len())).sum();
         (self.is_ahead, self.is_superseded) = (false, false);
         tracing::debug!(number, base, "a segment begins");

@@ -183,6 +183,6 @@ impl Durable for Journal {
 
     fn outcome(&self, group: Group) -> Option<Result<(), Refused>> {
         let is_durable = self.store.outcome(group)?;
-        Some(if is_durable { Ok(()) } else { Err(self.store.admits().err().map_or(Refused::DiskFailed, refused)) })
+        Some(if is_durable { Ok(()) } else { Err(self.store.admits().err().map_or(Refused::DiskFull, refused)) })
     }
 }
