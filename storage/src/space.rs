@@ -69,7 +69,7 @@ impl Writer {
 
     /// The segment to clean: one with damage, so that it is not found again at every start; else the emptiest.
     fn worth_cleaning(&self, numbers: &[u64]) -> Option<u64> {
-        let room = self.room().saturating_sub(self.active_bytes) + self.free_slots() * self.rotate_at();
+        let room = self.rotate_at().saturating_sub(self.active_bytes) + self.free_slots() * self.rotate_at();
         let may_be = |number: &&u64| {
             let has_failed = self.clean_failures.get(number).is_some_and(|times| *times >= CLEAN_ATTEMPTS);
             **number != self.active_number && !has_failed && self.ledger.cost(**number) < room
@@ -140,8 +140,7 @@ impl Writer {
         }
         let rows = || moving.iter().flat_map(|record| record.rows.iter().map(|(key, row)| (*key, row.as_slice())));
         let cost: u64 = rows().map(|(_, row)| row_cost(row.len())).sum();
-        let limit = if self.free_slots() == 0 { self.room() } else { self.rotate_at() };
-        if self.active_bytes + cost > limit {
+        if self.active_bytes + cost > self.rotate_at() {
             self.begin_next()?;
         }
         match self.active()?.append(Rows { stream: none(), kept: rows() }) {

@@ -319,12 +319,9 @@ impl Writer {
 
     /// Bytes of rows in the active segment at which the next one takes over.
     pub(crate) fn rotate_at(&self) -> u64 {
-        self.room().min(self.learned_room)
-    }
-
-    /// What the active segment's file has room for at best: where there is no next one, that is tried.
-    pub(crate) fn room(&self) -> u64 {
-        self.active.as_ref().map_or(self.opener.len_max / 20 * 17, |segment| segment.room())
+        let room = self.active.as_ref().map_or(self.opener.len_max / 20 * 17, |segment| segment.room());
+        // Where there is no next one, what the file has room for at best is tried.
+        if self.free_slots() == 0 { room } else { room.min(self.learned_room) }
     }
 
     /// A file was full before the sizes of its rows said so: large ones leave gaps. The next are left in time, so that
