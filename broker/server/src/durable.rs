@@ -39,10 +39,12 @@ pub(crate) struct Durable {
     /// is sent again is not held back.
     unsettled: Option<Group>,
     is_loading: bool,
+    /// Something was read back while the connection ran, which may have looked before.
+    has_loaded: bool,
     /// Messages whose records were damaged, since they were last counted.
     damaged: u64,
-    /// What is next in the queue is not durable yet, and has to be.
-    pub(crate) is_waiting: bool,
+    /// What is next in the queue is not durable yet, and has to be: it is with this group or a later one.
+    pub(crate) waiting_for: Option<Group>,
 }
 
 impl Durable {
@@ -55,8 +57,9 @@ impl Durable {
             held_bytes: 0,
             unsettled: None,
             is_loading: false,
+            has_loaded: false,
             damaged: 0,
-            is_waiting: false,
+            waiting_for: None,
         }
     }
 
@@ -139,6 +142,11 @@ impl Durable {
         Ok(())
     }
 
+    /// Whether something was read back since the last call.
+    pub(crate) fn take_has_loaded(&mut self) -> bool {
+        std::mem::take(&mut self.has_loaded)
+    }
+
     /// Messages whose records were damaged, since the last call.
     pub(crate) fn take_damaged(&mut self) -> u64 {
         std::mem::take(&mut self.damaged)
@@ -159,7 +167,7 @@ impl Durable {
         self.unsettled = self.held.back().map(|(group, _)| *group).or(self.unsettled);
         self.held.clear();
         self.held_bytes = 0;
-        self.is_waiting = false;
+        self.waiting_for = None;
     }
 }
 
@@ -307,6 +315,7 @@ fn take_loaded(cell: &Cell, wanted: &[Wanted], loaded: Vec<Loaded>) {
     }
     if let Some(durable) = &mut state.durable {
         durable.is_loading = false;
+        durable.has_loaded = true;
     }
     state.wake();
 }

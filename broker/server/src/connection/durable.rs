@@ -42,7 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let released = match &mut state.durable {
             Some(durable) => {
-                durable.is_waiting = false;
+                durable.waiting_for = None;
                 durable.release(journal, &mut state.outbox)
             }
             None => Ok(()),
@@ -83,9 +83,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mine = self.awaiting.front().map(|(group, _)| *group);
         let durable = state.durable.as_ref();
         let held = durable.and_then(|durable| durable.waits_for());
-        let waiting = durable.filter(|durable| durable.is_waiting).and(self.hub.node.journal());
-        let next = waiting.map(|journal| journal.store().next());
-        mine.into_iter().chain(held).chain(next).min()
+        let waiting = durable.and_then(|durable| durable.waiting_for);
+        mine.into_iter().chain(held).chain(waiting).min()
     }
 
     /// The connection ends: what it has published is settled first, so that the next one knows of it.

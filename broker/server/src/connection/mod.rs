@@ -373,6 +373,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn go_to_sleep(&mut self, cx: &Context<'_>) -> bool {
         let mut state = self.cell.lock();
         state.waker = Some(cx.waker().clone());
+        if state.durable.as_mut().is_some_and(|durable| durable.take_has_loaded()) {
+            return false; // there was nobody to be woken when it came
+        }
         if !self.is_blocked {
             // Asked after the flush: it may have made the room that a look-up waits for.
             if !state.outbox.is_empty() || state.can_replay() {

@@ -1,6 +1,9 @@
 //! What leaves a session: messages move from its queue to the buffer of its connection, and out of the queue for good.
 
-use primer::{drops::Reason, journal::Change};
+use primer::{
+    drops::Reason,
+    journal::{Change, Group},
+};
 use primer_core::queue::{Item, Position};
 use primer_mqtt::{ReasonCode, codec::packet::QoS, session::Sent};
 
@@ -63,6 +66,8 @@ impl State {
         if self.machine.has_resends() {
             return; // what was sent before comes before it, and is being read back
         }
+        // Asked before a message is: what is not durable then is in this group or a later one.
+        let next = hub.node.journal().filter(|_| self.durable.is_some()).map(|journal| journal.store().next());
         let mut held = Vec::new();
         let mut holds = self.durable.as_ref().is_some_and(|durable| durable.waits_for().is_some());
         while self.backlog() + held.len() < PUMP_BYTES_MAX && self.machine.credit() > 0 {
@@ -86,7 +91,7 @@ impl State {
             let is_settled = item.is_settled();
             let Some(delivery) = item.as_delivery(now_ms).filter(|_| !must_be_settled || is_settled) else {
                 self.queue.unlease(position);
-                self.wait_for_store(hub, is_settled);
+                self.wait_for_store(hub, next.filter(|_| !is_settled));
                 break;
             };
             let at_most_once = item.qos == QoS::AtMostOnce;
@@ -122,12 +127,12 @@ impl State {
     }
 
     /// The next message cannot be sent yet: it is in the store alone, or not there yet.
-    fn wait_for_store(&mut self, hub: &Hub, is_settled: bool) {
-        if is_settled {
+    fn wait_for_store(&mut self, hub: &Hub, group: Option<Group>) {
+        if group.is_none() {
             self.queue.chill();
             self.load(hub, self.machine.credit());
         } else if let Some(durable) = &mut self.durable {
-            durable.is_waiting = true;
+            durable.waiting_for = group;
         }
     }
 
