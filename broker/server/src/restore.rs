@@ -8,6 +8,7 @@ use std::{
 
 use primer::{
     Clock, Journal,
+    drops::Reason,
     journal::{self, Change, DELAYED, Draft, QueueId, QueueState, RETAINED, State, Whereabouts},
 };
 use primer_core::{
@@ -43,8 +44,8 @@ pub(crate) struct Found {
     leased: HashMap<(QueueId, u64), QoS>,
     retained: Vec<Own>,
     delayed: Vec<Own>,
-    /// Records that make no sense to this broker.
-    pub(crate) nonsense: u64,
+    /// Messages that make no sense to this broker, or that it has no room for.
+    left_out: u64,
 }
 
 impl Found {
@@ -65,7 +66,7 @@ impl Found {
         if let Some(own_queue) = own_queue {
             match own() {
                 Some(own) => own_queue.push(own),
-                None => self.nonsense += 1,
+                None => self.left_out += 1,
             }
             return;
         }
@@ -106,6 +107,10 @@ impl Found {
             }
         }
         journal.store().note(draft);
+        if self.left_out > 0 {
+            tracing::error!("{} messages in the store could not be taken in", self.left_out);
+            hub.node.drops.add(Reason::Damaged, self.left_out);
+        }
         for cell in &ended {
             let _nobody_waits = registry::end(hub, cell);
         }
@@ -121,9 +126,13 @@ impl Found {
             journal.retained.take(own.position);
             let qos = own.note.first().copied().unwrap_or(0) & 3;
             let kept = journal::Kept { position: own.position, at: own.at };
-            let published = hub.node.retained.publish(&hub.node.budget, &own.message, qos, true, Some(kept));
-            if let Some(replaced) = published.ok().and_then(|published| published.replaced) {
-                draft.change(replaced.gone(journal.retained.id));
+            match hub.node.retained.publish(&hub.node.budget, &own.message, qos, true, Some(kept)) {
+                Ok(published) => {
+                    if let Some(replaced) = published.replaced {
+                        draft.change(replaced.gone(journal.retained.id));
+                    }
+                }
+                Err(_no_room) => self.left_out += 1,
             }
         }
     }
@@ -135,14 +144,14 @@ impl Found {
         for own in self.delayed.drain(..) {
             journal.delayed.take(own.position);
             let Some((qos, retain, due_unix_ms)) = schema::read_delayed_note(&own.note) else {
-                self.nonsense += 1;
+                self.left_out += 1;
                 continue;
             };
             let kept = Some(journal::Kept { position: own.position, at: own.at });
             let due_ms = journal.from_unix_ms(Some(due_unix_ms));
             let held = hub.hold(due_ms, Later { message: own.message, qos, retain, kept });
             if held.is_err() {
-                self.nonsense += 1;
+                self.left_out += 1;
             }
         }
     }
