@@ -13,7 +13,7 @@ use primer_broker::{
     access::{Anonymous, Open, Users},
     options::{Overlap, ShareStrategy},
 };
-use primer_core::queue::OverflowPolicy;
+use primer_core::backlog::OverflowPolicy;
 use primer_mqtt::auth::scram::{Credentials, SALT_BYTES};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;

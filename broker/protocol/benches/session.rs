@@ -4,8 +4,8 @@
 
 use divan::{Bencher, black_box};
 use primer_core::{
+    backlog::Position,
     commit::{Committed, Notifier, Outcome},
-    queue::Position,
 };
 use primer_mqtt::{
     ReasonCode, Version,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use primer::journal::Whereabouts;
 use primer_core::{
+    backlog::Item,
     message::{Message, NEVER_MS},
-    queue::Item,
 };
 use primer_mqtt::{codec::packet::QoS, session::Delivery};
 

@@ -11,9 +11,9 @@ use primer::{
     journal::{Change, Draft, Group, Loaded, QueueId, Store, Want, Whereabouts},
 };
 use primer_core::{
+    backlog::{Left, Position, Stub},
     commit::{Accepted, Refused},
     message::Message,
-    queue::{Left, Position, Stub},
 };
 use primer_mqtt::{Violation, codec::packet::Packet, session::Step};
 

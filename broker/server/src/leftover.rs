@@ -9,7 +9,7 @@ use primer::{
     drops::Reason,
     journal::{Change, Group, QueueId, Want, Whereabouts},
 };
-use primer_core::{message::Message, queue::Stub};
+use primer_core::{backlog::Stub, message::Message};
 use primer_mqtt::codec::packet::QoS;
 
 use crate::{

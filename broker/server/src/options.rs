@@ -7,7 +7,7 @@ use std::{
 };
 
 use primer::{NodeOptions, journal};
-use primer_core::queue::{Bounds, OverflowPolicy};
+use primer_core::backlog::{Bounds, OverflowPolicy};
 use primer_mqtt::session::ServerOptions;
 
 /// What overlapping subscriptions of one client get (MQTT 5.0, 3.3.4).

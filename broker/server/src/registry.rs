@@ -19,8 +19,8 @@ use primer::{
     journal::{Change, Group},
 };
 use primer_core::{
+    backlog::Backlog,
     commit::{Committed, Notifier, Outcome},
-    queue::Queue,
 };
 use primer_mqtt::{
     ReasonCode,
@@ -99,7 +99,7 @@ impl Registry {
         let entry = cells.entry(hash, |cell| cell.client_id == *client_id, |cell| self.hash(&cell.client_id));
         let create = || {
             let key = SubscriberKey(self.next_key.fetch_add(1, Ordering::Relaxed));
-            Arc::new(Cell::new(key, Arc::clone(client_id), Queue::new(hub.options.queue)))
+            Arc::new(Cell::new(key, Arc::clone(client_id), Backlog::new(hub.options.queue)))
         };
         Arc::clone(entry.or_insert_with(create).get())
     }
@@ -303,7 +303,7 @@ fn attach(
 }
 
 /// The session's queue stands; that is what CONNACK promises.
-fn commit_opening(session_present: bool, queue: &Queue<Queued>) -> Committed<Opening> {
+fn commit_opening(session_present: bool, queue: &Backlog<Queued>) -> Committed<Opening> {
     let mut notifier = Notifier::default();
     let ballot = notifier.open(Opening { session_present });
     notifier.vote(ballot, Ok(queue.confirm()));

@@ -12,8 +12,8 @@ use primer::{
     journal::{self, Change, DELAYED, Draft, QueueId, QueueState, RETAINED, State, Whereabouts},
 };
 use primer_core::{
+    backlog::{Position, Stub},
     message::Message,
-    queue::{Position, Stub},
 };
 use primer_mqtt::{codec::packet::QoS, session::SESSION_NEVER_EXPIRES};
 

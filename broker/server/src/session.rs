@@ -25,9 +25,9 @@ use primer::{
     journal::{self, Change, Group, Whereabouts},
 };
 use primer_core::{
+    backlog::{Backlog, Item, Left},
     commit::{Accepted, Refused},
     message::Message,
-    queue::{Item, Left, Queue},
 };
 use primer_mqtt::{
     ReasonCode,
@@ -72,7 +72,7 @@ pub(crate) struct Cell {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) machine: Session,
-    pub(crate) queue: Queue<Queued>,
+    pub(crate) queue: Backlog<Queued>,
     /// Encoded packets that the connection has not taken.
     pub(crate) outbox: Vec<u8>,
     /// Bytes that the connection has taken and not written.
@@ -134,7 +134,7 @@ pub(crate) enum Delivered {
 }
 
 impl Cell {
-    pub(crate) fn new(key: SubscriberKey, client_id: Arc<str>, queue: Queue<Queued>) -> Self {
+    pub(crate) fn new(key: SubscriberKey, client_id: Arc<str>, queue: Backlog<Queued>) -> Self {
         let state = State {
             machine: Session::default(),
             queue,

@@ -5,9 +5,11 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
+pub mod backlog;
 pub mod commit;
 pub mod deadlines;
 pub mod delayed;
+pub mod limits;
 pub mod message;
 pub mod queue;
 pub mod retained;

@@ -1,352 +1,465 @@
-//! A queue in memory with one group and one consumer: what stands behind a session.
+//! A queue with groups of consumers: the machine behind `$queue/NAME`.
 //!
-//! Messages keep the order in which they were pushed. A consumer leases them one after another and acknowledges each;
-//! what it has leased stays until then, over any number of reconnects. The queue is bounded in messages and bytes and
-//! trims by its policy, counting what it drops. It knows no clock: the time comes in.
+//! Every group gets each message; of a group one consumer handles it. A message stays until every group is done with
+//! it. While there is no group it waits for the first to come; a later group begins with what is there.
+//!
+//! A consumer has credit. [`Queue::deal`] leases messages to consumers as far as their credit goes; a lease ends with
+//! the consumer's word ([`Queue::settle`]), with its time, or with the consumer, and a message that is not done with is
+//! delivered again, until it goes to the dead letters. In a group that is at-most-once a message is done with when it
+//! is dealt.
+//!
+//! Priorities have a line each; within a line messages keep the order in which they were pushed. A group that keeps
+//! keys in order has one message of a key on its way at a time, at the consumer that the key belongs to.
+//!
+//! The machine is the one of a single node: it holds what it is given under its own positions. Copies of a message on
+//! other nodes are other queues, which this one does not know. It has no clock; what has to be done about a message
+//! comes out as [`Event`]s, in order.
 
-mod cold;
+mod deal;
+mod dedupe;
+mod group;
+mod line;
+mod lookup;
+pub mod name;
+mod peek;
+mod settle;
+mod sticky;
+mod stored;
+mod trim;
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
-use self::cold::Cold;
-pub use self::cold::{Left, Stub};
-use crate::commit::{Accepted, Refused};
+pub use self::{
+    dedupe::Dedupe,
+    group::{Credit, GroupFigures, GroupOptions, Mode, Order},
+    peek::{Peeked, Standing},
+    settle::{Stale, Verdict},
+};
+use self::{
+    group::Group,
+    line::{Entry, Line, Place},
+};
+pub use crate::backlog::{Left, Position, Stub};
+use crate::{
+    commit::{Accepted, Refused},
+    limits::{GROUPS_MAX, PRIORITY_MAX},
+};
 
-/// What can stand in a queue.
-pub trait Item {
-    /// Bytes that the item is charged with.
+/// What can stand in a queue. Each delivery clones it.
+pub trait Content: Clone {
+    /// Bytes that it is charged with.
     fn cost(&self) -> usize;
     /// Deadline in the node's milliseconds; [`crate::message::NEVER_MS`] for none.
     fn expires_at_ms(&self) -> u64;
-    /// Whether a store holds it, or is about to: it has to be told when the item goes.
-    fn is_durable(&self) -> bool {
-        false
-    }
-    /// Whether the store has refused it after it was pushed: it is as if it had not been.
-    fn is_void(&self) -> bool {
-        false
-    }
-    /// Where a store holds the item, and the bytes it takes there, once it does.
-    fn stub(&self) -> Option<(u64, u32)> {
-        None
-    }
+    /// What it is kept in order by, hashed: two keys of one hash wait for each other, which is harmless.
+    fn key(&self) -> Option<u64>;
+    /// Whether its store has refused it after it was pushed: it is as if it had not been.
+    fn is_void(&self) -> bool;
+    /// Where a store holds it, and the bytes it takes there, once it does.
+    fn stub(&self) -> Option<(u64, u32)>;
 }
 
 /// What a queue does when it is at its high watermark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OverflowPolicy {
-    /// Trim the oldest messages that nobody has leased, down to the low watermark.
-    DropOldest,
-    /// Refuse the new message.
+pub enum Overflow {
+    /// The new message is refused.
     Reject,
+    /// The oldest messages that nobody has leased go, down to the low watermark.
+    DropOldest,
+    /// The same, and they go to the dead letters.
+    DeadLetter,
 }
 
-/// The bounds of a queue.
+/// What a queue is told when it is made, and may be told anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct Terms {
     /// High watermark in messages.
     pub messages_max: usize,
     /// High watermark in bytes.
     pub bytes_max: usize,
     /// What happens above either.
-    pub overflow: OverflowPolicy,
+    pub overflow: Overflow,
+    /// Deliveries to one group after which a message goes to the dead letters; 0 for any number.
+    pub deliveries_max: u32,
+    /// How long a message waits before it is delivered again.
+    pub retry_delay_ms: u64,
+    /// How long a message identifier is remembered; 0 for not at all.
+    pub dedupe_window_ms: u64,
 }
 
-impl Bounds {
-    /// The low watermark of a high one: trimming goes down to nine tenths, so that it is not run for each message.
-    const fn low(high: usize) -> usize {
-        high - high / 10
-    }
-}
-
-/// The place of a message in its queue: ascending, never used twice.
+/// Names a group in its queue, as long as it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position(pub u64);
+pub struct GroupId(u8);
 
-/// Messages that left the queue without a delivery, by reason, since they were last taken.
+/// Names a consumer in its group; never used twice in a queue's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConsumerId(u32);
+
+/// Names a lease: the word of a consumer whose lease is over does not count against the next one's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaseId(u64);
+
+/// Why a message ended. The names are those of the counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its consumer is done with it, or got it where once is enough.
+    Acked,
+    /// Its time to live passed.
+    Expired,
+    /// It was trimmed at the high watermark.
+    Trimmed,
+    /// It made room on the disk.
+    Evicted,
+    /// It was taken out by hand, or the queue or the group was.
+    Removed,
+    /// Its store had refused it.
+    Void,
+    /// Its record was damaged.
+    Lost,
+    /// It goes to the dead letters.
+    Dead(Death),
+}
+
+/// Why a message goes to the dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// Its consumer said so.
+    Rejected,
+    /// It was delivered too often.
+    Deliveries,
+    /// It was trimmed at the high watermark.
+    Overflow,
+}
+
+/// What has happened, and its owner has to carry out, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event<T> {
+    /// A message is for a consumer.
+    Deliver {
+        /// The group.
+        group: GroupId,
+        /// The consumer.
+        consumer: ConsumerId,
+        /// The lease under which it is; `None` where once is enough.
+        lease: Option<LeaseId>,
+        /// Where it stands.
+        position: Position,
+        /// How often it was delivered to the group, this time included.
+        attempt: u32,
+        /// What it is.
+        item: T,
+    },
+    /// A group is done with a message that others still want.
+    Done {
+        /// The group.
+        group: GroupId,
+        /// Where the message stands.
+        position: Position,
+        /// Why.
+        fate: Fate,
+        /// How often it was delivered to the group.
+        attempts: u32,
+        /// What it is, if it goes to the dead letters.
+        left: Option<Left<T>>,
+    },
+    /// A message is gone from the queue.
+    Gone {
+        /// The group that was the last to want it, where one was.
+        group: Option<GroupId>,
+        /// Where it stood.
+        position: Position,
+        /// Why.
+        fate: Fate,
+        /// How often it was delivered to the group.
+        attempts: u32,
+        /// What it was.
+        left: Left<T>,
+    },
+}
+
+/// Messages by what became of them, since the queue was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Dropped {
-    /// Their deadline passed.
-    pub expired: u64,
-    /// They were trimmed at the high watermark.
-    pub overflow: u64,
-    /// They were refused at the high watermark.
+pub struct Counts {
+    /// Taken in.
+    pub pushed: u64,
+    /// Known by their identifier, and not taken in again.
+    pub duplicates: u64,
+    /// Refused at the high watermark.
     pub refused: u64,
-    /// They made room on the disk.
+    /// Given to a consumer, each time.
+    pub delivered: u64,
+    /// Given to a consumer of the same group again.
+    pub redelivered: u64,
+    /// Done with, by every group that there was.
+    pub acked: u64,
+    /// Expired.
+    pub expired: u64,
+    /// Trimmed at the high watermark.
+    pub trimmed: u64,
+    /// Gone to make room on the disk.
     pub evicted: u64,
+    /// Sent to the dead letters, once for each group that gave it up.
+    pub dead: u64,
+    /// Taken out by hand.
+    pub removed: u64,
+    /// Damaged on the disk.
+    pub lost: u64,
 }
 
+/// What became of a message that was pushed.
 #[derive(Debug)]
-struct Entry<T> {
-    position: u64,
-    /// `None` for a gap: a message that was leased and is acknowledged, or had expired when it was to be leased. Its
-    /// entry goes when it comes to the front, or is swept out.
-    item: Option<T>,
+pub enum Pushed {
+    /// It is in the queue.
+    New(Position, Accepted),
+    /// It had been pushed before, within the window.
+    Duplicate(Position, Accepted),
 }
 
-/// Gaps that may stand between leased messages before they are swept out.
-const GAPS_MAX: usize = 64;
-
-/// A bounded queue. See the module's description.
+/// See the module's description.
 ///
-/// Messages stay where they are while they are leased: the first entries are the leased ones.
-///
-/// Invariants: positions ascend; the first entry is no gap; there are no gaps among the entries that nobody has leased;
-/// the counts and sums are those of the messages that are present. Memory follows the messages that are present, not
-/// the distance between them.
+/// Invariants: positions ascend within a line; `len` and `bytes` are those of the entries that are present; a present
+/// entry is wanted by a group, or there is no group; what a group wants is before its cursor and leased, returned,
+/// waiting or set aside, or it is at or behind the cursor.
 #[derive(Debug)]
 pub struct Queue<T> {
-    entries: VecDeque<Entry<T>>,
-    /// How many of the first entries are leased, or gaps.
-    leased_entries: usize,
-    /// The position of the next push.
+    terms: Terms,
+    /// By priority, highest first.
+    lines: Vec<Line<T>>,
+    groups: Vec<Option<Box<Group>>>,
     next: u64,
-    leased_count: usize,
-    leased_bytes: usize,
-    ready_bytes: usize,
-    /// No message that nobody has leased expires before.
+    next_consumer: u32,
+    next_lease: u64,
+    len: usize,
+    bytes: usize,
+    /// Bytes of the messages that are in memory, and how many they are.
+    hot_bytes: usize,
+    hot: usize,
+    /// No message expires before.
     soonest_expiry_ms: u64,
-    bounds: Bounds,
-    dropped: Dropped,
-    /// What is not in memory, if anything is not.
-    cold: Option<Box<Cold<T>>>,
+    /// Messages that are not to be delivered before a time.
+    due: BTreeMap<u64, u64>,
+    dedupe: Option<Box<Dedupe>>,
+    is_paused: bool,
+    counts: Counts,
+    events: Vec<Event<T>>,
+    to_load: Vec<Stub>,
 }
 
-impl<T: Item> Queue<T> {
+impl<T: Content> Queue<T> {
     /// An empty queue.
     #[must_use]
-    pub const fn new(bounds: Bounds) -> Self {
+    pub const fn new(terms: Terms) -> Self {
         Self {
-            entries: VecDeque::new(),
-            leased_entries: 0,
+            terms,
+            lines: Vec::new(),
+            groups: Vec::new(),
             next: 0,
-            leased_count: 0,
-            leased_bytes: 0,
-            ready_bytes: 0,
+            next_consumer: 0,
+            next_lease: 0,
+            len: 0,
+            bytes: 0,
+            hot_bytes: 0,
+            hot: 0,
             soonest_expiry_ms: u64::MAX,
-            bounds,
-            dropped: Dropped { expired: 0, overflow: 0, refused: 0, evicted: 0 },
-            cold: None,
+            due: BTreeMap::new(),
+            dedupe: None,
+            is_paused: false,
+            counts: Counts {
+                pushed: 0,
+                duplicates: 0,
+                refused: 0,
+                delivered: 0,
+                redelivered: 0,
+                acked: 0,
+                expired: 0,
+                trimmed: 0,
+                evicted: 0,
+                dead: 0,
+                removed: 0,
+                lost: 0,
+            },
+            events: Vec::new(),
+            to_load: Vec::new(),
         }
     }
 
-    /// Proof that the queue stands and keeps what it promises: what the opening of a session is committed under.
+    /// Appends a message. `due_ms` is the time before which it is not delivered, if there is one; `id` the identifier
+    /// by which it is known when it comes again. A priority above [`PRIORITY_MAX`] counts as that.
+    ///
+    /// Nothing is delivered before [`deal`](Self::deal).
+    ///
+    /// # Errors
+    /// [`Refused::QueueFull`]: the queue is at its high watermark and rejects, or what is leased leaves no room.
+    pub fn push(
+        &mut self,
+        now_ms: u64,
+        priority: u8,
+        due_ms: Option<u64>,
+        id: Option<&[u8]>,
+        item: T,
+    ) -> Result<Pushed, Refused> {
+        if let Some(known) = id.and_then(|id| self.known(now_ms, id)) {
+            self.counts.duplicates += 1;
+            return Ok(Pushed::Duplicate(known, Accepted::new()));
+        }
+        let cost = item.cost();
+        if !self.has_room(cost) && !self.make_room(now_ms, cost) {
+            self.counts.refused += 1;
+            return Err(Refused::QueueFull);
+        }
+        let position = self.next;
+        self.next += 1;
+        self.soonest_expiry_ms = self.soonest_expiry_ms.min(item.expires_at_ms());
+        if let Some(due_ms) = due_ms.filter(|due_ms| *due_ms > now_ms) {
+            self.due.insert(position, due_ms);
+        }
+        if let Some(id) = id {
+            self.remember(now_ms, id, position);
+        }
+        self.insert(priority, Entry::hot(position, item));
+        self.counts.pushed += 1;
+        Ok(Pushed::New(Position(position), Accepted::new()))
+    }
+
+    /// What has happened since the last call.
+    pub fn take_events(&mut self) -> Vec<Event<T>> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// The same, in memory that is used again.
+    pub fn swap_events(&mut self, events: &mut Vec<Event<T>>) {
+        debug_assert!(events.is_empty());
+        std::mem::swap(&mut self.events, events);
+    }
+
+    /// Gives other bounds to the queue. What is above them stays until the next push.
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
+    }
+
+    /// No message is dealt any more until [`resume`](Self::resume). Pushes and acknowledgements go on.
+    pub fn pause(&mut self) {
+        self.is_paused = true;
+    }
+
+    /// Messages are dealt again.
+    pub fn resume(&mut self) {
+        self.is_paused = false;
+    }
+
+    /// Proof that the queue stands and keeps what it promises.
     pub fn confirm(&self) -> Accepted {
         Accepted::new()
     }
 
-    /// Appends a message.
-    ///
-    /// # Errors
-    /// [`Refused::QueueFull`] when the queue is at its high watermark and its policy is to reject, or the message does
-    /// not fit beside what is leased. Nothing but expired messages has been dropped then.
-    pub fn push(&mut self, now_ms: u64, item: T) -> Result<Accepted, Refused> {
-        let cost = item.cost();
-        if !self.has_room(cost) && !self.make_room(now_ms, cost) {
-            self.dropped.refused += 1;
-            return Err(Refused::QueueFull);
-        }
-        self.soonest_expiry_ms = self.soonest_expiry_ms.min(item.expires_at_ms());
-        let entry = Entry { position: self.next, item: Some(item) };
-        match &mut self.cold {
-            Some(cold) if !cold.stored.is_empty() => cold.fresh.push_back(entry),
-            _ => self.entries.push_back(entry),
-        }
-        self.next += 1;
-        self.ready_bytes += cost;
-        Ok(Accepted::new())
-    }
-
-    /// Leases the oldest message that is neither leased nor expired.
-    pub fn lease(&mut self, now_ms: u64) -> Option<(Position, &T)> {
-        loop {
-            let index = self.leased_entries;
-            let entry = self.entries.get_mut(index)?;
-            self.leased_entries += 1;
-            let (cost, expires_at_ms) = entry.item.as_ref().map_or((0, u64::MAX), |i| (i.cost(), i.expires_at_ms()));
-            self.ready_bytes -= cost;
-            if now_ms > expires_at_ms {
-                let (position, item) = (Position(entry.position), entry.item.take());
-                self.dropped.expired += 1;
-                item.into_iter().for_each(|item| self.leave(position, Left::Item(item)));
-                self.sweep();
-                continue;
-            }
-            self.leased_bytes += cost;
-            self.leased_count += 1;
-            let entry = self.entries.get(index)?;
-            return Some((Position(entry.position), entry.item.as_ref()?));
-        }
-    }
-
-    /// A leased message, by its position.
+    /// Whether nothing is dealt.
     #[must_use]
-    pub fn get(&self, position: Position) -> Option<&T> {
-        self.entries.get(self.find(position)?)?.item.as_ref()
+    pub const fn is_paused(&self) -> bool {
+        self.is_paused
     }
 
-    /// The consumer is done with a leased message: it goes. `None` when it had gone before.
-    pub fn ack(&mut self, position: Position) -> Option<T> {
-        let index = self.find(position)?;
-        let item = self.entries.get_mut(index)?.item.take()?;
-        self.leased_count -= 1;
-        self.leased_bytes -= item.cost();
-        self.sweep();
-        give_back(&mut self.entries, BUSY_CAPACITY_MAX);
-        Some(item)
-    }
-
-    /// Gives back the newest lease, for a consumer that could not take the message after all.
-    pub fn unlease(&mut self, position: Position) {
-        let Some(index) = self.newest_leased() else { return };
-        let newest = self.entries.get(index).filter(|entry| entry.position == position.0);
-        if let Some(item) = newest.and_then(|entry| entry.item.as_ref()) {
-            let (cost, expires_at_ms) = (item.cost(), item.expires_at_ms());
-            self.entries.drain(index + 1..self.leased_entries); // gaps of what had expired when it was to be leased
-            self.leased_entries = index;
-            self.leased_count -= 1;
-            self.leased_bytes -= cost;
-            self.ready_bytes += cost;
-            self.soonest_expiry_ms = self.soonest_expiry_ms.min(expires_at_ms);
-        }
-    }
-
-    /// Drops what has expired among the messages that nobody has leased. Looks at them only when one may have.
-    pub fn expire(&mut self, now_ms: u64) {
-        if now_ms <= self.soonest_expiry_ms {
-            return;
-        }
-        let (before, mut soonest) = (self.len(), u64::MAX);
-        self.retain_ready(|expires_at_ms, _| {
-            let stays = now_ms <= expires_at_ms;
-            if stays {
-                soonest = soonest.min(expires_at_ms);
-            }
-            stays
-        });
-        self.soonest_expiry_ms = soonest;
-        self.dropped.expired += (before - self.len()) as u64;
-    }
-
-    /// Changes each leased message in place, as [`crate::message::Message::compact`] does when a connection ends.
-    pub fn for_each_leased(&mut self, change: impl FnMut(&mut T)) {
-        self.entries.iter_mut().take(self.leased_entries).filter_map(|entry| entry.item.as_mut()).for_each(change);
-    }
-
-    /// The leased messages, oldest first.
-    pub fn leased(&self) -> impl Iterator<Item = (Position, &T)> {
-        let leased = self.entries.iter().take(self.leased_entries);
-        leased.filter_map(|entry| Some((Position(entry.position), entry.item.as_ref()?)))
-    }
-
-    /// Empties the queue and hands out what was in it in memory, oldest first; see [`Self::drain_stored`] for the rest.
-    pub fn drain(&mut self) -> impl Iterator<Item = T> {
-        (self.leased_entries, self.leased_count, self.leased_bytes, self.ready_bytes) = (0, 0, 0, 0);
-        std::mem::take(&mut self.entries).into_iter().filter_map(|entry| entry.item)
-    }
-
-    /// Gives back memory that a busy queue has used and an idle one does not need. Called now and then, not with every
-    /// message: a queue that empties and fills would pay for it each time.
-    pub fn give_back(&mut self) {
-        give_back(&mut self.entries, IDLE_CAPACITY_MAX);
-    }
-
-    /// What was dropped since the last call.
-    pub fn take_dropped(&mut self) -> Dropped {
-        std::mem::take(&mut self.dropped)
+    /// What the queue was told.
+    #[must_use]
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// Messages in the queue, leased ones included.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.leased_count + self.entries.len() - self.leased_entries + self.cold_len()
+    pub const fn len(&self) -> usize {
+        self.len
     }
 
     /// Whether nothing is in the queue.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.cold_len() == 0
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
-    /// Bytes in the queue, leased messages included, and those that are not in memory.
+    /// Bytes in the queue, those that are not in memory included.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.leased_bytes + self.ready_bytes + self.stored_bytes()
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    /// Whether a message waits to be leased.
+    /// Bytes of memory that the messages take.
     #[must_use]
-    pub fn has_ready(&self) -> bool {
-        self.entries.len() > self.leased_entries || self.cold_len() > 0
+    pub fn memory(&self) -> usize {
+        self.hot_bytes + self.lines.iter().map(Line::memory).sum::<usize>()
     }
 
-    fn has_room(&self, cost: usize) -> bool {
-        self.len() < self.bounds.messages_max && self.bytes() + cost <= self.bounds.bytes_max
+    /// What became of the messages.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
     }
 
-    /// Trims in the order of the promise: expired messages first, then, if the policy says so, the oldest ones, down
-    /// to the low watermark. Answers whether a message of `cost` bytes fits now.
-    fn make_room(&mut self, now_ms: u64, cost: usize) -> bool {
+    /// No message stands before this position, and none will.
+    #[must_use]
+    pub fn floor(&self) -> Position {
+        Position(self.lines.iter().filter_map(Line::first).min().unwrap_or(self.next))
+    }
+
+    /// The position of the next push.
+    #[must_use]
+    pub const fn next_position(&self) -> Position {
+        Position(self.next)
+    }
+
+    /// When something is due: a lease, a delay, an expiry. Another look is not needed before, if nothing else happens.
+    #[must_use]
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        let groups = self.groups.iter().flatten().filter_map(|group| group.next_deadline_ms());
+        let expiry = (self.soonest_expiry_ms != u64::MAX).then(|| self.soonest_expiry_ms.saturating_add(1));
+        groups.chain(expiry).min()
+    }
+
+    /// What is due at `now_ms`: leases end, delays end, messages expire. Follow it with [`deal`](Self::deal).
+    pub fn on_time(&mut self, now_ms: u64) {
+        for slot in 0..self.groups.len() {
+            self.end_leases(slot, now_ms);
+            self.end_delays(slot, now_ms);
+        }
         self.expire(now_ms);
-        let Bounds { messages_max, bytes_max, overflow } = self.bounds;
-        let fits_beside_leased = self.leased_count < messages_max && self.leased_bytes + cost <= bytes_max;
-        if self.has_room(cost) || overflow == OverflowPolicy::Reject || !fits_beside_leased {
-            return self.has_room(cost);
+        self.forget_ids(now_ms);
+    }
+
+    /// Puts an entry at the end of its line, wanted by every group there is.
+    fn insert(&mut self, priority: u8, mut entry: Entry<T>) {
+        entry.wanted = self.all_groups();
+        for group in self.groups.iter_mut().flatten() {
+            group.pending += 1;
         }
-        let (messages_low, bytes_low) = (Bounds::low(messages_max), Bounds::low(bytes_max));
-        let mut trimmed = 0;
-        while self.len() >= messages_low || self.bytes() + cost > bytes_low {
-            if !self.pop_ready() {
-                break;
+        self.append(priority, entry);
+    }
+
+    fn append(&mut self, priority: u8, entry: Entry<T>) {
+        self.len += 1;
+        self.bytes += entry.cost as usize;
+        if let Place::Hot(_) = entry.place {
+            self.hot += 1;
+            self.hot_bytes += entry.cost as usize;
+        }
+        let line = self.line_of(priority.min(PRIORITY_MAX));
+        self.lines[line].push(entry);
+    }
+
+    /// The line of a priority, which is made if there is none.
+    fn line_of(&mut self, priority: u8) -> usize {
+        match self.lines.binary_search_by(|line| priority.cmp(&line.priority)) {
+            Ok(at) => at,
+            Err(at) => {
+                self.lines.insert(at, Line::new(priority));
+                self.groups.iter_mut().flatten().for_each(|group| group.cursors.insert(at, 0));
+                at
             }
-            trimmed += 1;
-        }
-        self.dropped.overflow += trimmed;
-        give_back(&mut self.entries, BUSY_CAPACITY_MAX);
-        self.has_room(cost)
-    }
-
-    /// Takes out gaps: those at the front at once, the others when there are too many.
-    fn sweep(&mut self) {
-        while self.leased_entries > 0 && self.entries.front().is_some_and(|entry| entry.item.is_none()) {
-            self.entries.pop_front();
-            self.leased_entries -= 1;
-        }
-        if self.leased_entries > 2 * self.leased_count + GAPS_MAX {
-            let leased = self.entries.drain(..self.leased_entries).filter(|entry| entry.item.is_some());
-            let leased: Vec<Entry<T>> = leased.collect();
-            self.leased_entries = leased.len();
-            leased.into_iter().rev().for_each(|entry| self.entries.push_front(entry));
         }
     }
 
-    fn newest_leased(&self) -> Option<usize> {
-        (0..self.leased_entries).rev().find(|index| self.entries.get(*index).is_some_and(|entry| entry.item.is_some()))
+    fn all_groups(&self) -> u64 {
+        let bits = self.groups.iter().enumerate().filter(|(_, group)| group.is_some());
+        bits.map(|(slot, _)| 1_u64 << slot).sum()
     }
 
-    /// Where a leased message stands, or the gap that it has left.
-    fn find(&self, position: Position) -> Option<usize> {
-        let front = self.entries.front()?.position;
-        // Without gaps the distance is the index; with gaps it is at or before it.
-        let guess = usize::try_from(position.0.checked_sub(front)?).unwrap_or(usize::MAX);
-        let index = match self.entries.get(guess) {
-            Some(entry) if entry.position == position.0 => guess,
-            _ => self.entries.binary_search_by_key(&position.0, |entry| entry.position).ok()?,
-        };
-        (index < self.leased_entries).then_some(index)
-    }
+    const _GROUPS_FIT: () = assert!(GROUPS_MAX <= u64::BITS as usize);
 }
-
-/// Entries for which a busy queue keeps the memory, and an idle one.
-const BUSY_CAPACITY_MAX: usize = 1024;
-const IDLE_CAPACITY_MAX: usize = 16;
-
-/// A queue gives back the memory of a backlog that is gone.
-fn give_back<E>(entries: &mut VecDeque<E>, capacity_max: usize) {
-    if entries.capacity() > capacity_max && entries.len() < entries.capacity() / 4 {
-        entries.shrink_to(entries.len() * 2);
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -17,7 +17,7 @@ mod link;
 pub mod options;
 mod outbound;
 
-use primer_core::queue::Position;
+use primer_core::backlog::Position;
 
 use self::{connect::write, inbound::Inbound, link::Link, outbound::Outbound};
 pub use self::{

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use primer_core::queue::Position;
+use primer_core::backlog::Position;
 
 use super::{Session, Step, alias::AliasUse, by_packet_id::ByPacketId, link::Link};
 use crate::{

@@ -6,7 +6,7 @@ use primer::{
     drops::Reason,
     journal::{Store, Whereabouts},
 };
-use primer_core::{commit::Refused, queue::Bounds};
+use primer_core::{backlog::Bounds, commit::Refused};
 use primer_mqtt::{ReasonCode, codec::packet::QoS, session::Sent};
 
 use super::{Delivered, State, Wish};

@@ -4,7 +4,7 @@ use primer::{
     drops::Reason,
     journal::{Change, Group},
 };
-use primer_core::queue::{Item, Position};
+use primer_core::backlog::{Item, Position};
 use primer_mqtt::{ReasonCode, codec::packet::QoS, session::Sent};
 
 use super::State;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use primer_core::queue::Position;
+use primer_core::backlog::Position;
 
 use super::rig::{Rig, Said, connect, delivery};
 use crate::{

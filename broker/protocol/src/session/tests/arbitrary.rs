@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use primer_core::queue::Position;
+use primer_core::backlog::Position;
 use proptest::prelude::*;
 
 use super::rig::{Rig, SUCCESS, Said, VERSIONS, committed, connect, delivery, id, publish};

@@ -1,6 +1,6 @@
 //! Publishes to the client on one connection: window, credit, exchanges, wrong answers, sizes.
 
-use primer_core::queue::Position;
+use primer_core::backlog::Position;
 
 use super::rig::{Rig, SUCCESS, Said, VERSIONS, ack, delivery, publish_ids};
 use crate::{

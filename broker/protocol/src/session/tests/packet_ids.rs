@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use primer_core::queue::Position;
+use primer_core::backlog::Position;
 
 use super::rig::{Rig, SUCCESS, Said, ack, connect, delivery, publish_ids};
 use crate::{

@@ -1,6 +1,6 @@
 //! What a new connection repeats: PUBRELs, publishes with DUP, their order and their identifiers (MQTT 5.0, 4.4, 4.6).
 
-use primer_core::queue::Position;
+use primer_core::backlog::Position;
 
 use super::rig::{Rig, SUCCESS, Said, VERSIONS, ack, connect, delivery, publish_ids};
 use crate::{

@@ -1,8 +1,8 @@
 //! A session and what a test needs around it: packets in, packets out as values, commits on demand.
 
 use primer_core::{
+    backlog::Position,
     commit::{Committed, Notifier, Outcome as Decision},
-    queue::Position,
 };
 
 use crate::{

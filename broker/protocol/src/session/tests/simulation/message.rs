@@ -1,6 +1,6 @@
 //! Messages of the simulation: a number says what a message is, and everything about it follows from the number.
 
-use primer_core::queue;
+use primer_core::backlog;
 
 use crate::codec::packet::QoS;
 
@@ -26,7 +26,7 @@ pub(super) struct Queued {
     pub(super) qos: QoS,
 }
 
-impl queue::Item for Queued {
+impl backlog::Item for Queued {
     fn cost(&self) -> usize {
         1
     }

@@ -1,8 +1,8 @@
 //! The broker around the machine, as far as the machine sees it: queue, routing, commits, and the socket's bytes.
 
 use primer_core::{
+    backlog::{Backlog, Bounds, OverflowPolicy},
     commit::{Ballot, Notifier, Outcome, Refused},
-    queue::{Bounds, OverflowPolicy, Queue},
 };
 
 use super::{
@@ -34,7 +34,7 @@ struct Open {
 /// See the module's description.
 pub(super) struct Server {
     session: Session,
-    queue: Queue<Queued>,
+    queue: Backlog<Queued>,
     open: Vec<Open>,
     /// Bytes of the present wire that are no whole packet yet.
     inbox: Vec<u8>,
@@ -52,7 +52,7 @@ impl Server {
     pub(super) fn new(plan: &Plan) -> Self {
         let mut server = Self {
             session: Session::default(),
-            queue: Queue::new(BOUNDS),
+            queue: Backlog::new(BOUNDS),
             open: Vec::new(),
             inbox: Vec::new(),
             attached: None,
@@ -76,7 +76,7 @@ impl Server {
         self.session.accept(opening, &terms, &plan.options, Greeting::default(), &mut self.fresh);
         for number in 1..65_520 {
             let id = crate::session::tests::rig::ack(number, ReasonCode::SUCCESS);
-            self.session.send(&delivery(QoS::AtLeastOnce), primer_core::queue::Position(0), &mut self.fresh);
+            self.session.send(&delivery(QoS::AtLeastOnce), primer_core::backlog::Position(0), &mut self.fresh);
             self.session.handle(Packet::PubAck(id), &mut self.fresh).unwrap();
             self.fresh.clear();
         }

@@ -3,7 +3,7 @@ use std::{cell::Cell, rc::Rc};
 use proptest::prelude::*;
 
 use super::*;
-use crate::queue::{Bounds, OverflowPolicy};
+use crate::backlog::{Bounds, OverflowPolicy};
 
 /// A message that a store holds once it has been committed.
 #[derive(Debug, Clone)]
@@ -49,12 +49,12 @@ fn written(id: u64) -> Letter {
     letter
 }
 
-fn queue(messages_max: usize) -> Queue<Letter> {
-    Queue::new(Bounds { messages_max, bytes_max: usize::MAX, overflow: OverflowPolicy::DropOldest })
+fn queue(messages_max: usize) -> Backlog<Letter> {
+    Backlog::new(Bounds { messages_max, bytes_max: usize::MAX, overflow: OverflowPolicy::DropOldest })
 }
 
 /// Loads the next message and leases it.
-fn load_and_lease(queue: &mut Queue<Letter>) -> Option<u64> {
+fn load_and_lease(queue: &mut Backlog<Letter>) -> Option<u64> {
     let next = queue.to_load().next().copied();
     if let Some(stub) = next {
         queue.fill(stub.position, written(stub.reference));

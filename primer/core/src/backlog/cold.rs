@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Entry, Item, Position, Queue};
+use super::{Backlog, Entry, Item, Position};
 
 /// A message that a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl<T> Cold<T> {
     }
 }
 
-impl<T: Item> Queue<T> {
+impl<T: Item> Backlog<T> {
     /// Puts a message of an earlier life back, behind all that are there, which came before it.
     pub fn restore(&mut self, stub: Stub) {
         self.next = self.next.max(stub.position.0 + 1);

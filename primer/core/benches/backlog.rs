@@ -4,8 +4,8 @@
 
 use divan::{Bencher, black_box, black_box_drop};
 use primer_core::{
+    backlog::{Backlog, Bounds, Item, OverflowPolicy},
     message::{Message, NEVER_MS, Parts, Run},
-    queue::{Bounds, Item, OverflowPolicy, Queue},
 };
 
 const BOUNDS: Bounds = Bounds { messages_max: 1_000_000, bytes_max: 1 << 30, overflow: OverflowPolicy::DropOldest };
@@ -36,7 +36,7 @@ fn parts() -> Parts<'static> {
 #[divan::bench(args = [0, 64, 512])]
 fn push_lease_ack(bencher: Bencher<'_, '_>, in_flight: usize) {
     let message = Message::new(&parts());
-    let mut queue = Queue::new(BOUNDS);
+    let mut queue = Backlog::new(BOUNDS);
     let mut leased = std::collections::VecDeque::new();
     let mut turn = move || {
         let accepted = queue.push(0, Entry(message.clone()));

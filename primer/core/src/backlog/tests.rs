@@ -22,8 +22,8 @@ fn job(id: u32) -> Job {
     Job { id, cost: 1, expires_at_ms: u64::MAX }
 }
 
-fn queue(messages_max: usize, overflow: OverflowPolicy) -> Queue<Job> {
-    Queue::new(Bounds { messages_max, bytes_max: usize::MAX, overflow })
+fn queue(messages_max: usize, overflow: OverflowPolicy) -> Backlog<Job> {
+    Backlog::new(Bounds { messages_max, bytes_max: usize::MAX, overflow })
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn expired_messages_make_room_before_live_ones_are_trimmed() {
 
 #[test]
 fn an_item_larger_than_the_queue_is_refused_and_leaves_the_rest() {
-    let mut queue = Queue::new(Bounds { messages_max: 9, bytes_max: 10, overflow: OverflowPolicy::Reject });
+    let mut queue = Backlog::new(Bounds { messages_max: 9, bytes_max: 10, overflow: OverflowPolicy::Reject });
     let _ = queue.push(0, job(0)).unwrap();
     assert!(queue.push(0, Job { cost: 11, ..job(1) }).is_err());
     assert_eq!(queue.len(), 1);
@@ -140,7 +140,7 @@ fn a_backlog_behind_leased_messages_keeps_its_order() {
 /// A message too large for the queue used to empty it before it was refused.
 #[test]
 fn a_message_that_cannot_fit_trims_nothing() {
-    let mut queue = Queue::new(Bounds { messages_max: 9, bytes_max: 10, overflow: OverflowPolicy::DropOldest });
+    let mut queue = Backlog::new(Bounds { messages_max: 9, bytes_max: 10, overflow: OverflowPolicy::DropOldest });
     for id in 0..5 {
         let _accepted = queue.push(0, job(id)).unwrap();
     }
@@ -180,7 +180,7 @@ proptest! {
         reject in any::<bool>(),
     ) {
         let overflow = if reject { OverflowPolicy::Reject } else { OverflowPolicy::DropOldest };
-        let mut queue = Queue::new(Bounds { messages_max, bytes_max, overflow });
+        let mut queue = Backlog::new(Bounds { messages_max, bytes_max, overflow });
         let (mut now, mut pushed, mut acked, mut dropped) = (0, 0_u32, 0_usize, Dropped::default());
         let mut leased: Vec<Position> = Vec::new();
         let mut last_leased = None;

@@ -1,0 +1,347 @@
+//! A group of consumers: where it stands, what its consumers have, and what it will have to deliver again.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::{ConsumerId, Content, Fate, GroupId, LeaseId, Position, Queue, sticky::Keys};
+use crate::limits::GROUPS_MAX;
+
+/// How often a group may get a message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Until a consumer has acknowledged it.
+    #[default]
+    AtLeastOnce,
+    /// Once: it is done with when it is dealt, whatever becomes of it.
+    AtMostOnce,
+}
+
+/// In which order a group gets its messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// As they stand, to whichever consumer is free.
+    #[default]
+    Any,
+    /// Those of one key one after another, to the consumer that the key belongs to.
+    ByKey,
+}
+
+/// What a group is told when it is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GroupOptions {
+    /// How often.
+    pub mode: Mode,
+    /// In which order.
+    pub order: Order,
+}
+
+/// How a consumer takes messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credit {
+    /// Messages that it may have at a time.
+    pub messages: u32,
+    /// How long it may have each, in milliseconds; `None` for as long as it is there.
+    pub lease_ms: Option<u64>,
+}
+
+/// How a group is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GroupFigures {
+    /// Messages that it is not done with.
+    pub pending: usize,
+    /// Those of them that its consumers have.
+    pub leased: usize,
+    /// Those of them that wait for their time.
+    pub waiting: usize,
+    /// Its consumers.
+    pub consumers: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) id: LeaseId,
+    pub(super) consumer: ConsumerId,
+    pub(super) deadline_ms: u64,
+    pub(super) attempt: u32,
+    pub(super) key: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Consumer {
+    pub(super) id: ConsumerId,
+    pub(super) credit: Credit,
+    pub(super) leased: u32,
+    /// Whether it stands in the ring.
+    pub(super) is_free: bool,
+}
+
+impl Consumer {
+    pub(super) const fn free(&self) -> u32 {
+        self.credit.messages.saturating_sub(self.leased)
+    }
+}
+
+/// A message that waits for its time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waiting {
+    /// How often it was delivered; 0 for one that is scheduled.
+    pub(super) attempts: u32,
+    /// Its key, if it was known.
+    pub(super) key: Option<u64>,
+}
+
+/// A message that is to be delivered again: by priority, highest first, then by position.
+pub(super) type Rank = (u8, u64);
+
+pub(super) const fn rank(priority: u8, position: u64) -> Rank {
+    (u8::MAX - priority, position)
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) name: Box<str>,
+    pub(super) options: GroupOptions,
+    /// For each line, the position from which on nothing was dealt.
+    pub(super) cursors: Vec<u64>,
+    pub(super) pending: usize,
+    /// To be delivered again, with how often they were.
+    pub(super) returned: BTreeMap<Rank, u32>,
+    /// Not before their time.
+    pub(super) waiting: BTreeMap<(u64, u64), Waiting>,
+    pub(super) leases: HashMap<u64, Lease, FixedState>,
+    /// Leases by their ends, as long as each ends after the one before; gone ones included.
+    lease_order: VecDeque<(u64, u64, LeaseId)>,
+    /// Those that do not fit into the order.
+    lease_others: BTreeSet<(u64, u64, LeaseId)>,
+    /// Leases that ended by their time, and whose consumers have not said anything since.
+    pub(super) overdue: BTreeMap<LeaseId, ConsumerId>,
+    pub(super) consumers: Vec<Consumer>,
+    /// Consumers with free credit, in turn.
+    pub(super) ring: VecDeque<ConsumerId>,
+    pub(super) keys: Option<Box<Keys>>,
+    /// How often messages of an earlier life were delivered.
+    pub(super) attempts_before: BTreeMap<u64, u32>,
+}
+
+impl Group {
+    fn new(name: &str, options: GroupOptions, lines: usize) -> Self {
+        Self {
+            name: name.into(),
+            options,
+            cursors: vec![0; lines],
+            pending: 0,
+            returned: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            leases: HashMap::default(),
+            lease_order: VecDeque::new(),
+            lease_others: BTreeSet::new(),
+            overdue: BTreeMap::new(),
+            consumers: Vec::new(),
+            ring: VecDeque::new(),
+            keys: (options.order == Order::ByKey).then(Box::default),
+            attempts_before: BTreeMap::new(),
+        }
+    }
+
+    /// Consumers are few and come and go at the end: from the back.
+    pub(super) fn consumer(&mut self, id: ConsumerId) -> Option<&mut Consumer> {
+        let at = self.consumers.binary_search_by_key(&id, |consumer| consumer.id).ok()?;
+        self.consumers.get_mut(at)
+    }
+
+    /// The consumer whose turn it is: of the next two the one with more free credit.
+    pub(super) fn next_consumer(&mut self) -> Option<ConsumerId> {
+        let first = *self.ring.front()?;
+        if let Some(second) = self.ring.get(1).copied()
+            && self.free_of(second) > self.free_of(first)
+        {
+            self.ring.swap(0, 1);
+            return Some(second);
+        }
+        Some(first)
+    }
+
+    pub(super) fn free_of(&self, id: ConsumerId) -> u32 {
+        let found = self.consumers.binary_search_by_key(&id, |consumer| consumer.id);
+        found.ok().and_then(|at| self.consumers.get(at)).map_or(0, Consumer::free)
+    }
+
+    /// A consumer takes a message more.
+    pub(super) fn charge(&mut self, id: ConsumerId) {
+        let Some(consumer) = self.consumer(id) else { return };
+        consumer.leased += 1;
+        let is_free = consumer.free() > 0;
+        consumer.is_free = is_free;
+        let at = if self.ring.front() == Some(&id) { Some(0) } else { self.ring.iter().position(|one| *one == id) };
+        if let Some(at) = at {
+            self.ring.remove(at);
+            if is_free {
+                self.ring.push_back(id);
+            }
+        }
+    }
+
+    /// A consumer has one message less.
+    pub(super) fn release(&mut self, id: ConsumerId) {
+        let Some(consumer) = self.consumer(id) else { return };
+        consumer.leased = consumer.leased.saturating_sub(1);
+        self.offer(id);
+    }
+
+    /// Puts a consumer with free credit into the ring.
+    fn offer(&mut self, id: ConsumerId) {
+        let Some(consumer) = self.consumer(id) else { return };
+        if consumer.free() > 0 && !consumer.is_free {
+            consumer.is_free = true;
+            self.ring.push_back(id);
+        }
+    }
+
+    pub(super) fn lease(&mut self, position: u64, lease: Lease) {
+        if lease.deadline_ms != u64::MAX {
+            self.note_end(lease.deadline_ms, position, lease.id);
+        }
+        self.leases.insert(position, lease);
+    }
+
+    /// Notes when a lease ends.
+    pub(super) fn note_end(&mut self, deadline_ms: u64, position: u64, id: LeaseId) {
+        if self.lease_order.back().is_some_and(|(last, ..)| *last > deadline_ms) {
+            self.lease_others.insert((deadline_ms, position, id));
+            return;
+        }
+        self.lease_order.push_back((deadline_ms, position, id));
+        if self.lease_order.len() > 2 * self.leases.len() + 256 {
+            let leases = &self.leases;
+            let is_live = |position: &u64, id: &LeaseId| leases.get(position).is_some_and(|lease| lease.id == *id);
+            self.lease_order.retain(|(_, position, id)| is_live(position, id));
+        }
+    }
+
+    /// Takes out the next lease whose end was noted for a time up to `now_ms`.
+    pub(super) fn pop_end(&mut self, now_ms: u64) -> Option<(u64, LeaseId)> {
+        if let Some((_, position, id)) = self.lease_order.pop_front_if(|(at_ms, ..)| *at_ms <= now_ms) {
+            return Some((position, id));
+        }
+        let first = *self.lease_others.first().filter(|(at_ms, ..)| *at_ms <= now_ms)?;
+        self.lease_others.remove(&first);
+        Some((first.1, first.2))
+    }
+
+    pub(super) fn next_deadline_ms(&self) -> Option<u64> {
+        let order = self.lease_order.front().map(|(at_ms, ..)| *at_ms);
+        let others = self.lease_others.first().map(|(at_ms, ..)| *at_ms);
+        let waiting = self.waiting.first_key_value().map(|((at_ms, _), _)| *at_ms);
+        order.into_iter().chain(others).chain(waiting).min()
+    }
+}
+
+impl<T: Content> Queue<T> {
+    /// Adds a group, or finds the one of that name: its options stay as they are. A new group begins with what is in
+    /// the queue, or with what comes from now on. The answer says whether it is new; `None` when there are
+    /// [`GROUPS_MAX`].
+    pub fn add_group(&mut self, name: &str, options: GroupOptions, from_now: bool) -> Option<(GroupId, bool)> {
+        if let Some(known) = self.group_named(name) {
+            return Some((known, false));
+        }
+        let is_first = self.all_groups() == 0;
+        let slot = self.groups.iter().position(Option::is_none).unwrap_or(self.groups.len());
+        if slot >= GROUPS_MAX {
+            return None;
+        }
+        let mut group = Box::new(Group::new(name, options, self.lines.len()));
+        if from_now {
+            group.cursors.fill(self.next);
+        } else {
+            group.pending = self.want_all(slot);
+        }
+        if slot == self.groups.len() {
+            self.groups.push(None);
+        }
+        self.groups[slot] = Some(group);
+        if is_first && from_now {
+            self.drop_unwanted();
+        }
+        Some((GroupId(slot as u8), true))
+    }
+
+    /// Ends a group: what it alone wanted is gone, and what its consumers have is theirs no more.
+    pub fn remove_group(&mut self, group: GroupId) {
+        let slot = usize::from(group.0);
+        if self.groups.get(slot).is_none_or(Option::is_none) {
+            return;
+        }
+        let is_last = self.all_groups() == 1 << slot;
+        if is_last {
+            // Without a group messages wait for the first to come.
+            self.groups[slot] = None;
+            self.each_entry(|entry| entry.wanted = 0);
+            return;
+        }
+        for position in self.positions(|entry| entry.wanted & (1 << slot) != 0) {
+            self.finish(slot, position, Fate::Removed, 0);
+        }
+        self.groups[slot] = None;
+    }
+
+    /// The group of this name.
+    #[must_use]
+    pub fn group_named(&self, name: &str) -> Option<GroupId> {
+        let slot = self.groups.iter().position(|group| group.as_ref().is_some_and(|group| &*group.name == name))?;
+        Some(GroupId(slot as u8))
+    }
+
+    /// The groups, with their names and options.
+    pub fn groups(&self) -> impl Iterator<Item = (GroupId, &str, GroupOptions)> {
+        let groups = self.groups.iter().enumerate();
+        groups.filter_map(|(slot, group)| {
+            let group = group.as_ref()?;
+            Some((GroupId(slot as u8), &*group.name, group.options))
+        })
+    }
+
+    /// How a group is.
+    #[must_use]
+    pub fn group_figures(&self, group: GroupId) -> GroupFigures {
+        let Some(Some(group)) = self.groups.get(usize::from(group.0)) else { return GroupFigures::default() };
+        GroupFigures {
+            pending: group.pending,
+            leased: group.leases.len(),
+            waiting: group.waiting.len(),
+            consumers: group.consumers.len(),
+        }
+    }
+
+    /// A consumer joins a group.
+    pub fn attach(&mut self, group: GroupId, credit: Credit) -> Option<ConsumerId> {
+        let id = ConsumerId(self.next_consumer);
+        let group = self.groups.get_mut(usize::from(group.0))?.as_mut()?;
+        self.next_consumer = self.next_consumer.checked_add(1)?;
+        group.consumers.push(Consumer { id, credit, leased: 0, is_free: false });
+        group.offer(id);
+        group.adopt_orphans();
+        Some(id)
+    }
+
+    /// Changes a consumer's credit.
+    pub fn set_credit(&mut self, group: GroupId, consumer: ConsumerId, messages: u32) {
+        let Some(Some(group)) = self.groups.get_mut(usize::from(group.0)) else { return };
+        let Some(known) = group.consumer(consumer) else { return };
+        known.credit.messages = messages;
+        if known.free() == 0 && known.is_free {
+            known.is_free = false;
+            group.ring.retain(|one| *one != consumer);
+        }
+        group.offer(consumer);
+    }
+
+    /// Puts back how often a message was delivered to a group in an earlier life.
+    pub fn restore_attempts(&mut self, group: GroupId, position: Position, attempts: u32) {
+        if let Some(Some(group)) = self.groups.get_mut(usize::from(group.0)) {
+            group.attempts_before.insert(position.0, attempts);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Finding a message, and ending it for one group or for all.
+
+use super::{Content, Entry, Event, Fate, GroupId, Position, Queue};
+use crate::backlog::Left;
+
+impl<T: Content> Queue<T> {
+    /// The line and the entry of a message.
+    pub(super) fn find(&self, position: u64) -> Option<(usize, &Entry<T>)> {
+        self.lines.iter().enumerate().find_map(|(line, entries)| {
+            let entry = entries.get(position).filter(|entry| !entry.is_gone())?;
+            Some((line, entry))
+        })
+    }
+
+    pub(super) fn find_mut(&mut self, position: u64) -> Option<(usize, &mut Entry<T>)> {
+        self.lines.iter_mut().enumerate().find_map(|(line, entries)| {
+            let entry = entries.get_mut(position).filter(|entry| !entry.is_gone())?;
+            Some((line, entry))
+        })
+    }
+
+    /// Whether a group is not done with a message.
+    pub(super) fn wants(&self, slot: usize, position: u64) -> bool {
+        self.find(position).is_some_and(|(_, entry)| entry.wanted & (1 << slot) != 0)
+    }
+
+    /// Whether a consumer of any group has the message now.
+    pub(super) fn is_leased(&self, position: u64) -> bool {
+        self.groups.iter().flatten().any(|group| group.leases.contains_key(&position))
+    }
+
+    /// A group is done with a message. When no other wants it, it is gone.
+    pub(super) fn finish(&mut self, slot: usize, position: u64, fate: Fate, attempts: u32) {
+        let bit = 1_u64 << slot;
+        let Some((line, entry)) = self.find_mut(position) else { return };
+        if entry.wanted & bit == 0 {
+            return;
+        }
+        entry.wanted &= !bit;
+        let is_last = entry.wanted == 0;
+        let left = match fate {
+            Fate::Dead(_) if !is_last => entry.left(),
+            _ => None,
+        };
+        if let Some(group) = self.groups.get_mut(slot).and_then(Option::as_mut) {
+            group.pending -= 1;
+        }
+        if matches!(fate, Fate::Dead(_)) {
+            self.counts.dead += 1;
+        }
+        let group = GroupId(slot as u8);
+        if is_last {
+            self.remove(line, position, Some(group), fate, attempts);
+        } else {
+            self.events.push(Event::Done { group, position: Position(position), fate, attempts, left });
+        }
+    }
+
+    /// A message is gone, whoever still wanted it.
+    pub(super) fn end(&mut self, position: u64, fate: Fate) {
+        let Some((line, entry)) = self.find_mut(position) else { return };
+        let wanted = std::mem::take(&mut entry.wanted);
+        for (slot, group) in self.groups.iter_mut().enumerate() {
+            if let Some(group) = group.as_mut().filter(|_| wanted & (1 << slot) != 0) {
+                group.pending -= 1;
+            }
+        }
+        if matches!(fate, Fate::Dead(_)) {
+            self.counts.dead += 1;
+        }
+        self.remove(line, position, None, fate, 0);
+    }
+
+    fn remove(&mut self, line: usize, position: u64, group: Option<GroupId>, fate: Fate, attempts: u32) {
+        let Some(entries) = self.lines.get_mut(line) else { return };
+        let Some(entry) = entries.get_mut(position) else { return };
+        let cost = entry.cost as usize;
+        let Some(left) = entry.take() else { return };
+        entries.note_gap();
+        self.len -= 1;
+        self.bytes -= cost;
+        if let Left::Item(_) = left {
+            self.hot -= 1;
+            self.hot_bytes -= cost;
+        }
+        self.due.remove(&position);
+        self.count(fate);
+        self.events.push(Event::Gone { group, position: Position(position), fate, attempts, left });
+    }
+
+    fn count(&mut self, fate: Fate) {
+        let counts = &mut self.counts;
+        match fate {
+            Fate::Acked => counts.acked += 1,
+            Fate::Expired => counts.expired += 1,
+            Fate::Trimmed => counts.trimmed += 1,
+            Fate::Evicted => counts.evicted += 1,
+            Fate::Removed => counts.removed += 1,
+            Fate::Lost => counts.lost += 1,
+            Fate::Void | Fate::Dead(_) => {}
+        }
+    }
+}
