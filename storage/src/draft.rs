@@ -107,6 +107,15 @@ impl Draft {
         self.changes.push(change);
     }
 
+    /// Adds what another draft has, behind what is here.
+    pub fn append(&mut self, other: Self) {
+        let begin = self.memory.len();
+        self.memory.extend_from_slice(&other.memory);
+        self.entries.extend(other.entries.into_iter().map(|entry| Entry { end: begin + entry.end, ..entry }));
+        self.changes.extend(other.changes);
+        self.changes_len += other.changes_len;
+    }
+
     /// Adds a message. `content` is its parts, which come back as one piece; the last is counted as its payload.
     /// `expires_unix_ms` is `None` for never.
     pub fn message(

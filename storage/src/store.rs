@@ -413,6 +413,13 @@ impl Store {
         Group(self.shared.done.load(Ordering::Acquire) + 1)
     }
 
+    /// The group that what was handed over last has joined: when it has come to its end, all of that has.
+    #[must_use]
+    pub fn last(&self) -> Group {
+        let pending = self.shared.pending.lock();
+        if pending.drafts.is_empty() { Group(pending.group - 1) } else { Group(pending.group) }
+    }
+
     /// Somebody waits for a group whose drafts were [noted](Self::note) only.
     pub fn hurry(&self) {
         let mut pending = self.shared.pending.lock();

@@ -216,6 +216,11 @@ impl<T> Notifier<T> {
         self.vote_silently(ballot, answer);
     }
 
+    /// The same for the oldest publish.
+    pub fn answer_first(&mut self, answer: Result<Accepted, Refused>) {
+        self.answer(Ballot(self.first), answer);
+    }
+
     /// Says that all destinations of the publish are known.
     pub fn close(&mut self, ballot: Ballot) {
         if let Some(open) = self.find(ballot) {

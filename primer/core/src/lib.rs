@@ -11,6 +11,7 @@ pub mod deadlines;
 pub mod delayed;
 pub mod limits;
 pub mod message;
+pub mod properties;
 pub mod queue;
 pub mod retained;
 pub mod topic;

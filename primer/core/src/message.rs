@@ -153,6 +153,12 @@ impl Message {
         Self { memory, places, expires_at_ms: self.expires_at_ms }
     }
 
+    /// The same message with another deadline.
+    #[must_use]
+    pub fn expiring_at(&self, expires_at_ms: u64) -> Self {
+        Self { expires_at_ms, ..self.clone() }
+    }
+
     fn part(&self, stretch: Stretch) -> &[u8] {
         self.memory.get(stretch.range()).unwrap_or_default()
     }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use primer_core::commit::Refused;
+
 macro_rules! reasons {
     ($($variant:ident, $name:literal, $text:literal;)*) => {
         /// Why a message was not delivered.
@@ -44,6 +46,22 @@ reasons! {
     SessionEnded, "session_ended", "Its session ended before it could be delivered.";
     Stopping, "stopping", "The node was stopping; the publisher was told.";
     InvalidTopic, "invalid_topic", "The topic names no place that can be published to.";
+}
+
+/// The reason of a refusal.
+#[must_use]
+pub const fn reason_of(why: Refused) -> Reason {
+    match why {
+        Refused::QueueFull => Reason::QueueFull,
+        Refused::MemoryFull => Reason::MemoryFull,
+        Refused::NotAuthorized => Reason::NotAuthorized,
+        Refused::InvalidTopic => Reason::InvalidTopic,
+        Refused::Stopping => Reason::Stopping,
+        Refused::DiskFull => Reason::DiskFull,
+        Refused::DiskFailed => Reason::DiskFailed,
+        Refused::Overloaded => Reason::Overloaded,
+        _ => Reason::StoreFull,
+    }
 }
 
 /// Counters by reason.

@@ -1,5 +1,7 @@
 //! The node's durable store: the store of `primer-storage` in the node's time and the core's words.
 
+pub mod content;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},

@@ -1,68 +1,294 @@
-//! The node's shared state.
+//! A node as a program embeds it: built, run, stopped.
 
-use std::sync::OnceLock;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use crate::{Budget, Clock, DelayedStore, Drops, Journal, RetainedStore, Routes};
+use primer_core::queue::name;
 
-/// The bounds of a node.
+use crate::{
+    Journal,
+    definition::Definition,
+    inner::Inner,
+    journal::{self, Folder, FolderError, OpenError},
+    queue::{self, FoundQueues, Queue, QueueCell, QueueError, QueueInfo, check_definition},
+    topics::Face,
+};
+
+/// A node: queues, groups and topics in this process. Cheap to clone; all clones are the same node.
+///
+/// Several nodes may be in one process; nothing is global. A node runs on the tokio runtime in which it was started.
 #[derive(Debug, Clone)]
-pub struct NodeOptions {
-    /// Bytes that queues, buffers and stores may take together.
-    pub memory_bytes_max: usize,
-    /// Topics with a retained message.
-    pub retained_topics_max: usize,
-    /// Messages that wait for their hour.
-    pub delayed_max: usize,
+pub struct Node {
+    pub(crate) inner: Arc<Inner>,
 }
 
-impl Default for NodeOptions {
-    fn default() -> Self {
-        Self { memory_bytes_max: 1 << 30, retained_topics_max: 10_000_000, delayed_max: 1_000_000 }
+/// Why a node did not start. Nothing is left running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The store in the data directory does not open.
+    #[error("the data directory {}: {source}", directory.display())]
+    Store {
+        /// Which.
+        directory: PathBuf,
+        /// Why.
+        source: OpenError,
+    },
+    /// A queue that was defined cannot be.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The thread that opened the store ended before it was done.
+    #[error("the data directory was not opened: {0}")]
+    Opening(String),
+}
+
+/// What a node is to be. See [`Node::builder`].
+#[derive(Debug, Default)]
+pub struct Builder {
+    data: Option<PathBuf>,
+    store: journal::Options,
+    memory_bytes_max: Option<usize>,
+    queues: Vec<(String, Definition)>,
+}
+
+impl Builder {
+    /// Keeps queues in this directory over restarts; it is made if it is missing. Without, all is in memory.
+    #[must_use]
+    pub fn data_dir(mut self, directory: impl AsRef<Path>) -> Self {
+        self.data = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// How the store in the data directory is to be: its budget in bytes, when an acknowledgement counts.
+    #[must_use]
+    pub fn store(mut self, options: journal::Options) -> Self {
+        self.store = options;
+        self
+    }
+
+    /// Bytes of memory that queues may take together. 1 GiB.
+    #[must_use]
+    pub const fn memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_bytes_max = Some(bytes);
+        self
+    }
+
+    /// Defines the queues whose names a pattern matches: `jobs`, `plant/+/alarms`, `plant/#`. Of several the closest
+    /// counts. A pattern without wildcards is a queue that exists from the start.
+    #[must_use]
+    pub fn queue(mut self, pattern: impl Into<String>, definition: Definition) -> Self {
+        self.queues.push((pattern.into(), definition));
+        self
+    }
+
+    /// Starts the node on the present tokio runtime.
+    ///
+    /// # Errors
+    /// A definition is wrong, or the data directory does not open.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn start(self) -> Result<Node, StartError> {
+        let node = Node::still(self.memory_bytes_max.unwrap_or(1 << 30));
+        for (pattern, definition) in self.queues {
+            node.define(&pattern, definition)?;
+        }
+        if let Some(directory) = self.data {
+            let (opening, store) = (node.clone(), self.store);
+            let opened = tokio::task::spawn_blocking(move || opening.open(directory, store));
+            opened.await.map_err(|error| StartError::Opening(error.to_string()))??;
+        }
+        node.run()?;
+        Ok(node)
     }
 }
 
-/// A node: clock, budget, routes, retained and delayed messages, and the count of what was dropped.
-///
-/// `S` is what a subscription carries, `D` what is held back for later.
-#[derive(Debug)]
-pub struct Node<S, D> {
-    /// The time.
-    pub clock: Clock,
-    /// The memory.
-    pub budget: Budget,
-    /// Who subscribes to what.
-    pub routes: Routes<S>,
-    /// The last message of each topic that has one.
-    pub retained: RetainedStore,
-    /// What is published later.
-    pub delayed: DelayedStore<D>,
-    /// What was not delivered, and why.
-    pub drops: Drops,
-    journal: OnceLock<Journal>,
-}
-
-impl<S, D> Node<S, D> {
-    /// An empty node in memory.
+impl Node {
+    /// A node to be.
     #[must_use]
-    pub fn new(options: &NodeOptions) -> Self {
-        Self {
-            clock: Clock::start(),
-            budget: Budget::new(options.memory_bytes_max),
-            routes: Routes::default(),
-            retained: RetainedStore::new(options.retained_topics_max),
-            delayed: DelayedStore::new(options.delayed_max),
-            drops: Drops::default(),
-            journal: OnceLock::new(),
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// A node that does not run yet.
+    pub(crate) fn still(memory_bytes_max: usize) -> Self {
+        Self { inner: Arc::new(Inner::new(memory_bytes_max)) }
+    }
+
+    /// Defines queues by pattern; see [`Builder::queue`]. Queues that exist stay as they are.
+    ///
+    /// # Errors
+    /// The pattern or the definition cannot be one.
+    pub fn define(&self, pattern: &str, definition: Definition) -> Result<(), QueueError> {
+        let wrong = |why| QueueError::Name { name: pattern.to_owned(), why };
+        name::check_pattern(pattern).map_err(wrong)?;
+        check_definition(pattern, &definition)?;
+        self.inner.registry.define(pattern, definition);
+        Ok(())
+    }
+
+    /// The queue of this name. It comes into being when something is pushed into it, with the definition of the closest
+    /// pattern.
+    ///
+    /// # Errors
+    /// The name cannot be one, or there are too many queues.
+    pub fn queue(&self, name: &str) -> Result<Queue, QueueError> {
+        let cell = self.inner.registry.get_or_make(&self.inner, name)?;
+        Ok(Queue::new(self.clone(), cell))
+    }
+
+    /// Makes a queue. One that exists with the same definition is fine.
+    ///
+    /// # Errors
+    /// The name or the definition cannot be one, or it exists with another.
+    pub fn create_queue(&self, name: &str, definition: Definition) -> Result<Queue, QueueError> {
+        let cell = self.inner.registry.make(&self.inner, name, definition)?;
+        Ok(Queue::new(self.clone(), cell))
+    }
+
+    /// The queue of this name, if it exists.
+    #[must_use]
+    pub fn find_queue(&self, name: &str) -> Option<Queue> {
+        let cell = self.inner.registry.get(name).filter(|cell| cell.is_known())?;
+        Some(Queue::new(self.clone(), cell))
+    }
+
+    /// Whether a queue of this name exists, or a definition names or matches it.
+    #[must_use]
+    pub fn knows_queue(&self, name: &str) -> bool {
+        self.find_queue(name).is_some() || self.inner.registry.is_defined(name)
+    }
+
+    /// At most `queues_max` queues that exist, by name, after a name.
+    #[must_use]
+    pub fn queues(&self, after: Option<&str>, queues_max: usize) -> Vec<Queue> {
+        let page = self.inner.registry.page(after, queues_max);
+        page.into_iter().map(|cell| Queue::new(self.clone(), cell)).collect()
+    }
+
+    /// How all queues are that exist, by name.
+    #[must_use]
+    pub fn infos(&self) -> Vec<QueueInfo> {
+        self.queues(None, usize::MAX).iter().map(Queue::info).collect()
+    }
+
+    /// The dead letters of a queue: a queue as any other, `$dead/NAME`.
+    ///
+    /// # Errors
+    /// The name cannot be one.
+    pub fn dead_letters(&self, name: &str) -> Result<Queue, QueueError> {
+        self.queue(&format!("{}{name}", name::DEAD))
+    }
+
+    /// Ends a queue with all that is in it; answers how many messages that were. Its dead letters stay.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn delete_queue(&self, name: &str) -> Result<usize, QueueError> {
+        self.inner.registry.remove(&self.inner, name)
+    }
+
+    /// Makes the node run on the present tokio runtime: for faces, which build it themselves.
+    ///
+    /// # Errors
+    /// A queue that is defined cannot be made.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn run(&self) -> Result<(), QueueError> {
+        let runtime = tokio::runtime::Handle::current();
+        self.inner.run_on(runtime.clone());
+        for name in self.inner.registry.defined() {
+            self.queue(&name)?;
+        }
+        runtime.spawn(queue::run(Arc::clone(&self.inner)));
+        Ok(())
+    }
+
+    /// A face that has subscribers of its own gets what the program publishes.
+    pub fn set_face(&self, face: Arc<dyn Face>) {
+        self.inner.topics.set_face(face);
+    }
+
+    /// Gives a message of a face to the subscribers of the program; whether there was one.
+    pub fn deliver(&self, message: &primer_core::message::Message) -> bool {
+        self.inner.topics.deliver(message, self.inner.clock.unix_ms(), &self.inner.drops)
+    }
+
+    /// Whether anybody in the program subscribes to topics.
+    #[must_use]
+    pub fn has_subscribers(&self) -> bool {
+        self.inner.topics.has_subscribers()
+    }
+
+    /// Hands the answer to a call over that came through a face; whether somebody waits for it.
+    pub fn answer(&self, message: &primer_core::message::Message) -> bool {
+        crate::calls::deliver(&self.inner.calls, message, self.inner.clock.unix_ms())
+    }
+
+    /// Puts queues of an earlier life back, before anything is pushed: for faces, which open the store themselves.
+    pub fn restore(&self, found: FoundQueues, state: &journal::State) {
+        if let Some(journal) = self.inner.journal() {
+            found.restore(&self.inner, journal, state);
         }
     }
 
-    /// Where what is to last goes; `None` for a node in memory.
-    pub fn journal(&self) -> Option<&Journal> {
-        self.journal.get()
+    /// Lets go of what the store has before `below`, because its budget is spent.
+    pub fn evict_below(&self, below: u64) {
+        queue::evict(&self.inner, below);
     }
 
-    /// Gives the node its journal, before anything is published. A second one is dropped.
-    pub fn keep_in(&self, journal: Journal) {
-        let _there_is_one = self.journal.set(journal);
+    /// Nothing more is taken in, and consumers and subscribers get an end.
+    pub fn begin_stop(&self) {
+        self.inner.begin_stop();
+        self.inner.timers.nudge();
+        for cell in self.inner.registry.all() {
+            QueueCell::close_inboxes(&cell);
+        }
+        self.inner.topics.close();
+    }
+
+    /// Stops: nothing more is taken in, consumers get an end, and what they have may be acknowledged until `deadline` is
+    /// up. Then the store is closed. Answers how many messages consumers still had; with a data directory they are
+    /// delivered again by the next process.
+    pub async fn shutdown(&self, deadline: Duration) -> usize {
+        self.begin_stop();
+        let end = tokio::time::Instant::now() + deadline;
+        let mut leased = self.leased();
+        while leased > 0 && tokio::time::Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            leased = self.leased();
+        }
+        let inner = Arc::clone(&self.inner);
+        let closed = tokio::task::spawn_blocking(move || {
+            if let Some(journal) = inner.journal() {
+                journal.store().close();
+            }
+        });
+        let _it_has_said_why = closed.await;
+        leased
+    }
+
+    fn leased(&self) -> usize {
+        self.inner.registry.all().iter().map(|cell| cell.leased()).sum()
+    }
+
+    fn open(&self, directory: PathBuf, store: journal::Options) -> Result<(), StartError> {
+        let folder = Folder::take(&directory, None)?;
+        let clock = self.inner.clock;
+        let mut found = FoundQueues::default();
+        let opened = Journal::open(Arc::new(folder), store, clock, &mut |state, stored| {
+            found.take(&clock, state, &stored);
+        });
+        let (journal, state, _report) = opened.map_err(|source| StartError::Store { directory, source })?;
+        self.inner.keep_in(journal);
+        self.restore(found, &state);
+        Ok(())
     }
 }

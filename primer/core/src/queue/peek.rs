@@ -1,6 +1,6 @@
 //! Looking into a queue without changing it, a page at a time.
 
-use super::{Content, Left, Position, Queue};
+use super::{Content, Left, Position, Queue, line::Place};
 use crate::limits::PEEK_MAX;
 
 /// How a message stands.
@@ -63,6 +63,16 @@ impl<T: Content> Queue<T> {
             }
         }
         seen
+    }
+
+    /// The oldest message, if it is in memory.
+    #[must_use]
+    pub fn first_item(&self) -> Option<&T> {
+        let firsts = self.lines.iter().filter_map(|line| line.at(0));
+        match &firsts.min_by_key(|entry| entry.position)?.place {
+            Place::Hot(item) => Some(item),
+            _ => None,
+        }
     }
 
     fn standing(&self, position: u64) -> Standing {

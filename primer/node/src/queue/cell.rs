@@ -1,0 +1,316 @@
+//! A queue as all who use it see it: the machine, its consumers' inboxes and its side of the store, under one lock.
+//!
+//! Whoever gives the machine an input has its events carried out before the lock is free again ([`State::turn`]), and
+//! wakes whom that concerns afterwards.
+//!
+//! Lock order: a queue, then its dead letters, then an inbox. A queue's lock is never taken under an inbox's, nor two
+//! queues' otherwise.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+};
+
+use parking_lot::Mutex;
+use primer_core::{
+    commit::{Accepted, Refused},
+    message::Message,
+    queue::{ConsumerId, Credit, GroupId, GroupOptions, Position, Pushed, Queue, name},
+};
+
+use super::{
+    inbox::Inbox,
+    item::{Extra, Item, Shared, Wishes},
+    record,
+};
+use crate::{
+    budget::Charge,
+    definition::{Definition, Keeping},
+    inner::Inner,
+    journal::{self, Change, Draft, Group, QueueId, Ticket, Whereabouts},
+};
+
+/// Names a queue within a process; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct QueueKey(pub(crate) u64);
+
+/// The queue's side of the store.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) id: QueueId,
+    pub(crate) groups: BTreeMap<GroupId, QueueId>,
+    /// Messages below this position were there when the process started.
+    pub(crate) restored_below: u64,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) struct QueueCell {
+    pub(crate) name: Arc<str>,
+    pub(crate) key: QueueKey,
+    /// Whether anybody has made it, said something about it, or put something into it; until then it is only waited
+    /// for, and is not shown.
+    is_known: AtomicBool,
+    pub(crate) state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) machine: Queue<Shared>,
+    pub(crate) definition: Arc<Definition>,
+    /// Whether the definition was given by hand, and not by a pattern.
+    pub(crate) is_own: bool,
+    pub(crate) kept: Option<Box<Kept>>,
+    pub(crate) inboxes: BTreeMap<(GroupId, ConsumerId), Arc<Inbox>>,
+    /// What the store has to be told.
+    pub(crate) draft: Draft,
+    pub(crate) charge: Charge,
+    /// The time for which the node's timer is set, in its milliseconds.
+    pub(crate) armed_ms: u64,
+    pub(crate) is_loading: bool,
+    pub(crate) is_ended: bool,
+}
+
+/// What became of a message that was pushed.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) position: Position,
+    pub(crate) is_duplicate: bool,
+    /// The machine's word; with a store, the store has to say so as well.
+    pub(crate) accepted: Accepted,
+    /// What the store has to write: for which queue, with which note.
+    pub(crate) note: Option<(QueueId, Vec<u8>)>,
+    /// Whether the publisher is told before the store has said anything.
+    pub(crate) is_at_once: bool,
+}
+
+/// A message that is to be pushed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Offer<'a> {
+    pub(crate) message: &'a Message,
+    pub(crate) wishes: &'a Wishes,
+    /// When it was published; now, if it is not said.
+    pub(crate) time_unix_ms: Option<u64>,
+    pub(crate) ticket: Option<&'a Arc<Ticket>>,
+}
+
+impl QueueCell {
+    pub(crate) fn new(name: &str, key: QueueKey, definition: Definition, is_own: bool) -> Self {
+        let machine = Queue::new(definition.terms(name.starts_with(name::DEAD)));
+        let state = State {
+            machine,
+            definition: Arc::new(definition),
+            is_own,
+            kept: None,
+            inboxes: BTreeMap::new(),
+            draft: Draft::default(),
+            charge: Charge::default(),
+            armed_ms: u64::MAX,
+            is_loading: false,
+            is_ended: false,
+        };
+        Self { name: name.into(), key, is_known: AtomicBool::new(false), state: Mutex::new(state) }
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.is_known.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.name.starts_with(name::DEAD)
+    }
+
+    /// Runs `act` under the lock, carries out what came of it, and wakes whom it concerns.
+    pub(crate) fn with<R>(self: &Arc<Self>, inner: &Arc<Inner>, act: impl FnOnce(&mut State, u64) -> R) -> R {
+        let now_ms = inner.clock.now_ms();
+        let mut wakers = Vec::new();
+        let mut state = self.state.lock();
+        let result = act(&mut state, now_ms);
+        self.turn(inner, &mut state, now_ms, &mut wakers);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    /// From now on the queue is one that exists: it is shown, and the store knows it.
+    pub(crate) fn make_known(&self, inner: &Inner, state: &mut State) {
+        if self.is_known.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let Some(journal) = inner.journal() else { return };
+        if state.definition.sync == Keeping::Memory || state.kept.is_some() {
+            return;
+        }
+        let id = journal.store().new_queue();
+        state.draft.change(Change::Define { queue: id, name: record::queue_name(&self.name) });
+        state.kept = Some(Box::new(Kept { id, groups: BTreeMap::new(), restored_below: 0 }));
+        if state.is_own {
+            state.keep_definition();
+        }
+        let groups: Vec<(GroupId, Box<str>, GroupOptions)> =
+            state.machine.groups().map(|(group, name, options)| (group, name.into(), options)).collect();
+        for (group, name, options) in groups {
+            state.keep_group(inner, group, &name, options, 0);
+        }
+    }
+
+    /// Takes a message in. With a store the caller writes it: [`Taken::note`] says what is to be noted of it, and the
+    /// draft of the state has to go along or before.
+    pub(crate) fn accept(
+        &self,
+        inner: &Inner,
+        state: &mut State,
+        now_ms: u64,
+        offer: &Offer<'_>,
+    ) -> Result<Taken, Refused> {
+        if inner.is_stopping() {
+            return Err(Refused::Stopping);
+        }
+        if inner.budget.is_spent() {
+            return Err(Refused::MemoryFull);
+        }
+        self.make_known(inner, state);
+        let unix_ms = inner.clock.unix_ms();
+        let Wishes { priority, delay_ms, extra } = offer.wishes;
+        let mut extra = Extra { dead: extra.dead.clone(), ..extra.clone() };
+        let due_ms = (*delay_ms > 0).then(|| now_ms.saturating_add(*delay_ms));
+        extra.due_unix_ms = due_ms.map(|_| unix_ms.saturating_add(*delay_ms));
+        let id = extra.id.clone();
+        let at = match (&state.kept, offer.ticket) {
+            (Some(_), Some(ticket)) => {
+                inner.journal().map_or(Ok(()), |journal| journal.admits())?;
+                Whereabouts::With(Arc::clone(ticket))
+            }
+            _ => Whereabouts::Nowhere,
+        };
+        let message = state.bounded(now_ms, offer.message);
+        let time_unix_ms = offer.time_unix_ms.unwrap_or(unix_ms);
+        let item = Item::new(message, at, time_unix_ms, *priority, extra);
+        let mut note = Vec::new();
+        if state.kept.is_some() {
+            record::note(&mut note, &item);
+        }
+        let pushed = state.machine.push(now_ms, *priority, due_ms, id.as_deref(), Shared(Arc::new(item)))?;
+        let (position, accepted, is_duplicate) = match pushed {
+            Pushed::New(position, accepted) => (position, accepted, false),
+            Pushed::Duplicate(position, accepted) => (position, accepted, true),
+        };
+        let is_at_once = state.definition.sync == Keeping::Never;
+        let note = state.kept.as_ref().map(|kept| kept.id).map(|queue| (queue, note));
+        if let (Some((queue, _)), Some(id)) = (&note, &id) {
+            // A duplicate is told anew as well: it may not be acknowledged before what it is one of is durable.
+            let until = unix_ms.saturating_add(state.definition.dedupe_window_ms);
+            let value = record::id_value(until, position.0);
+            if state.definition.dedupe_window_ms > 0 {
+                state.draft.change(Change::Put { queue: *queue, key: record::id_key(id), value });
+            }
+        }
+        if !is_duplicate && let Some(ticket) = offer.ticket.filter(|_| note.is_some()) {
+            ticket.add();
+        }
+        Ok(Taken { position, is_duplicate, accepted, note: note.filter(|_| !is_duplicate), is_at_once })
+    }
+
+    /// Adds a group, or finds it.
+    pub(crate) fn group(
+        self: &Arc<Self>,
+        inner: &Arc<Inner>,
+        name: &str,
+        options: Option<GroupOptions>,
+        from_now: bool,
+    ) -> Option<GroupId> {
+        self.with(inner, |state, _| {
+            let options = options.unwrap_or_else(|| state.definition.group());
+            let (group, is_new) = state.machine.add_group(name, options, from_now)?;
+            if is_new {
+                let from = if from_now { state.machine.next_position().0 } else { 0 };
+                state.keep_group(inner, group, name, options, from);
+            }
+            Some(group)
+        })
+    }
+
+    /// Nothing comes to consumers any more.
+    pub(crate) fn close_inboxes(&self) {
+        let mut wakers = Vec::new();
+        let state = self.state.lock();
+        state.inboxes.values().for_each(|inbox| inbox.close(&mut wakers));
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Messages that consumers have.
+    pub(crate) fn leased(&self) -> usize {
+        let state = self.state.lock();
+        state.machine.groups().map(|(group, ..)| state.machine.group_figures(group).leased).sum()
+    }
+
+    /// A consumer joins.
+    pub(crate) fn attach(
+        self: &Arc<Self>,
+        inner: &Arc<Inner>,
+        group: GroupId,
+        credit: Credit,
+    ) -> Option<(ConsumerId, Arc<Inbox>)> {
+        self.with(inner, |state, _| {
+            if state.is_ended {
+                return None;
+            }
+            let consumer = state.machine.attach(group, credit)?;
+            let inbox = Arc::new(Inbox::default());
+            state.inboxes.insert((group, consumer), Arc::clone(&inbox));
+            Some((consumer, inbox))
+        })
+    }
+}
+
+impl State {
+    /// Whether messages are to be written.
+    pub(crate) fn may_keep(&self, inner: &Inner) -> bool {
+        inner.journal().is_some() && self.definition.sync != Keeping::Memory
+    }
+
+    /// The message with the queue's time to live, where that is less than its own.
+    fn bounded(&self, now_ms: u64, message: &Message) -> Message {
+        let compact = message.compact();
+        match self.definition.ttl_ms {
+            Some(ttl_ms) => compact.expiring_at(compact.expires_at_ms().min(now_ms.saturating_add(ttl_ms))),
+            None => compact,
+        }
+    }
+
+    /// The store learns of a group.
+    pub(crate) fn keep_group(&mut self, inner: &Inner, group: GroupId, name: &str, options: GroupOptions, from: u64) {
+        let (Some(kept), Some(journal)) = (&mut self.kept, inner.journal()) else { return };
+        let id = journal.store().new_queue();
+        kept.groups.insert(group, id);
+        self.draft.change(Change::Define { queue: id, name: record::group_name(kept.id, name) });
+        let (key, value) = (record::OPTIONS.into(), record::options(options, from));
+        self.draft.change(Change::Put { queue: id, key, value });
+    }
+
+    /// The store learns what was said of the queue by hand.
+    pub(crate) fn keep_definition(&mut self) {
+        let Some(kept) = &self.kept else { return };
+        let value = serde_json::to_vec(&*self.definition).unwrap_or_default().into();
+        self.draft.change(Change::Put { queue: kept.id, key: record::DEFINITION.into(), value });
+    }
+
+    /// Hands the draft over; answers when that is durable, if there is anything to wait for.
+    pub(crate) fn submit(&mut self, inner: &Inner) -> Option<Group> {
+        let journal = inner.journal()?;
+        (!self.draft.is_empty()).then(|| journal.store().submit(std::mem::take(&mut self.draft)))
+    }
+}
+
+/// Where a message is that has left a queue.
+pub(crate) fn whereabouts(left: &primer_core::queue::Left<Shared>) -> Whereabouts {
+    match left {
+        primer_core::queue::Left::Item(item) => journal::settle(item.0.at.clone()),
+        primer_core::queue::Left::Stub(stub) => Whereabouts::At { sequence: stub.reference, len: stub.len },
+    }
+}

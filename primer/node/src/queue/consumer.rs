@@ -1,0 +1,355 @@
+//! Consumers: who is given messages, and what may be said of them.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_core::Stream;
+use primer_core::queue::{ConsumerId, Credit, GroupId, LeaseId, Position, Stale, Verdict};
+
+use super::{
+    cell::QueueCell,
+    envelope::Envelope,
+    inbox::{Inbox, Parcel},
+};
+use crate::{journal::Group as Committed, node::Node};
+
+/// A consumer's place in its group. It is given up when the consumer and all of its deliveries are gone.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) node: Node,
+    pub(crate) cell: Arc<QueueCell>,
+    pub(crate) group: GroupId,
+    pub(crate) consumer: ConsumerId,
+    pub(crate) inbox: Arc<Inbox>,
+}
+
+impl Place {
+    pub(crate) fn join(node: &Node, cell: &Arc<QueueCell>, group: GroupId, credit: Credit) -> Option<Arc<Self>> {
+        let (consumer, inbox) = cell.attach(&node.inner, group, credit)?;
+        Some(Arc::new(Self { node: node.clone(), cell: Arc::clone(cell), group, consumer, inbox }))
+    }
+
+    fn settle(&self, position: Position, lease: LeaseId, verdict: Verdict) -> Result<(), Stale> {
+        self.cell
+            .with(&self.node.inner, |state, now_ms| state.machine.settle(now_ms, self.group, position, lease, verdict))
+    }
+
+    /// Parcels that nobody has looked at go back, and this time does not count. Where once is enough they cannot: they
+    /// count as delivered.
+    fn send_back(&self, parcels: impl Iterator<Item = Parcel>) {
+        let unseen: Vec<Parcel> = parcels.collect();
+        if unseen.is_empty() {
+            return;
+        }
+        self.cell.with(&self.node.inner, |state, now_ms| {
+            for parcel in unseen.iter().rev() {
+                if let Some(lease) = parcel.lease {
+                    let verdict = Verdict::Release;
+                    let _it_may_be_over = state.machine.settle(now_ms, self.group, parcel.position, lease, verdict);
+                }
+            }
+        });
+    }
+
+    fn set_credit(&self, messages: u32) {
+        self.cell.with(&self.node.inner, |state, _| state.machine.set_credit(self.group, self.consumer, messages));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.send_back(self.inbox.take().into_iter());
+        self.cell.with(&self.node.inner, |state, now_ms| {
+            state.machine.detach(now_ms, self.group, self.consumer);
+            state.inboxes.remove(&(self.group, self.consumer));
+        });
+    }
+}
+
+/// How a consumer takes messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsumeOptions {
+    /// Messages that it may have at a time, those that wait in its buffer included; at least 1.
+    pub prefetch: u32,
+    /// How long it may have each before it goes to another consumer. `None`: what the queue's definition says, or a
+    /// minute.
+    pub lease: Option<Duration>,
+    /// Whether it may have them for as long as it is there, unless the queue's definition says otherwise.
+    pub keeps_leases: bool,
+}
+
+impl ConsumeOptions {
+    /// So many messages at a time, with the queue's lease.
+    #[must_use]
+    pub const fn prefetch(prefetch: u32) -> Self {
+        Self { prefetch, lease: None, keeps_leases: false }
+    }
+
+    pub(crate) fn credit(self, definition_lease_ms: Option<u64>) -> Credit {
+        let own = self.lease.map(|lease| u64::try_from(lease.as_millis()).unwrap_or(u64::MAX).max(1));
+        let lease_ms = own.or(definition_lease_ms).or((!self.keeps_leases).then_some(LEASE_MS));
+        Credit { messages: self.prefetch.max(1), lease_ms }
+    }
+}
+
+/// A lease where nobody says how long it is.
+pub(crate) const LEASE_MS: u64 = 60_000;
+
+/// Messages of a queue as they come: a [`Stream`] of [`Delivery`], with [`next`](Self::next) for those who need no
+/// stream. Dropping it gives back what it was given and nobody has taken; deliveries that were taken stay valid.
+#[derive(Debug)]
+pub struct Consumer {
+    place: Arc<Place>,
+    taken: VecDeque<Parcel>,
+}
+
+impl Consumer {
+    pub(crate) const fn new(place: Arc<Place>) -> Self {
+        Self { place, taken: VecDeque::new() }
+    }
+
+    /// The next message; `None` when the queue has ended or the node is stopping. Safe to cancel.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        std::future::poll_fn(|cx| self.poll_next_delivery(cx)).await
+    }
+
+    /// Whatever is there, at most `messages_max`; waits while nothing is. Empty when the queue has ended or the node is
+    /// stopping. Safe to cancel.
+    pub async fn next_batch(&mut self, messages_max: usize) -> Vec<Delivery> {
+        let Some(first) = self.next().await else { return Vec::new() };
+        let mut batch = Vec::with_capacity(messages_max.min(self.taken.len() + 1));
+        batch.push(first);
+        while batch.len() < messages_max
+            && let Some(parcel) = self.taken.pop_front()
+        {
+            batch.push(self.deliver(parcel));
+        }
+        batch
+    }
+
+    /// The next message, if one is there.
+    pub fn try_next(&mut self) -> Option<Delivery> {
+        if self.taken.is_empty() {
+            self.taken = self.place.inbox.take();
+        }
+        let parcel = self.taken.pop_front()?;
+        Some(self.deliver(parcel))
+    }
+
+    /// The next message, for those who write futures by hand.
+    pub fn poll_next_delivery(&mut self, cx: &Context<'_>) -> Poll<Option<Delivery>> {
+        if self.taken.is_empty() {
+            match self.place.inbox.poll_take(cx, &mut self.taken) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(false) => return Poll::Ready(None),
+                Poll::Ready(true) => {}
+            }
+        }
+        let parcel = self.taken.pop_front();
+        Poll::Ready(parcel.map(|parcel| self.deliver(parcel)))
+    }
+
+    /// The name of the queue.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        &self.place.cell.name
+    }
+
+    fn deliver(&self, parcel: Parcel) -> Delivery {
+        if parcel.lease.is_none() {
+            self.place.cell.with(&self.place.node.inner, |state, _| {
+                state.machine.taken(self.place.group, self.place.consumer, 1);
+            });
+        }
+        Delivery::new(&self.place, parcel)
+    }
+}
+
+impl Stream for Consumer {
+    type Item = Delivery;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.poll_next_delivery(cx)
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.place.set_credit(0);
+        let waiting = self.place.inbox.take();
+        self.place.send_back(std::mem::take(&mut self.taken).into_iter().chain(waiting));
+    }
+}
+
+/// The lease of a message is over: its time was up and it may have gone to another consumer. What was to be said of it
+/// has not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the lease of this message is over; it may have been delivered to another consumer")]
+pub struct LeaseOver;
+
+/// A message that a consumer has until it says what is to become of it.
+///
+/// Dropping it without a word is a [`nack`](Self::nack): a handler that panics or returns early loses nothing. In a
+/// group that is at-most-once there is nothing to say, and nothing happens.
+#[derive(Debug)]
+#[must_use = "a delivery that is dropped is delivered again"]
+pub struct Delivery {
+    place: Arc<Place>,
+    envelope: Envelope,
+    lease: Option<LeaseId>,
+    attempt: u32,
+}
+
+/// That something was said of a message. It holds in this process at once; see [`durable`](Self::durable).
+#[derive(Debug)]
+pub struct Settled {
+    node: Node,
+    group: Option<Committed>,
+}
+
+impl Settled {
+    /// Waits until it holds in the next process as well; `false` when the disk did not take it, and the message may be
+    /// delivered once more after a restart. At once for a queue in memory.
+    pub async fn durable(self) -> bool {
+        match (self.group, self.node.inner.journal()) {
+            (Some(group), Some(journal)) => {
+                journal.store().hurry();
+                journal.store().ended(group).await
+            }
+            _ => true,
+        }
+    }
+}
+
+impl Delivery {
+    fn new(place: &Arc<Place>, parcel: Parcel) -> Self {
+        let Parcel { lease, position, attempt, item } = parcel;
+        let envelope = Envelope::new(item.0, position);
+        Self { place: Arc::clone(place), envelope, lease, attempt }
+    }
+
+    /// It is done with.
+    ///
+    /// # Errors
+    /// The lease is over and somebody else has the message.
+    pub fn ack(mut self) -> Result<Settled, LeaseOver> {
+        self.say(Verdict::Ack)
+    }
+
+    /// Acknowledges many at once, of one queue or several: cheaper than one by one. Answers how many leases were over.
+    pub fn ack_all(deliveries: impl IntoIterator<Item = Self>) -> usize {
+        let mut all: Vec<Self> = deliveries.into_iter().collect();
+        let mut over = 0;
+        for same in all.chunk_by_mut(|a, b| Arc::ptr_eq(&a.place, &b.place)) {
+            let Some(place) = same.first().map(|first| Arc::clone(&first.place)) else { continue };
+            over += place.cell.with(&place.node.inner, |state, now_ms| {
+                let ack = |delivery: &mut Self| {
+                    let Some(lease) = delivery.lease.take() else { return false };
+                    let position = delivery.envelope.position();
+                    state.machine.settle(now_ms, place.group, position, lease, Verdict::Ack).is_err()
+                };
+                same.iter_mut().map(ack).filter(|is_over| *is_over).count()
+            });
+        }
+        over
+    }
+
+    /// It is to be delivered again after `delay`, or at once.
+    ///
+    /// # Errors
+    /// The lease is over: it is delivered again anyway.
+    pub fn nack(mut self, delay: Duration) -> Result<Settled, LeaseOver> {
+        let delay_ms = Some(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+        self.say(Verdict::Nack { delay_ms })
+    }
+
+    /// It goes to the dead letters.
+    ///
+    /// # Errors
+    /// The lease is over and somebody else has the message.
+    pub fn reject(mut self) -> Result<Settled, LeaseOver> {
+        self.say(Verdict::Reject)
+    }
+
+    /// It was not looked at: it is delivered again, and this time does not count.
+    ///
+    /// # Errors
+    /// The lease is over: it is delivered again anyway.
+    pub fn release(mut self) -> Result<Settled, LeaseOver> {
+        self.say(Verdict::Release)
+    }
+
+    /// More time: the lease ends `lease` from now.
+    ///
+    /// # Errors
+    /// The lease is over.
+    pub fn extend(&self, lease: Duration) -> Result<(), LeaseOver> {
+        let Some(id) = self.lease else { return Ok(()) };
+        let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX).max(1);
+        let place = &self.place;
+        let position = self.envelope.position();
+        place
+            .cell
+            .with(&place.node.inner, |state, now_ms| state.machine.extend(now_ms, place.group, position, id, lease_ms))
+            .map_err(|Stale| LeaseOver)
+    }
+
+    /// Answers a [call](crate::Queue::call), or whoever gave a response topic over MQTT, and acknowledges the message.
+    /// Without a response topic it only acknowledges.
+    ///
+    /// # Errors
+    /// The lease is over; the answer was sent all the same.
+    pub fn reply(self, payload: impl AsRef<[u8]>) -> Result<Settled, LeaseOver> {
+        crate::calls::reply(&self.place.node, &self.envelope, payload.as_ref());
+        self.ack()
+    }
+
+    /// How often the message was delivered to this group, this time included.
+    #[must_use]
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The name of the queue.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        &self.place.cell.name
+    }
+
+    /// The message itself, to be kept.
+    #[must_use]
+    pub const fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    fn say(&mut self, verdict: Verdict) -> Result<Settled, LeaseOver> {
+        let node = self.place.node.clone();
+        let Some(lease) = self.lease.take() else { return Ok(Settled { node, group: None }) };
+        self.place.settle(self.envelope.position(), lease, verdict).map_err(|Stale| LeaseOver)?;
+        // What was noted is in the group that comes next, or in an earlier one.
+        let group = node.inner.journal().map(|journal| journal.store().last());
+        Ok(Settled { node, group })
+    }
+}
+
+impl std::ops::Deref for Delivery {
+    type Target = Envelope;
+
+    fn deref(&self) -> &Envelope {
+        &self.envelope
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            let verdict = Verdict::Nack { delay_ms: None };
+            let _it_may_be_over = self.place.settle(self.envelope.position(), lease, verdict);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Groups: each gets every message, and one of its consumers handles it.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use primer_core::queue::{Credit, GroupId};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    ConsumeOptions, Consumer, Delivery, GroupInfo, QueueError,
+    cell::QueueCell,
+    consumer::{LEASE_MS, Place},
+};
+use crate::{journal::Change, node::Node};
+
+/// A group of a queue. It lasts until it is [removed](Self::remove), also while nobody consumes in it.
+#[derive(Debug)]
+pub struct Group {
+    node: Node,
+    cell: Arc<QueueCell>,
+    group: GroupId,
+    name: Box<str>,
+    /// Whoever pulls in this group by this handle.
+    puller: Mutex<Option<Arc<Place>>>,
+}
+
+impl Group {
+    pub(super) fn new(node: Node, cell: Arc<QueueCell>, group: GroupId, name: &str) -> Self {
+        Self { node, cell, group, name: name.into(), puller: Mutex::new(None) }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn info(&self) -> Option<GroupInfo> {
+        let state = self.cell.state.lock();
+        let (group, name, options) = state.machine.groups().find(|(group, ..)| *group == self.group)?;
+        Some(GroupInfo { name: name.to_owned(), options, figures: state.machine.group_figures(group) })
+    }
+
+    /// Consumes: messages come by themselves, at most `prefetch` at a time.
+    ///
+    /// # Errors
+    /// The queue or the group is gone.
+    pub fn consume(&self, prefetch: u32) -> Result<Consumer, QueueError> {
+        self.consume_with(ConsumeOptions::prefetch(prefetch))
+    }
+
+    /// The same, with more to say.
+    ///
+    /// # Errors
+    /// The queue or the group is gone.
+    pub fn consume_with(&self, options: ConsumeOptions) -> Result<Consumer, QueueError> {
+        let lease_ms = self.cell.state.lock().definition.lease_ms;
+        self.place(options.credit(lease_ms)).map(Consumer::new)
+    }
+
+    /// Takes at most `messages_max` messages; waits for the first for at most `wait`. Empty when none came.
+    ///
+    /// # Errors
+    /// The queue or the group is gone.
+    pub async fn pull(&self, messages_max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
+        let messages = u32::try_from(messages_max).unwrap_or(u32::MAX);
+        let place = self.puller()?;
+        let mut consumer = Consumer::new(Arc::clone(&place));
+        self.ask(&place, messages);
+        let end = Instant::now() + wait;
+        let first = match consumer.try_next() {
+            Some(first) => Some(first),
+            None if wait.is_zero() && !self.is_cold() => None,
+            None => {
+                // Credit for what comes while it waits; what comes beyond it goes back when the consumer is dropped.
+                self.set_credit_beyond(&place, messages);
+                timeout_at(end, consumer.next()).await.ok().flatten()
+            }
+        };
+        let mut pulled: Vec<Delivery> = first.into_iter().collect();
+        while pulled.len() < messages_max
+            && !pulled.is_empty()
+            && let Some(delivery) = consumer.try_next()
+        {
+            pulled.push(delivery);
+        }
+        Ok(pulled)
+    }
+
+    /// Ends the group: what only it wanted is gone.
+    pub fn remove(self) {
+        self.cell.with(&self.node.inner, |state, _| {
+            state.machine.remove_group(self.group);
+            state.inboxes.retain(|(group, _), inbox| {
+                let stays = *group != self.group;
+                if !stays {
+                    inbox.close(&mut Vec::new());
+                }
+                stays
+            });
+            if let Some(id) = state.kept.as_mut().and_then(|kept| kept.groups.remove(&self.group)) {
+                state.draft.change(Change::Drop(id));
+            }
+        });
+    }
+
+    fn place(&self, credit: Credit) -> Result<Arc<Place>, QueueError> {
+        Place::join(&self.node, &self.cell, self.group, credit)
+            .ok_or_else(|| QueueError::Unknown(self.cell.name.to_string()))
+    }
+
+    fn puller(&self) -> Result<Arc<Place>, QueueError> {
+        let mut puller = self.puller.lock();
+        if let Some(place) = &*puller {
+            return Ok(Arc::clone(place));
+        }
+        let lease_ms = self.cell.state.lock().definition.lease_ms;
+        let place = self.place(Credit { messages: 0, lease_ms: Some(lease_ms.unwrap_or(LEASE_MS)) })?;
+        *puller = Some(Arc::clone(&place));
+        Ok(place)
+    }
+
+    fn ask(&self, place: &Place, messages: u32) {
+        self.cell.with(&self.node.inner, |state, now_ms| {
+            state.machine.pull(now_ms, self.group, place.consumer, messages);
+        });
+    }
+
+    fn set_credit_beyond(&self, place: &Place, messages: u32) {
+        self.cell.with(&self.node.inner, |state, _| {
+            let has = state.machine.has(self.group, place.consumer);
+            state.machine.set_credit(self.group, place.consumer, has.saturating_add(messages));
+        });
+    }
+
+    /// Whether the next messages are being read.
+    fn is_cold(&self) -> bool {
+        self.cell.state.lock().is_loading
+    }
+}
