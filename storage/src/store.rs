@@ -382,7 +382,8 @@ impl Store {
     fn hand_over(&self, draft: Draft, is_urgent: bool) -> Group {
         let mut pending = self.shared.pending.lock();
         if draft.is_empty() {
-            return Group(pending.group - 1);
+            // Durable when all that was handed over before is.
+            return if pending.drafts.is_empty() { Group(pending.group - 1) } else { Group(pending.group) };
         }
         if pending.is_stopped {
             pending.group += 1;

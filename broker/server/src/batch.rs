@@ -35,6 +35,8 @@ pub(crate) struct Publication<'a> {
     pub(crate) expiry_s: Option<u32>,
     /// The session that published it, for No Local and sticky groups.
     pub(crate) from: Option<SubscriberKey>,
+    /// Its client, for queues.
+    pub(crate) publisher: Option<&'a Arc<str>>,
     /// The retain flag of the frame that subscribers share.
     pub(crate) shared_retain: bool,
 }
@@ -87,6 +89,7 @@ impl<'a> Publication<'a> {
             expires_at_ms: message.expires_at_ms(),
             expiry_s: message.seconds_left(now_ms),
             from: None,
+            publisher: None,
             shared_retain: false,
         }
     }
@@ -280,6 +283,13 @@ impl<'b> Batch<'b> {
         schema::note(&mut self.note, qos, wish.retain, wish.ids, wish.share.map(|share| &**share));
         if let Some(stored) = self.stored.get_mut(index) {
             stored.destinations.push(queue, position, &self.note);
+        }
+    }
+
+    /// A queue is, which has added itself to the ticket.
+    pub(crate) fn add_destination(&mut self, index: usize, queue: QueueId, position: u64, note: &[u8]) {
+        if let Some(stored) = self.stored.get_mut(index) {
+            stored.destinations.push(queue, position, note);
         }
     }
 

@@ -10,10 +10,11 @@ use std::{
 };
 
 use primer::{
-    Journal,
+    Face, FoundQueues, Journal, Node, QueueError,
     journal::{Folder, FolderError, OpenError, Probe, Report},
 };
-use primer_mqtt::ReasonCode;
+use primer_core::{commit::Refused, message::Message};
+use primer_mqtt::{ReasonCode, codec::packet::QoS};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::JoinHandle,
@@ -22,12 +23,12 @@ use tokio::{
 
 use crate::{
     access::{Authenticator, Decider},
-    batch::Batch,
+    batch::{Batch, Publication},
     housekeeper,
     hub::Hub,
     listener,
     options::{DataOptions, Options},
-    registry,
+    pipeline, registry,
     restore::Found,
 };
 
@@ -54,6 +55,9 @@ pub enum StartError {
         /// Why.
         source: OpenError,
     },
+    /// A queue that was defined cannot be.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes for client identifiers and authentication")]
     Random,
@@ -81,7 +85,12 @@ impl Broker {
         getrandom::fill(&mut secret).map_err(|_| StartError::Random)?;
         let hub = Arc::new(Hub::new(options, Arc::new(authenticator), Box::new(decider), secret));
         hub.set_me(Arc::downgrade(&hub));
+        for (pattern, definition) in &hub.options.queues {
+            hub.node.queues.define(pattern, definition.clone())?;
+        }
         open_journal(&hub)?;
+        hub.node.queues.run()?;
+        hub.node.queues.set_face(Arc::new(Programs(Arc::downgrade(&hub))));
         let mut listeners = Vec::new();
         for &address in &hub.options.listeners {
             let bound = listener::bind(address).map_err(|source| StartError::Bind { address, source })?;
@@ -99,6 +108,13 @@ impl Broker {
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         self.hub.report()
+    }
+
+    /// The node: its queues, and topics, for the program that the broker is part of. What is published there reaches
+    /// MQTT subscribers, and what they publish reaches its subscribers.
+    #[must_use]
+    pub fn node(&self) -> Node {
+        self.hub.node.queues.clone()
     }
 
     /// The addresses that the broker listens on, with the ports that the system chose where 0 was asked for.
@@ -142,6 +158,7 @@ impl Broker {
         let cut = self.hub.connections.get();
         self.hub.begin_cut();
         self.close_all(Instant::now() + LAST_WORD).await;
+        self.hub.node.queues.begin_stop();
         for task in self.tasks {
             task.abort();
         }
@@ -196,9 +213,11 @@ fn open_journal(hub: &Arc<Hub>) -> Result<(), StartError> {
     let Some(DataOptions { directory, store, probe }) = &hub.options.data else { return Ok(()) };
     let folder = Folder::take(directory, probe.map(|probe| -> Probe { Box::new(probe) }))?;
     let clock = hub.node.clock;
-    let mut found = Found::default();
+    let (mut found, mut queues) = (Found::default(), FoundQueues::default());
     let opened = Journal::open(Arc::new(folder), store.clone(), clock, &mut |state, stored| {
-        found.take(&clock, state, &stored);
+        if !queues.take(&clock, state, &stored) {
+            found.take(&clock, state, &stored);
+        }
     });
     let failed = |source| StartError::Store { directory: directory.clone(), source };
     let (journal, state, report) = opened.map_err(failed)?;
@@ -206,9 +225,25 @@ fn open_journal(hub: &Arc<Hub>) -> Result<(), StartError> {
     hub.set_report(report);
     if let Some(journal) = hub.node.journal() {
         journal.store().on_alarm(Waker::from(Arc::new(Alarm(Arc::downgrade(hub)))));
+        hub.node.queues.restore(queues, &state); // sessions may consume from them
         found.restore(hub, journal, &state);
     }
     Ok(())
+}
+
+/// What the host program publishes goes to MQTT subscribers as well.
+#[derive(Debug)]
+struct Programs(Weak<Hub>);
+
+impl Face for Programs {
+    fn publish(&self, message: &Message, retain: bool) -> Result<(), Refused> {
+        let Some(hub) = self.0.upgrade() else { return Err(Refused::Stopping) };
+        let mut batch = Batch::begin(&hub);
+        let publication = Publication::of_message(message, QoS::AtLeastOnce, retain, batch.now_ms);
+        pipeline::publish_of_program(&hub, &mut batch, &publication);
+        batch.finish(&hub);
+        Ok(())
+    }
 }
 
 /// The store calls the housekeeper.

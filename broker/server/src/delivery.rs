@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use primer::journal::Whereabouts;
+use primer::{Delivery as Lease, journal::Whereabouts};
 use primer_core::{
     backlog::Item,
     message::{Message, NEVER_MS},
@@ -46,7 +46,7 @@ pub(crate) struct Share {
 }
 
 /// A message for one session.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Queued {
     /// `None` while it is in the store alone.
     pub(crate) message: Option<Message>,
@@ -56,6 +56,8 @@ pub(crate) struct Queued {
     pub(crate) retain: bool,
     pub(crate) ids: Ids,
     pub(crate) share: Option<Arc<Share>>,
+    /// The queue's lease, for a message that a queue gave.
+    pub(crate) lease: Option<Box<Lease>>,
     /// Bytes that it is charged with.
     pub(crate) cost: u32,
     pub(crate) expires_at_ms: u64,
@@ -65,7 +67,8 @@ impl Queued {
     /// A message in memory alone.
     pub(crate) fn new(message: Message, qos: QoS, retain: bool, ids: Ids, share: Option<Arc<Share>>) -> Self {
         let (cost, expires_at_ms) = (cost(message.len(), &ids), message.expires_at_ms());
-        Self { message: Some(message), at: Whereabouts::Nowhere, qos, retain, ids, share, cost, expires_at_ms }
+        let message = Some(message);
+        Self { message, at: Whereabouts::Nowhere, qos, retain, ids, share, lease: None, cost, expires_at_ms }
     }
 
     /// A message of which all is still to be read.
@@ -77,6 +80,7 @@ impl Queued {
             retain: false,
             ids: Ids::None,
             share: None,
+            lease: None,
             cost: 0,
             expires_at_ms: NEVER_MS,
         }

@@ -98,6 +98,7 @@ async fn evict(hub: &Hub, evicted_below: &mut u64) {
         return;
     }
     *evicted_below = below;
+    hub.node.queues.evict_below(below);
     for (index, cell) in hub.registry.all().iter().enumerate() {
         if index % SWEEP_SLICE == SWEEP_SLICE - 1 {
             tokio::task::yield_now().await;

@@ -10,7 +10,7 @@ use std::{
 
 use parking_lot::Mutex;
 use primer::{
-    Node,
+    Plane,
     journal::{Kept, Report},
 };
 use primer_core::{
@@ -56,7 +56,7 @@ pub(crate) enum Timer {
 /// See the module's description.
 pub(crate) struct Hub {
     pub(crate) options: Options,
-    pub(crate) node: Node<Subscription, Later>,
+    pub(crate) node: Plane<Subscription, Later>,
     pub(crate) registry: Registry,
     pub(crate) counters: Counters,
     pub(crate) connections: Gauge,
@@ -88,7 +88,7 @@ impl Hub {
         decider: Box<dyn Decider>,
         secret: [u8; 32],
     ) -> Self {
-        let node = Node::new(&options.node);
+        let node = Plane::new(&options.node);
         let accept_rate = Mutex::new(Bucket::new(options.connection_rate_max, node.clock.now_ms()));
         Self {
             options,
@@ -194,6 +194,7 @@ impl Hub {
             expires_at_ms: primer_core::message::NEVER_MS,
             expiry_s: None,
             from: None,
+            publisher: None,
             shared_retain: false,
         };
         pipeline::publish_own(self, batch, &publication);

@@ -30,6 +30,7 @@ mod moving;
 pub mod options;
 mod pipeline;
 pub mod portable;
+mod queues;
 mod rate;
 mod registry;
 mod replay;

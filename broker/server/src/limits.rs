@@ -102,5 +102,13 @@ pub(crate) const LOAD_BYTES_MAX: usize = 256 * 1024;
 /// Messages that are ready in memory for a session that takes none, above which those that the store has go from it.
 pub(crate) const READY_KEPT_MAX: usize = 256;
 
+/// Messages that a queue gives to one client at a time, however many it would take.
+pub(crate) const PREFETCH_MAX: u32 = 1_000;
+
+/// Messages that one look into a queue shows to a client, and those that are read at once.
+pub(crate) const BROWSE_MAX: usize = 1_000;
+/// See [`BROWSE_MAX`].
+pub(crate) const BROWSE_PAGE: usize = 100;
+
 /// How long the end of a connection waits for the store to say what became of its publishes.
 pub(crate) const STORE_PATIENCE: Duration = Duration::from_secs(3);

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use primer::{NodeOptions, journal};
+use primer::{Definition, NodeOptions, journal};
 use primer_core::backlog::{Bounds, OverflowPolicy};
 use primer_mqtt::session::ServerOptions;
 
@@ -47,6 +47,8 @@ pub struct DataOptions {
 pub struct Options {
     /// Where sessions, their messages, and what is retained are kept; `None` keeps all in memory.
     pub data: Option<DataOptions>,
+    /// Queues by pattern: what they are to be.
+    pub queues: Vec<(String, Definition)>,
     /// Addresses to listen on; `::` serves IPv4 as well.
     pub listeners: Vec<SocketAddr>,
     /// The node's name in `$SYS/brokers/NAME/...`.
@@ -86,6 +88,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             data: None,
+            queues: Vec::new(),
             listeners: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 1883))],
             node_name: "primer".to_owned(),
             protocol: ServerOptions::default(),

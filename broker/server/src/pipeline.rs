@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use primer::{
-    drops::Reason,
+    drops::reason_of,
     journal::{Change, Kept, QueueId},
 };
 use primer_core::{
@@ -24,6 +24,7 @@ use crate::{
     fanout,
     hub::{Hub, Later},
     limits::DELAY_MAX_S,
+    queues::enqueue,
     schema,
     session::{Cell, Delivered, State},
 };
@@ -78,6 +79,16 @@ pub(crate) fn publish(
             (0..burst.len()).for_each(|index| votes.count(index, Delivered::Queued(Err(why))));
         }
         Ok(Destination::Now) => commit(hub, batch, burst, &mut votes),
+        Ok(Destination::Later { seconds, topic }) if enqueue::is_queue(topic) => {
+            // The queue itself delivers it later: so it is the queue that accepts it.
+            let later: Vec<Publication<'_>> = publications.iter().map(|one| Publication { topic, ..*one }).collect();
+            batch.next_burst();
+            if let Some(burst) = Burst::new(&later) {
+                let delay_ms = Some(u64::from(seconds) * 1000);
+                enqueue::enqueue(hub, batch, burst, delay_ms, |index, delivered| votes.count(index, delivered));
+                batch.store(hub, burst);
+            }
+        }
         Ok(Destination::Later { seconds, topic }) => {
             for (index, one) in publications.iter().enumerate() {
                 let later = Publication { topic, ..*one };
@@ -100,7 +111,7 @@ fn note_received(batch: &mut Batch<'_>, queue: QueueId, arrivals: &[Arrival<'_, 
     }
 }
 
-fn publication<'p>(now_ms: u64, cell: &Cell, arrival: &Arrival<'p, '_>, forward: &'p [u8]) -> Publication<'p> {
+fn publication<'p>(now_ms: u64, cell: &'p Cell, arrival: &Arrival<'p, '_>, forward: &'p [u8]) -> Publication<'p> {
     let incoming = arrival.incoming;
     Publication {
         topic: &incoming.topic,
@@ -111,6 +122,7 @@ fn publication<'p>(now_ms: u64, cell: &Cell, arrival: &Arrival<'p, '_>, forward:
         expires_at_ms: expires_at_ms(now_ms, incoming.expiry_s),
         expiry_s: incoming.expiry_s,
         from: Some(cell.key),
+        publisher: Some(&cell.client_id),
         shared_retain: false,
     }
 }
@@ -121,15 +133,61 @@ pub(crate) fn publish_own(hub: &Hub, batch: &mut Batch<'_>, publication: &Public
     commit(hub, batch, Burst::one(publication), &mut Votes { acks: &mut nobody, first: None, stored: Vec::new() });
 }
 
-/// Every destination gets the burst and votes: the retained store, then the subscribers.
-fn commit(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, votes: &mut Votes<'_>) {
+/// Publishes a message of the host program to the subscribers of MQTT and the retained store; its queues and its own
+/// subscribers have it already.
+pub(crate) fn publish_of_program(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>) {
+    let mut nobody = Acks::default();
+    let mut votes = Votes { acks: &mut nobody, first: None, stored: Vec::new() };
     batch.next_burst();
-    if burst.first().retain {
-        let kept = keep(hub, batch, burst.first());
+    let burst = Burst::one(publication);
+    if publication.retain {
+        let kept = keep(hub, batch, publication);
         votes.store(kept);
     }
     fanout::route(hub, batch, burst, |index, delivered| votes.count(index, delivered));
     batch.store(hub, burst);
+}
+
+/// Every destination gets the burst and votes: the retained store, then the subscribers.
+fn commit(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, votes: &mut Votes<'_>) {
+    batch.next_burst();
+    let first = burst.first();
+    if first.topic.starts_with('$') {
+        if enqueue::is_queue(first.topic) {
+            enqueue::enqueue(hub, batch, burst, None, |index, delivered| votes.count(index, delivered));
+            batch.store(hub, burst);
+            return;
+        }
+        if first.topic.starts_with(primer::REPLY) {
+            answer_calls(hub, batch, burst, votes);
+            return;
+        }
+    }
+    if first.retain {
+        let kept = keep(hub, batch, burst.first());
+        votes.store(kept);
+    }
+    fanout::route(hub, batch, burst, |index, delivered| votes.count(index, delivered));
+    enqueue::enqueue(hub, batch, burst, None, |index, delivered| votes.count(index, delivered));
+    if hub.node.queues.has_subscribers() {
+        for index in 0..burst.len() {
+            let message = batch.own_message(burst, index);
+            if hub.node.queues.deliver(&message) {
+                votes.count(index, Delivered::Live);
+            }
+        }
+    }
+    batch.store(hub, burst);
+}
+
+/// Answers to calls of the host program.
+fn answer_calls(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, votes: &mut Votes<'_>) {
+    for index in 0..burst.len() {
+        let message = batch.own_message(burst, index);
+        if hub.node.queues.answer(&message) {
+            votes.count(index, Delivered::Live);
+        }
+    }
 }
 
 /// Changes the retained store; what it keeps beyond the process is a message in a queue of its own.
@@ -350,19 +408,5 @@ fn code_of(why: Refused) -> ReasonCode {
         Refused::InvalidTopic => ReasonCode::TOPIC_NAME_INVALID,
         Refused::Stopping | Refused::DiskFailed => ReasonCode::IMPLEMENTATION_SPECIFIC,
         _ => ReasonCode::QUOTA_EXCEEDED,
-    }
-}
-
-pub(crate) fn reason_of(why: Refused) -> Reason {
-    match why {
-        Refused::QueueFull => Reason::QueueFull,
-        Refused::MemoryFull => Reason::MemoryFull,
-        Refused::NotAuthorized => Reason::NotAuthorized,
-        Refused::InvalidTopic => Reason::InvalidTopic,
-        Refused::Stopping => Reason::Stopping,
-        Refused::DiskFull => Reason::DiskFull,
-        Refused::DiskFailed => Reason::DiskFailed,
-        Refused::Overloaded => Reason::Overloaded,
-        _ => Reason::StoreFull,
     }
 }

@@ -287,6 +287,7 @@ fn attach(
     if !state.machine.accept(proof, terms, &hub.options.protocol, greeting, &mut state.outbox) {
         state.close = Some(ReasonCode::PACKET_TOO_LARGE);
     }
+    state.join_queues(hub);
     state.pump(hub, now_ms);
     cell.set_online(true);
     cell.set_heard(now_ms);

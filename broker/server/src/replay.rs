@@ -19,7 +19,7 @@ use crate::{
     delivery::{Ids, Queued},
     hub::Hub,
     limits::REPLAY_STEPS_MAX,
-    pipeline, schema,
+    schema,
     session::{Cell, State},
 };
 
@@ -176,7 +176,7 @@ impl State {
             return self.queue.push(now_ms, item).is_ok();
         };
         if let Err(why) = journal.admits() {
-            hub.node.drops.add(pipeline::reason_of(why), 1);
+            hub.node.drops.add(primer::drops::reason_of(why), 1);
             return true; // counted
         }
         let ticket = Arc::new(Ticket::new());

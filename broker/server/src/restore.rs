@@ -22,7 +22,9 @@ use crate::{
     durable::Durable,
     fanout::Subscription,
     hub::{Hub, Later, Timer},
-    leftover, registry, schema,
+    leftover,
+    queues::address::{self, Address},
+    registry, schema,
     session::Cell,
     subscribe,
     will::Will,
@@ -259,8 +261,14 @@ fn restore_subscriptions(hub: &Hub, cell: &Arc<Cell>, known: &QueueState) {
         };
         let Some((options, id)) = schema::read_subscription(value) else { continue };
         let (filter, group) = subscribe::split(whole);
+        let address = address::of(whole);
+        if let Some(Address::Queue { .. }) = address {
+            cell.lock().consuming.get_or_insert_default().add(whole, options.qos, id);
+        }
         let share = group.map(|group| Arc::new(Share { group: group.into(), filter: filter.into() }));
-        entries.push((filter, group, Subscription { cell: Arc::clone(cell), options, id, share }));
+        if subscribe::is_routed(hub, address) {
+            entries.push((filter, group, Subscription { cell: Arc::clone(cell), options, id, share }));
+        }
         let mut state = cell.lock();
         if state.subscriptions.insert(whole) {
             state.subscription_bytes += subscribe::cost(whole);

@@ -22,13 +22,14 @@
 //!   retained         flags
 //!   delayed          flags, u64 when it is due, in milliseconds since 1970
 //!
-//! content          u16 length of the topic, u32 length of the properties, topic, properties, payload
+//! content          as `primer::journal::content`
 //! flags            QoS in the two lowest bits, 4 retain, 0x80 an expiry counts
 //! ```
 
 use std::sync::Arc;
 
-use primer_core::message::{Message, Parts};
+pub(crate) use primer::journal::content::{head as content_head, parts};
+use primer_core::message::Message;
 use primer_mqtt::codec::packet::{PacketId, QoS, RetainHandling, SubscribeOptions};
 
 use crate::delivery::{Ids, Queued, Share};
@@ -207,23 +208,6 @@ pub(crate) fn read_delayed_note(note: &[u8]) -> Option<(QoS, bool, u64)> {
     Some((qos_of(flags)?, flags & RETAIN != 0, reader.u64()?))
 }
 
-/// What comes before topic, properties and payload in a content.
-pub(crate) fn content_head(topic: &str, properties: &[u8]) -> [u8; 6] {
-    let mut head = [0; 6];
-    head[..2].copy_from_slice(&(topic.len() as u16).to_le_bytes());
-    head[2..].copy_from_slice(&(properties.len() as u32).to_le_bytes());
-    head
-}
-
-/// The parts of a content.
-pub(crate) fn parts(content: &[u8], expires_at_ms: u64) -> Option<Parts<'_>> {
-    let mut reader = Reader(content);
-    let topic_len = usize::from(u16::from_le_bytes(reader.array()?));
-    let properties_len = usize::try_from(reader.u32()?).ok()?;
-    let topic = std::str::from_utf8(reader.bytes(topic_len)?).ok()?;
-    Some(Parts { topic, properties: reader.bytes(properties_len)?, payload: reader.0, expires_at_ms })
-}
-
 /// What a will says beside its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WillTerms {
@@ -259,7 +243,7 @@ pub(crate) fn read_will(value: &[u8]) -> Option<(WillTerms, Message)> {
 
 #[cfg(test)]
 mod tests {
-    use primer_core::message::NEVER_MS;
+    use primer_core::message::{NEVER_MS, Parts};
 
     use super::*;
 

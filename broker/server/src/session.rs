@@ -46,6 +46,7 @@ use crate::{
     hub::Hub,
     leftover,
     limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX, SESSION_BYTES, UNACCOUNTED_BYTES_MAX},
+    queues::consuming::Consuming,
     replay::Replays,
     schema,
     will::Will,
@@ -86,6 +87,8 @@ pub(crate) struct State {
     pub(crate) close: Option<ReasonCode>,
     /// Retained messages that are still to be looked up.
     pub(crate) replays: Replays,
+    /// Subscriptions to queues, if there are any.
+    pub(crate) consuming: Option<Box<Consuming>>,
     pub(crate) will: Option<Box<Will>>,
     /// When the will of a session without a connection is due.
     pub(crate) will_due_ms: u64,
@@ -145,6 +148,7 @@ impl Cell {
             connected: None,
             close: None,
             replays: Replays::default(),
+            consuming: None,
             will: None,
             will_due_ms: 0,
             session_expiry_s: 0,
@@ -325,6 +329,7 @@ impl State {
     /// The connection is gone: what is in flight stays, in memory of its own.
     pub(crate) fn detach(&mut self, hub: &Hub, now_ms: u64) {
         self.machine.detach();
+        self.leave_queues();
         self.connected = None;
         self.waker = None;
         self.outbox = Vec::new();
@@ -362,6 +367,7 @@ impl State {
         self.ended = true;
         self.machine.clear();
         self.replays.clear();
+        self.consuming = None;
         let stored = self.queue.drain_stored();
         let mut left: Vec<Queued> = self.queue.drain().collect();
         if let Some(mut durable) = self.durable.take() {

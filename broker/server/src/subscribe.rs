@@ -15,6 +15,10 @@ use crate::{
     fanout::Subscription,
     hub::Hub,
     limits::{FILTERS_PER_LOCK_MAX, LEVEL_BYTES, SUBSCRIPTION_BYTES, SUBSCRIPTIONS_MAX},
+    queues::{
+        address::{self, Address},
+        browse,
+    },
     replay::Replay,
     schema,
     session::Cell,
@@ -29,6 +33,25 @@ struct Wanted<'a> {
     options: SubscribeOptions,
     refused: Option<ReasonCode>,
     is_new: bool,
+    /// What it names, if it is one of queues.
+    address: Option<Address<'a>>,
+    /// Whether it goes into the routing table.
+    is_routed: bool,
+}
+
+impl Wanted<'_> {
+    const fn is_browse(&self) -> bool {
+        matches!(self.address, Some(Address::Browse { .. }))
+    }
+}
+
+/// Whether a filter goes into the routing table.
+pub(crate) fn is_routed(hub: &Hub, address: Option<Address<'_>>) -> bool {
+    match address {
+        None | Some(Address::Shared) => true,
+        Some(Address::Queue { name, may_be_shared, .. }) => may_be_shared && !hub.node.queues.knows_queue(name),
+        Some(Address::Browse { .. } | Address::Wrong) => false,
+    }
 }
 
 /// Carries out a SUBSCRIBE and answers it.
@@ -49,14 +72,14 @@ pub(crate) fn subscribe(hub: &Hub, cell: &Arc<Cell>, identity: &Identity, packet
         state.close = Some(ReasonCode::PACKET_TOO_LARGE);
     }
     if let (Some(durable), Some(journal)) = (&mut state.durable, hub.node.journal()) {
-        for one in wanted.iter().filter(|one| one.refused.is_none()) {
+        for one in wanted.iter().filter(|one| one.refused.is_none() && !one.is_browse()) {
             let value = schema::subscription(one.options, packet.subscription_id);
             durable.put(schema::filter_key(one.whole), value);
         }
         let group = durable.submit(journal);
         durable.hold(group, held);
     }
-    for one in wanted.iter().filter(|one| one.refused.is_none() && one.group.is_none()) {
+    for one in wanted.iter().filter(|one| one.refused.is_none() && one.group.is_none() && one.address.is_none()) {
         let sends_retained = match one.options.retain_handling {
             RetainHandling::Always => true,
             RetainHandling::IfNew => one.is_new,
@@ -66,6 +89,12 @@ pub(crate) fn subscribe(hub: &Hub, cell: &Arc<Cell>, identity: &Identity, packet
             state.replays.add(Replay::new(one.filter, one.options.qos, packet.subscription_id));
         } else {
             state.replays.cancel(one.filter); // this subscription replaces the earlier one
+        }
+    }
+    drop(guard);
+    for one in wanted.iter().filter(|one| one.refused.is_none()) {
+        if let (Some(Address::Browse { name, from }), Some(hub)) = (one.address, hub.me()) {
+            browse::begin(&hub, cell, name, from);
         }
     }
 }
@@ -82,7 +111,10 @@ pub(crate) fn unsubscribe(hub: &Hub, cell: &Arc<Cell>, packet: &Unsubscribe<'_>)
     let mut guard = cell.lock();
     let state = &mut *guard;
     hub.counters.packets_sent.add(1);
-    for whole in filters {
+    for (whole, code) in filters.into_iter().zip(&mut codes) {
+        if state.unsubscribe_from_queue(whole) {
+            *code = ReasonCode::SUCCESS.0;
+        }
         if state.subscriptions.remove(whole) {
             state.subscription_bytes -= cost(whole);
         }
@@ -117,14 +149,23 @@ pub(crate) fn cost(whole: &str) -> usize {
 pub(crate) fn split(whole: &str) -> (&str, Option<&str>) {
     match topic::split_shared(whole) {
         Ok(Some((group, filter))) => (filter, Some(group)),
-        _ => (whole, None),
+        _ => match whole.strip_prefix(address::QUEUE) {
+            Some(filter) => (filter, Some(address::EMQX_GROUP)),
+            None => (whole, None),
+        },
     }
 }
 
 fn judge<'a>(hub: &Hub, identity: &Identity, whole: &'a str, options: SubscribeOptions) -> Wanted<'a> {
     let (filter, group) = split(whole);
     let refused = (!hub.decider.may_subscribe(identity, filter)).then_some(ReasonCode::NOT_AUTHORIZED);
-    Wanted { whole, filter, group, options, refused, is_new: true }
+    let address = address::of(whole);
+    let refused = match address {
+        Some(Address::Wrong) => Some(ReasonCode::TOPIC_FILTER_INVALID),
+        _ => refused,
+    };
+    let is_routed = is_routed(hub, address);
+    Wanted { whole, filter, group, options, refused, is_new: true, address, is_routed }
 }
 
 /// Puts some filters into the routing table under one lock, and into the session.
@@ -136,15 +177,23 @@ fn insert(hub: &Hub, cell: &Arc<Cell>, id: Option<u32>, wanted: &mut [Wanted<'_>
     }
     let entries: Vec<(&str, Option<&str>, Subscription)> = wanted
         .iter()
-        .filter(|one| one.refused.is_none())
+        .filter(|one| one.refused.is_none() && one.is_routed)
         .map(|one| {
             let share = one.group.map(|group| Arc::new(Share { group: group.into(), filter: one.filter.into() }));
             (one.filter, one.group, Subscription { cell: Arc::clone(cell), options: one.options, id, share })
         })
         .collect();
-    let answers = hub.node.routes.subscribe(cell.key, entries.into_iter());
+    let mut answers = hub.node.routes.subscribe(cell.key, entries.into_iter()).into_iter();
     let mut state = cell.lock();
-    for (one, answer) in wanted.iter_mut().filter(|one| one.refused.is_none()).zip(answers) {
+    for one in wanted.iter_mut().filter(|one| one.refused.is_none()) {
+        let Some(answer) = (if one.is_routed { answers.next() } else { Some(Ok(true)) }) else { break };
+        match one.address {
+            Some(Address::Browse { .. }) => continue, // it is over when it is answered
+            Some(Address::Queue { .. }) => {
+                one.refused = state.subscribe_to_queue(hub, one.whole, one.options.qos, id).err();
+            }
+            _ => {}
+        }
         match answer {
             Ok(is_new) => {
                 one.is_new = is_new;

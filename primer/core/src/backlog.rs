@@ -228,6 +228,42 @@ impl<T: Item> Backlog<T> {
         self.dropped.expired += (before - self.len()) as u64;
     }
 
+    /// Takes out the messages in memory that are so: those that were leased, and those that were not, both oldest first.
+    pub fn take_out_where(&mut self, is: impl Fn(&T) -> bool) -> (Vec<T>, Vec<T>) {
+        let (mut leased, mut ready) = (Vec::new(), Vec::new());
+        for index in 0..self.leased_entries {
+            let Some(entry) = self.entries.get_mut(index) else { break };
+            if entry.item.as_ref().is_some_and(&is)
+                && let Some(item) = entry.item.take()
+            {
+                self.leased_count -= 1;
+                self.leased_bytes -= item.cost();
+                leased.push(item);
+            }
+        }
+        let mut bytes = 0;
+        let mut take = |entry: &mut Entry<T>| {
+            let stays = !entry.item.as_ref().is_some_and(&is);
+            if !stays && let Some(item) = entry.item.take() {
+                bytes += item.cost();
+                ready.push(item);
+            }
+            stays
+        };
+        let (mut index, first_ready) = (0, self.leased_entries);
+        self.entries.retain_mut(|entry| {
+            index += 1;
+            index <= first_ready || take(entry)
+        });
+        if let Some(cold) = &mut self.cold {
+            cold.fresh.retain_mut(take);
+        }
+        self.ready_bytes -= bytes;
+        self.sweep();
+        self.warm_up();
+        (leased, ready)
+    }
+
     /// Changes each leased message in place, as [`crate::message::Message::compact`] does when a connection ends.
     pub fn for_each_leased(&mut self, change: impl FnMut(&mut T)) {
         self.entries.iter_mut().take(self.leased_entries).filter_map(|entry| entry.item.as_mut()).for_each(change);

@@ -289,6 +289,9 @@ impl Node {
         if let Some(name) = topic.strip_prefix("$queue/") {
             return Ok(vec![self.queue(name)?]);
         }
+        if topic.starts_with(primer_core::queue::name::DEAD) {
+            return Ok(vec![self.queue(topic)?]);
+        }
         let bound = self.inner.registry.bound_to(topic);
         Ok(bound.into_iter().map(|cell| crate::Queue::new(self.clone(), cell)).collect())
     }

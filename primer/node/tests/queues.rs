@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use primer::{
-    Browse, CallError, ConsumeOptions, Definition, Delivery, From, Full, GroupOptions, KeyOf, Message, Mode, Node, Order,
-    PushError, Queue, Refused, Standing,
+    Browse, CallError, ConsumeOptions, Definition, Delivery, From, Full, GroupOptions, KeyOf, Message, Mode, Node,
+    Order, PushError, Queue, Refused, Standing,
 };
 
 const SOON: Duration = Duration::from_millis(60);
@@ -88,7 +88,10 @@ async fn what_fails_too_often_or_is_rejected_goes_to_the_dead_letters_and_back()
         })
         .collect();
     letters.sort_unstable();
-    assert_eq!(letters, [("bad", "rejected", 1, "jobs", "default"), ("poison", "max_deliveries", 3, "jobs", "default")]);
+    assert_eq!(
+        letters,
+        [("bad", "rejected", 1, "jobs", "default"), ("poison", "max_deliveries", 3, "jobs", "default")]
+    );
     assert_eq!(jobs.info().counts.dead, 2);
     let moved = dead.move_to(None, 10).await;
     assert_eq!((moved.moved, moved.refused, dead.info().messages), (2, 0, 0));

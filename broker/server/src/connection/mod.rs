@@ -176,6 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.check_silence()?;
         if !self.is_blocked {
             replay::advance(&self.hub, &self.cell);
+            self.consume(cx);
         }
         self.flush(cx);
         let is_done = self.go_to_sleep(cx);
@@ -183,6 +184,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             cx.waker().wake_by_ref();
         }
         Ok(())
+    }
+
+    /// Takes what queues have for the client.
+    fn consume(&self, cx: &Context<'_>) {
+        let mut state = self.cell.lock();
+        if state.consuming.is_some() {
+            state.ensure_buffer();
+            state.consume(&self.hub, cx, self.hub.node.clock.now_ms());
+        }
     }
 
     /// Writes what has been taken and takes what waits, until nothing does, the socket is full, or it is time to read
@@ -378,7 +388,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if !self.is_blocked {
             // Asked after the flush: it may have made the room that a look-up waits for.
-            if !state.outbox.is_empty() || state.can_replay() {
+            if !state.outbox.is_empty() || state.can_replay() || state.can_consume() {
                 return false;
             }
             // An idle connection owns no buffers.

@@ -15,7 +15,6 @@ use crate::{
     delivery::{self, Ids, Queued},
     hub::Hub,
     limits::{PUMP_BYTES_MAX, READY_KEPT_MAX},
-    pipeline,
 };
 
 impl State {
@@ -135,7 +134,7 @@ impl State {
     ) -> Delivered {
         let (Some(durable), Some(journal)) = (&self.durable, hub.node.journal()) else { return Delivered::Gone };
         if let Err(why) = journal.admits() {
-            hub.node.drops.add(pipeline::reason_of(why), 1);
+            hub.node.drops.add(primer::drops::reason_of(why), 1);
             return Delivered::Queued(Err(why));
         }
         let ticket = batch.ticket(index);

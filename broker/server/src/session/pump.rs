@@ -8,7 +8,7 @@ use primer_core::backlog::{Item, Position};
 use primer_mqtt::{ReasonCode, codec::packet::QoS, session::Sent};
 
 use super::State;
-use crate::{delivery::Queued, durable, hub::Hub, limits::PUMP_BYTES_MAX};
+use crate::{delivery::Queued, durable, hub::Hub, limits::PUMP_BYTES_MAX, queues::consuming};
 
 /// Messages that were sent, and the bytes of their payloads.
 #[derive(Debug, Default)]
@@ -112,7 +112,12 @@ impl State {
                 }
             }
             if at_most_once || sent == Sent::TooLarge {
-                self.take_out(position);
+                let item = self.take_out(position);
+                if sent == Sent::Written
+                    && let Some(lease) = item.and_then(|item| item.lease)
+                {
+                    consuming::settle(*lease, ReasonCode::SUCCESS);
+                }
             } else if let Some(durable) = self.durable.as_mut().filter(|_| is_durable) {
                 let tag = self.machine.last_packet_id();
                 durable.change(Change::Lease { queue: durable.queue, position: position.0, tag });
@@ -139,7 +144,7 @@ impl State {
     /// A message leaves the queue for good.
     pub(crate) fn take_out(&mut self, position: Position) -> Option<Queued> {
         let item = self.queue.ack(position)?;
-        if let Some(durable) = &mut self.durable {
+        if let Some(durable) = self.durable.as_mut().filter(|_| item.lease.is_none()) {
             durable.gone(position, self.queue.floor(), item.at.clone());
         }
         Some(item)
@@ -147,8 +152,10 @@ impl State {
 
     /// The client is done with a message.
     pub(crate) fn settle(&mut self, hub: &Hub, position: Position, reason: ReasonCode) {
-        self.take_out(position);
-        if reason.is_error() {
+        let item = self.take_out(position);
+        if let Some(lease) = item.and_then(|item| item.lease) {
+            consuming::settle(*lease, reason);
+        } else if reason.is_error() {
             hub.node.drops.add(Reason::RejectedByConsumer, 1);
         }
     }

@@ -189,7 +189,7 @@ impl Queue {
     }
 
     /// Takes in a message of a face of the node, which writes it together with its other destinations. `publisher` is
-    /// who sent it. What it says of priority, key, identifier and delay stands in its properties
+    /// who sent it, `delay_ms` how long it waits, if that is not in its properties. What it says of priority, key, identifier and delay stands in its properties
     /// ([`crate::QUEUE_PROPERTIES`]).
     ///
     /// # Errors
@@ -199,10 +199,12 @@ impl Queue {
         message: &Stored,
         publisher: Option<&Arc<str>>,
         ticket: Option<&Arc<Ticket>>,
+        delay_ms: Option<u64>,
     ) -> Result<Offered, Refused> {
         let inner = &self.node.inner;
         self.cell.with(inner, |state, now_ms| {
-            let wishes = Wishes::of(message, publisher, &state.definition);
+            let mut wishes = Wishes::of(message, publisher, &state.definition);
+            wishes.delay_ms = delay_ms.unwrap_or(wishes.delay_ms);
             let ticket = ticket.filter(|_| state.may_keep(inner));
             let offer = Offer { message, wishes: &wishes, time_unix_ms: None, ticket };
             let Taken { position, accepted, note, is_at_once, is_duplicate } =

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Waker,
 };
@@ -65,6 +65,8 @@ pub(crate) struct Registry {
     patterns: RwLock<Patterns>,
     /// Topic filters that queues are bound to.
     bindings: RwLock<Trie<QueueKey, Arc<QueueCell>>>,
+    /// Whether there are any, to be looked at without their lock.
+    has_bindings: AtomicBool,
     next_key: AtomicU64,
 }
 
@@ -214,10 +216,10 @@ impl Registry {
     /// The queues that are bound to a filter which matches this topic.
     pub(crate) fn bound_to(&self, topic: &str) -> Vec<Arc<QueueCell>> {
         let mut bound: Vec<Arc<QueueCell>> = Vec::new();
-        let bindings = self.bindings.read();
-        if bindings.is_empty() || topic.starts_with('$') {
+        if !self.has_bindings.load(Ordering::Acquire) || topic.starts_with('$') {
             return bound;
         }
+        let bindings = self.bindings.read();
         bindings.matching(topic, |node| {
             for (_, cell) in node.direct() {
                 if !bound.iter().any(|known| known.key == cell.key) {
@@ -257,6 +259,7 @@ impl Registry {
             for filter in &definition.bind {
                 let _they_were_checked = bindings.insert(filter, None, cell.key, Arc::clone(cell));
             }
+            self.has_bindings.store(true, Ordering::Release);
         }
     }
 

@@ -1,0 +1,70 @@
+//! Publishing into queues: `$queue/NAME`, and queues that are bound to the topic. A queue is a destination as a session
+//! is: the publish is acknowledged when it has accepted, and with a store, when that is durable.
+
+use primer::{Offered, Queue, drops::reason_of};
+use primer_core::commit::Refused;
+
+use super::address::QUEUE;
+use crate::{
+    batch::{Batch, Burst},
+    hub::Hub,
+    session::Delivered,
+};
+
+/// Whether a topic names a queue: then the publish goes there and nowhere else.
+pub(crate) fn is_queue(topic: &str) -> bool {
+    topic.starts_with(QUEUE) || topic.starts_with(primer::name::DEAD)
+}
+
+/// Gives a burst to the queues of its topic, not to be delivered before `delay_ms` if there is one. `answer` hears what
+/// became of each publication at each of them.
+pub(crate) fn enqueue(
+    hub: &Hub,
+    batch: &mut Batch<'_>,
+    burst: Burst<'_, '_>,
+    delay_ms: Option<u64>,
+    mut answer: impl FnMut(usize, Delivered),
+) {
+    let topic = burst.first().topic;
+    let queues = match hub.node.queues.queues_of(topic) {
+        Ok(queues) => queues,
+        Err(error) => {
+            tracing::debug!(topic, %error, "a publish names a queue that cannot be");
+            let why = Refused::InvalidTopic;
+            hub.node.drops.add(reason_of(why), burst.len() as u64);
+            (0..burst.len()).for_each(|index| answer(index, Delivered::Queued(Err(why))));
+            return;
+        }
+    };
+    for queue in queues {
+        for index in 0..burst.len() {
+            let delivered = offer(hub, batch, burst, index, &queue, delay_ms);
+            if let Err(why) = &delivered {
+                hub.node.drops.add(reason_of(*why), 1);
+            }
+            answer(index, delivered.unwrap_or_else(|why| Delivered::Queued(Err(why))));
+        }
+    }
+}
+
+fn offer(
+    hub: &Hub,
+    batch: &mut Batch<'_>,
+    burst: Burst<'_, '_>,
+    index: usize,
+    queue: &Queue,
+    delay_ms: Option<u64>,
+) -> Result<Delivered, Refused> {
+    let publisher = burst.get(index).publisher;
+    let message = batch.own_message(burst, index);
+    let ticket = hub.node.journal().map(|_| batch.ticket(index));
+    Ok(match queue.offer(&message, publisher, ticket.as_ref(), delay_ms)? {
+        Offered::Accepted(accepted) => Delivered::Queued(Ok(accepted)),
+        // The batch is submitted, or was, after what the duplicate is one of.
+        Offered::WithLast(_accepted) => Delivered::Stored,
+        Offered::ToStore { queue, position, note, at_once } => {
+            batch.add_destination(index, queue, position, &note);
+            at_once.map_or(Delivered::Stored, |accepted| Delivered::Queued(Ok(accepted)))
+        }
+    })
+}

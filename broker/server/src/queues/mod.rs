@@ -1,0 +1,7 @@
+//! The queues of the node as MQTT clients see them: what a topic means (`address`), publishing into a queue
+//! (`enqueue`), consuming from one (`consuming`), looking into one (`browse`), and commands (`control`).
+
+pub(crate) mod address;
+pub(crate) mod browse;
+pub(crate) mod consuming;
+pub(crate) mod enqueue;
