@@ -22,7 +22,8 @@ pub use primer_storage::{
     },
     try_file,
 };
-use primer_storage::{Disk, Refusal};
+pub use primer_storage::Disk;
+use primer_storage::Refusal;
 
 use crate::Clock;
 

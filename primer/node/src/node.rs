@@ -12,7 +12,7 @@ use crate::{
     Journal,
     definition::Definition,
     inner::Inner,
-    journal::{self, Folder, FolderError, OpenError},
+    journal::{self, Disk, Folder, FolderError, OpenError},
     queue::{self, FoundQueues, Queue, QueueCell, QueueError, QueueInfo, check_definition},
     topics::Face,
 };
@@ -48,10 +48,16 @@ pub enum StartError {
     Opening(String),
 }
 
+#[derive(Debug)]
+enum Data {
+    Folder(PathBuf),
+    Disk(Arc<dyn Disk>),
+}
+
 /// What a node is to be. See [`Node::builder`].
 #[derive(Debug, Default)]
 pub struct Builder {
-    data: Option<PathBuf>,
+    data: Option<Data>,
     store: journal::Options,
     memory_bytes_max: Option<usize>,
     queues: Vec<(String, Definition)>,
@@ -61,7 +67,14 @@ impl Builder {
     /// Keeps queues in this directory over restarts; it is made if it is missing. Without, all is in memory.
     #[must_use]
     pub fn data_dir(mut self, directory: impl AsRef<Path>) -> Self {
-        self.data = Some(directory.as_ref().to_owned());
+        self.data = Some(Data::Folder(directory.as_ref().to_owned()));
+        self
+    }
+
+    /// Keeps queues on a disk of the program's own: one that is simulated, above all.
+    #[must_use]
+    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.data = Some(Data::Disk(disk));
         self
     }
 
@@ -99,9 +112,9 @@ impl Builder {
         for (pattern, definition) in self.queues {
             node.define(&pattern, definition)?;
         }
-        if let Some(directory) = self.data {
+        if let Some(data) = self.data {
             let (opening, store) = (node.clone(), self.store);
-            let opened = tokio::task::spawn_blocking(move || opening.open(directory, store));
+            let opened = tokio::task::spawn_blocking(move || opening.open(data, store));
             opened.await.map_err(|error| StartError::Opening(error.to_string()))??;
         }
         node.run()?;
@@ -279,11 +292,14 @@ impl Node {
         self.inner.registry.all().iter().map(|cell| cell.leased()).sum()
     }
 
-    fn open(&self, directory: PathBuf, store: journal::Options) -> Result<(), StartError> {
-        let folder = Folder::take(&directory, None)?;
+    fn open(&self, data: Data, store: journal::Options) -> Result<(), StartError> {
+        let (disk, directory): (Arc<dyn Disk>, PathBuf) = match data {
+            Data::Folder(directory) => (Arc::new(Folder::take(&directory, None)?), directory),
+            Data::Disk(disk) => (disk, PathBuf::new()),
+        };
         let clock = self.inner.clock;
         let mut found = FoundQueues::default();
-        let opened = Journal::open(Arc::new(folder), store, clock, &mut |state, stored| {
+        let opened = Journal::open(disk, store, clock, &mut |state, stored| {
             found.take(&clock, state, &stored);
         });
         let (journal, state, _report) = opened.map_err(|source| StartError::Store { directory, source })?;

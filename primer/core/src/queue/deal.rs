@@ -1,7 +1,7 @@
 //! Dealing: which message goes to which consumer.
 
 use super::{
-    ConsumerId, Content, Event, Fate, GroupId, LeaseId, Mode, Position, Queue,
+    ConsumerId, Content, Death, Event, Fate, GroupId, LeaseId, Mode, Position, Queue,
     group::{Lease, Waiting},
     line::Place,
 };
@@ -169,10 +169,20 @@ impl<T: Content> Queue<T> {
             self.ask_for(line, position);
             return Look::Cold;
         };
-        let before =
-            self.groups.get_mut(slot).and_then(Option::as_mut).filter(|group| !group.attempts_before.is_empty());
-        let before = before.and_then(|group| group.attempts_before.remove(&position)).unwrap_or(0);
-        Look::Ready(Ready { position, attempts: attempts.max(before), item })
+        let attempts = attempts.max(self.attempts_before(slot, position));
+        let deliveries_max = self.terms.deliveries_max;
+        if deliveries_max > 0 && attempts >= deliveries_max {
+            // It was delivered as often as it may be, in lives that ended with it.
+            self.finish(slot, position, Fate::Dead(Death::Deliveries), attempts);
+            return Look::Not;
+        }
+        Look::Ready(Ready { position, attempts, item })
+    }
+
+    /// How often a message was delivered in earlier lives; asked once.
+    fn attempts_before(&mut self, slot: usize, position: u64) -> u32 {
+        let Some(Some(group)) = self.groups.get_mut(slot) else { return 0 };
+        if group.attempts_before.is_empty() { 0 } else { group.attempts_before.remove(&position).unwrap_or(0) }
     }
 
     /// Gives a message to a consumer.
