@@ -79,10 +79,19 @@ impl Message {
     /// When the parts together are longer than 4 GiB, which no codec lets through.
     #[must_use]
     pub fn new(parts: &Parts<'_>) -> Self {
-        let memory = [parts.topic.as_bytes(), parts.properties, parts.payload].concat();
         let (topic_len, properties_len) = (parts.topic.len(), parts.properties.len());
+        // Made in its place: a vector would have to be copied.
+        let len = topic_len + properties_len + parts.payload.len();
+        let mut memory: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
+        if let Some(bytes) = Arc::get_mut(&mut memory) {
+            let (topic, rest) = bytes.split_at_mut(topic_len);
+            let (properties, payload) = rest.split_at_mut(properties_len);
+            topic.copy_from_slice(parts.topic.as_bytes());
+            properties.copy_from_slice(parts.properties);
+            payload.copy_from_slice(parts.payload);
+        }
         Self {
-            memory: memory.into(),
+            memory,
             places: Places {
                 topic: Stretch::new(0, topic_len),
                 properties: Stretch::new(topic_len, properties_len),

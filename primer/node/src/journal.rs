@@ -11,6 +11,8 @@ use primer_core::{
     commit::{Durable, Refused},
     message::NEVER_MS,
 };
+pub use primer_storage::Disk;
+use primer_storage::Refusal;
 pub use primer_storage::{
     Change, Draft, Figures, Folder, Group, Loaded, OpenError, Options, QueueId, QueueState, Report, State, Store,
     Stored, Sync, Ticket, Want, Whereabouts,
@@ -22,8 +24,6 @@ pub use primer_storage::{
     },
     try_file,
 };
-pub use primer_storage::Disk;
-use primer_storage::Refusal;
 
 use crate::Clock;
 

@@ -2,9 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use primer::{
-    Browse, Definition, Delivery, From, Full, GroupOptions, Keeping, Message, Mode, Node, Order, Queue,
-};
+use primer::{Browse, Definition, Delivery, From, Full, GroupOptions, Keeping, Message, Mode, Node, Order, Queue};
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -132,8 +130,12 @@ async fn take_any(queue: &Queue) -> usize {
 async fn dead_letters_definitions_pauses_delays_and_identifiers_last() {
     let folder = Folder::new("all");
     let node = folder.open().await;
-    let definition =
-        Definition { dedupe_window_ms: 60_000, overflow: Full::DropOldest, ttl_ms: Some(3_600_000), ..Definition::default() };
+    let definition = Definition {
+        dedupe_window_ms: 60_000,
+        overflow: Full::DropOldest,
+        ttl_ms: Some(3_600_000),
+        ..Definition::default()
+    };
     let jobs = node.create_queue("jobs", definition.clone()).unwrap();
     let first = jobs.push(Message::new("once").id("7").key("k")).await.unwrap();
     jobs.push(Message::new("later").delay(Duration::from_millis(700))).await.unwrap();
@@ -232,11 +234,8 @@ async fn once_is_once_over_a_restart() {
     let jobs = node.find_queue("jobs").unwrap();
     let info = jobs.info();
     assert_eq!((info.groups[0].options.mode, info.messages <= 2), (Mode::AtMostOnce, true));
-    let left: Vec<String> = take(&jobs, "g", info.messages)
-        .await
-        .iter()
-        .map(|delivery| delivery.text().unwrap().to_owned())
-        .collect();
+    let left: Vec<String> =
+        take(&jobs, "g", info.messages).await.iter().map(|delivery| delivery.text().unwrap().to_owned()).collect();
     assert!(left.iter().all(|text| text == "2" || text == "3"), "{left:?}");
     stop(node).await;
 }

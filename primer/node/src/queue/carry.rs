@@ -23,6 +23,9 @@ use crate::{
 /// What a queue costs beside its messages, roughly.
 const QUEUE_BYTES: usize = 1_200;
 
+/// Events for which a queue keeps the memory.
+const EVENTS_KEPT_MAX: usize = 4_096;
+
 /// When what could not be read is tried again.
 const READ_AGAIN_MS: u64 = 200;
 
@@ -31,7 +34,9 @@ impl QueueCell {
     pub(crate) fn turn(self: &Arc<Self>, inner: &Arc<Inner>, state: &mut State, now_ms: u64, wakers: &mut Vec<Waker>) {
         state.machine.deal(now_ms);
         let mut held: Vec<(Arc<Inbox>, Parcel)> = Vec::new();
-        for event in state.machine.take_events() {
+        let mut events = std::mem::take(&mut state.events);
+        state.machine.swap_events(&mut events);
+        for event in events.drain(..) {
             match event {
                 Event::Deliver { group, consumer, lease, position, attempt, item } => {
                     state.note_attempt(group, position, attempt);
@@ -72,6 +77,9 @@ impl QueueCell {
                     }
                 }
             }
+        }
+        if events.capacity() <= EVENTS_KEPT_MAX {
+            state.events = events;
         }
         self.load(inner, state);
         state.forget_ids();

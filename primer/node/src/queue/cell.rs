@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use primer_core::{
     commit::{Accepted, Refused},
     message::Message,
-    queue::{ConsumerId, Credit, GroupId, GroupOptions, Position, Pushed, Queue, name},
+    queue::{ConsumerId, Credit, Event, GroupId, GroupOptions, Position, Pushed, Queue, name},
 };
 
 use super::{
@@ -66,6 +66,8 @@ pub(crate) struct State {
     pub(crate) is_own: bool,
     pub(crate) kept: Option<Box<Kept>>,
     pub(crate) inboxes: BTreeMap<(GroupId, ConsumerId), Arc<Inbox>>,
+    /// What has happened and is not carried out; empty but for its memory.
+    pub(crate) events: Vec<Event<Shared>>,
     /// What the store has to be told.
     pub(crate) draft: Draft,
     pub(crate) charge: Charge,
@@ -107,6 +109,7 @@ impl QueueCell {
             is_own,
             kept: None,
             inboxes: BTreeMap::new(),
+            events: Vec::new(),
             draft: Draft::default(),
             charge: Charge::default(),
             armed_ms: u64::MAX,

@@ -120,11 +120,11 @@ impl Queue {
     pub(crate) fn begin_all(&self, messages: &[Message]) -> Vec<Result<Underway, PushError>> {
         let inner = &self.node.inner;
         let definition = Arc::clone(&self.cell.state.lock().definition);
-        let now_ms = inner.clock.now_ms();
+        let (now_ms, topic) = (inner.clock.now_ms(), self.default_topic());
         let built: Vec<Result<(Stored, Wishes), MessageError>> = messages
             .iter()
             .map(|message| {
-                let built = message.build(now_ms, &self.default_topic())?;
+                let built = message.build(now_ms, &topic)?;
                 let wishes = message.wishes(&built, &definition);
                 Ok((built, wishes))
             })
