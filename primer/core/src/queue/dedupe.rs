@@ -60,9 +60,13 @@ impl<T: Content> Queue<T> {
         }
     }
 
-    /// Identifiers that are remembered no longer, since the last call.
+    /// Identifiers that are remembered no longer, since the last call: an owner without a store has to call it too.
     pub fn take_forgotten_ids(&mut self) -> Vec<Box<[u8]>> {
-        self.dedupe.as_mut().map(|dedupe| std::mem::take(&mut dedupe.forgotten)).unwrap_or_default()
+        let Some(dedupe) = &mut self.dedupe else { return Vec::new() };
+        let mut forgotten = std::mem::take(&mut dedupe.forgotten);
+        // One that has come again meanwhile is not to be forgotten by the store.
+        forgotten.retain(|id| !dedupe.known.contains_key(id));
+        forgotten
     }
 
     pub(super) fn forget_ids(&mut self, now_ms: u64) {

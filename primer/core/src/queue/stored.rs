@@ -49,7 +49,11 @@ impl<T: Content> Queue<T> {
     /// Lets messages that the store holds go from memory, newest first, until no more than [`READY_HOT_MAX`] are left;
     /// those that a consumer has go as well: they are read again should they be returned.
     pub fn chill(&mut self) {
-        let mut surplus = self.hot.saturating_sub(READY_HOT_MAX);
+        self.chill_to(READY_HOT_MAX);
+    }
+
+    pub(super) fn chill_to(&mut self, hot_max: usize) {
+        let mut surplus = self.hot.saturating_sub(hot_max);
         let (mut hot, mut hot_bytes) = (self.hot, self.hot_bytes);
         for entry in self.lines.iter_mut().rev().flat_map(|line| line.iter_mut().rev()) {
             if surplus == 0 {
