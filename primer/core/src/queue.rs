@@ -18,6 +18,7 @@
 mod deal;
 mod dedupe;
 mod group;
+mod leases;
 mod line;
 mod lookup;
 pub mod name;
@@ -26,6 +27,10 @@ mod settle;
 mod sticky;
 mod stored;
 mod trim;
+mod waits;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

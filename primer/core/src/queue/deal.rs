@@ -1,9 +1,8 @@
 //! Dealing: which message goes to which consumer.
 
 use super::{
-    ConsumerId, Content, Death, Event, Fate, GroupId, LeaseId, Mode, Position, Queue,
-    group::{Lease, Waiting},
-    line::Place,
+    ConsumerId, Content, Death, Event, Fate, GroupId, LeaseId, Mode, Position, Queue, leases::Lease, line::Place,
+    waits::Waiting,
 };
 
 /// A message that may be delivered now.
@@ -35,31 +34,24 @@ impl<T: Content> Queue<T> {
         }
     }
 
-    /// Leases at most `messages_max` messages to one consumer, whatever its credit says: for one that asks.
+    /// Leases at most `messages_max` messages to one consumer, whatever its credit says, which stays as it is: for one
+    /// that asks, and has a credit of none. What has to be read from the store first does not come: when
+    /// [`take_to_load`](Self::take_to_load) has some, pull again after it.
     pub fn pull(&mut self, now_ms: u64, group: GroupId, consumer: ConsumerId, messages_max: u32) {
-        let slot = usize::from(group.0);
-        let Some(Some(known)) = self.groups.get_mut(slot) else { return };
-        let has = known.consumer(consumer).map_or(0, |known| known.leased);
+        let Some(Some(known)) = self.groups.get_mut(usize::from(group.0)) else { return };
+        known.forgive_all(consumer);
+        let Some(known) = known.consumer(consumer) else { return };
+        let (has, credit) = (known.leased, known.credit.messages);
         self.set_credit(group, consumer, has.saturating_add(messages_max));
         self.deal(now_ms);
-        let Some(Some(known)) = self.groups.get_mut(slot) else { return };
-        let has = known.consumer(consumer).map_or(0, |known| known.leased);
-        self.set_credit(group, consumer, has);
+        self.set_credit(group, consumer, credit);
     }
 
     /// A consumer of a group that is at-most-once has taken messages that it was given: its credit is free again.
     pub fn taken(&mut self, group: GroupId, consumer: ConsumerId, messages: u32) {
         if let Some(Some(group)) = self.groups.get_mut(usize::from(group.0)) {
-            (0..messages).for_each(|_| group.release(consumer));
+            group.release(consumer, messages);
         }
-    }
-
-    /// How many messages a consumer has.
-    #[must_use]
-    pub fn has(&self, group: GroupId, consumer: ConsumerId) -> u32 {
-        let group = self.groups.get(usize::from(group.0)).and_then(Option::as_ref);
-        let found = group.and_then(|group| group.consumers.iter().find(|one| one.id == consumer));
-        found.map_or(0, |consumer| consumer.leased)
     }
 
     fn has_taker(&self, slot: usize) -> bool {
@@ -143,6 +135,7 @@ impl<T: Content> Queue<T> {
             return Look::Not;
         }
         let is_expired = now_ms > entry.expires_at_ms;
+        let mut attempts = attempts;
         let item = match &entry.place {
             Place::Hot(item) if !item.is_void() => Some(item.clone()),
             Place::Hot(_) => {
@@ -156,12 +149,23 @@ impl<T: Content> Queue<T> {
             self.finish(slot, position, Fate::Expired, attempts);
             return Look::Not;
         }
+        if let Some(Some(group)) = self.groups.get(slot)
+            && let Some(before) = group.attempts_before.get(&position)
+        {
+            attempts = attempts.max(*before);
+        }
+        // The node stopped, or was told otherwise, before the last delivery had an end.
+        if self.terms.deliveries_max > 0 && attempts >= self.terms.deliveries_max {
+            self.finish(slot, position, Fate::Dead(Death::Deliveries), attempts);
+            return Look::Not;
+        }
         if attempts == 0
             && let Some(due_ms) = self.due.get(&position).copied().filter(|due_ms| *due_ms > now_ms)
         {
             let key = item.as_ref().and_then(T::key);
             if let Some(Some(group)) = self.groups.get_mut(slot) {
-                group.waiting.insert((due_ms, position), Waiting { attempts: 0, key });
+                let key = key.filter(|_| group.keys.is_some());
+                group.waits.insert(due_ms, position, Waiting { attempts: 0, key });
             }
             return Look::Not;
         }
@@ -169,20 +173,12 @@ impl<T: Content> Queue<T> {
             self.ask_for(line, position);
             return Look::Cold;
         };
-        let attempts = attempts.max(self.attempts_before(slot, position));
-        let deliveries_max = self.terms.deliveries_max;
-        if deliveries_max > 0 && attempts >= deliveries_max {
-            // It was delivered as often as it may be, in lives that ended with it.
-            self.finish(slot, position, Fate::Dead(Death::Deliveries), attempts);
-            return Look::Not;
+        if let Some(Some(group)) = self.groups.get_mut(slot)
+            && !group.attempts_before.is_empty()
+        {
+            group.attempts_before.remove(&position);
         }
         Look::Ready(Ready { position, attempts, item })
-    }
-
-    /// How often a message was delivered in earlier lives; asked once.
-    fn attempts_before(&mut self, slot: usize, position: u64) -> u32 {
-        let Some(Some(group)) = self.groups.get_mut(slot) else { return 0 };
-        if group.attempts_before.is_empty() { 0 } else { group.attempts_before.remove(&position).unwrap_or(0) }
     }
 
     /// Gives a message to a consumer.
@@ -200,7 +196,7 @@ impl<T: Content> Queue<T> {
             self.next_lease += 1;
             let lease_ms = group.consumer(consumer).and_then(|consumer| consumer.credit.lease_ms);
             let deadline_ms = lease_ms.map_or(u64::MAX, |lease_ms| now_ms.saturating_add(lease_ms));
-            group.lease(position, Lease { id, consumer, deadline_ms, attempt, key });
+            group.leases.insert(position, Lease { id, consumer, deadline_ms, attempt, key });
             lease = Some(id);
         }
         self.counts.delivered += 1;

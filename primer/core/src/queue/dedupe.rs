@@ -11,19 +11,25 @@ use crate::limits::DEDUPE_IDS_MAX;
 /// Identifiers, the messages that had them, and until when they are remembered.
 #[derive(Debug, Default)]
 pub struct Dedupe {
-    known: HashMap<Box<[u8]>, u64, RandomState>,
+    known: HashMap<Box<[u8]>, Known, RandomState>,
+    /// By time. Of an identifier that was forgotten and came again, the earlier entry means nothing.
     order: VecDeque<(u64, Box<[u8]>)>,
     /// Identifiers that were forgotten, for the owner's store.
     forgotten: Vec<Box<[u8]>>,
 }
 
+#[derive(Debug)]
+struct Known {
+    position: u64,
+    until_ms: u64,
+}
+
 impl<T: Content> Queue<T> {
     pub(super) fn known(&self, now_ms: u64, id: &[u8]) -> Option<Position> {
         let dedupe = self.dedupe.as_ref().filter(|_| self.terms.dedupe_window_ms > 0)?;
-        let position = *dedupe.known.get(id)?;
-        // The order is by time: an identifier whose time is up may still stand here until the next look.
-        let first = dedupe.order.front().is_some_and(|(until_ms, first)| *until_ms <= now_ms && **first == *id);
-        (!first).then_some(Position(position))
+        // One whose time is up may still stand here until the next look.
+        let known = dedupe.known.get(id).filter(|known| known.until_ms > now_ms)?;
+        Some(Position(known.position))
     }
 
     pub(super) fn remember(&mut self, now_ms: u64, id: &[u8], position: u64) {
@@ -34,10 +40,11 @@ impl<T: Content> Queue<T> {
         self.restore_id(now_ms.saturating_add(self.terms.dedupe_window_ms), id, Position(position));
     }
 
-    /// Remembers an identifier until `until_ms`; as one of an earlier life is put back.
+    /// Remembers an identifier until `until_ms`; as one of an earlier life is put back. Those that are put back in
+    /// another order than that of their times are forgotten late, but not known for longer.
     pub fn restore_id(&mut self, until_ms: u64, id: &[u8], position: Position) {
         let dedupe = self.dedupe.get_or_insert_default();
-        dedupe.known.insert(id.into(), position.0);
+        dedupe.known.insert(id.into(), Known { position: position.0, until_ms });
         dedupe.order.push_back((until_ms, id.into()));
         while dedupe.order.len() > DEDUPE_IDS_MAX {
             dedupe.forget_first();
@@ -47,15 +54,19 @@ impl<T: Content> Queue<T> {
     /// Forgets a message's identifier, because the message was not taken in after all.
     pub fn unremember(&mut self, id: &[u8], position: Position) {
         if let Some(dedupe) = &mut self.dedupe
-            && dedupe.known.get(id) == Some(&position.0)
+            && dedupe.known.get(id).is_some_and(|known| known.position == position.0)
         {
             dedupe.known.remove(id);
         }
     }
 
-    /// Identifiers that are remembered no longer, since the last call.
+    /// Identifiers that are remembered no longer, since the last call: an owner without a store has to call it too.
     pub fn take_forgotten_ids(&mut self) -> Vec<Box<[u8]>> {
-        self.dedupe.as_mut().map(|dedupe| std::mem::take(&mut dedupe.forgotten)).unwrap_or_default()
+        let Some(dedupe) = &mut self.dedupe else { return Vec::new() };
+        let mut forgotten = std::mem::take(&mut dedupe.forgotten);
+        // One that has come again meanwhile is not to be forgotten by the store.
+        forgotten.retain(|id| !dedupe.known.contains_key(id));
+        forgotten
     }
 
     pub(super) fn forget_ids(&mut self, now_ms: u64) {
@@ -71,7 +82,9 @@ impl<T: Content> Queue<T> {
 
 impl Dedupe {
     fn forget_first(&mut self) {
-        if let Some((_, id)) = self.order.pop_front() {
+        if let Some((until_ms, id)) = self.order.pop_front()
+            && self.known.get(&id).is_some_and(|known| known.until_ms == until_ms)
+        {
             self.known.remove(&id);
             self.forgotten.push(id);
         }

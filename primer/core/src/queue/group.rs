@@ -1,11 +1,8 @@
 //! A group of consumers: where it stands, what its consumers have, and what it will have to deliver again.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
-use super::{ConsumerId, Content, Fate, GroupId, LeaseId, Position, Queue, sticky::Keys};
+use super::{ConsumerId, Content, Fate, GroupId, LeaseId, Position, Queue, leases::Leases, sticky::Keys, waits::Waits};
 use crate::limits::GROUPS_MAX;
 
 /// How often a group may get a message.
@@ -60,19 +57,13 @@ pub struct GroupFigures {
 }
 
 #[derive(Debug)]
-pub(super) struct Lease {
-    pub(super) id: LeaseId,
-    pub(super) consumer: ConsumerId,
-    pub(super) deadline_ms: u64,
-    pub(super) attempt: u32,
-    pub(super) key: Option<u64>,
-}
-
-#[derive(Debug)]
 pub(super) struct Consumer {
     pub(super) id: ConsumerId,
     pub(super) credit: Credit,
+    /// Messages that it has, those whose lease has ended included until it says something of them.
     pub(super) leased: u32,
+    /// Those of them whose lease has ended.
+    pub(super) overdue: u32,
     /// Whether it stands in the ring.
     pub(super) is_free: bool,
 }
@@ -81,15 +72,12 @@ impl Consumer {
     pub(super) const fn free(&self) -> u32 {
         self.credit.messages.saturating_sub(self.leased)
     }
-}
 
-/// A message that waits for its time.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Waiting {
-    /// How often it was delivered; 0 for one that is scheduled.
-    pub(super) attempts: u32,
-    /// Its key, if it was known.
-    pub(super) key: Option<u64>,
+    /// Whether keys may belong to it: one that is given nothing, or is stuck with all that it may have, would keep
+    /// them from everybody.
+    pub(super) const fn can_own(&self) -> bool {
+        self.credit.messages > self.overdue
+    }
 }
 
 /// A message that is to be delivered again: by priority, highest first, then by position.
@@ -110,13 +98,11 @@ pub(super) struct Group {
     /// To be delivered again, with how often they were.
     pub(super) returned: BTreeMap<Rank, u32>,
     /// Not before their time.
-    pub(super) waiting: BTreeMap<(u64, u64), Waiting>,
-    pub(super) leases: HashMap<u64, Lease, FixedState>,
-    /// Leases by their ends, as long as each ends after the one before; gone ones included.
-    lease_order: VecDeque<(u64, u64, LeaseId)>,
-    /// Those that do not fit into the order.
-    lease_others: BTreeSet<(u64, u64, LeaseId)>,
-    /// Leases that ended by their time, and whose consumers have not said anything since.
+    pub(super) waits: Waits,
+    pub(super) leases: Leases,
+    /// No lease of this group is older: that of a group which had its identifier before says nothing here.
+    pub(super) first_lease: LeaseId,
+    /// Leases that ended by their time, and whose consumers have not said anything of them since.
     pub(super) overdue: BTreeMap<LeaseId, ConsumerId>,
     pub(super) consumers: Vec<Consumer>,
     /// Consumers with free credit, in turn.
@@ -127,17 +113,16 @@ pub(super) struct Group {
 }
 
 impl Group {
-    fn new(name: &str, options: GroupOptions, lines: usize) -> Self {
+    fn new(name: &str, options: GroupOptions, lines: usize, first_lease: LeaseId) -> Self {
         Self {
             name: name.into(),
             options,
             cursors: vec![0; lines],
             pending: 0,
             returned: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            leases: HashMap::default(),
-            lease_order: VecDeque::new(),
-            lease_others: BTreeSet::new(),
+            waits: Waits::default(),
+            leases: Leases::default(),
+            first_lease,
             overdue: BTreeMap::new(),
             consumers: Vec::new(),
             ring: VecDeque::new(),
@@ -184,10 +169,10 @@ impl Group {
         }
     }
 
-    /// A consumer has one message less.
-    pub(super) fn release(&mut self, id: ConsumerId) {
+    /// A consumer has some messages less.
+    pub(super) fn release(&mut self, id: ConsumerId, messages: u32) {
         let Some(consumer) = self.consumer(id) else { return };
-        consumer.leased = consumer.leased.saturating_sub(1);
+        consumer.leased = consumer.leased.saturating_sub(messages);
         self.offer(id);
     }
 
@@ -200,42 +185,64 @@ impl Group {
         }
     }
 
-    pub(super) fn lease(&mut self, position: u64, lease: Lease) {
-        if lease.deadline_ms != u64::MAX {
-            self.note_end(lease.deadline_ms, position, lease.id);
-        }
-        self.leases.insert(position, lease);
+    /// The time of a consumer's lease was up. It keeps the debt until it says something: one that is stuck gets
+    /// nothing else to sit on.
+    pub(super) fn note_overdue(&mut self, lease: LeaseId, id: ConsumerId) {
+        let Some(consumer) = self.consumer(id) else { return };
+        consumer.overdue += 1;
+        self.overdue.insert(lease, id);
+        self.review_keys(id);
     }
 
-    /// Notes when a lease ends.
-    pub(super) fn note_end(&mut self, deadline_ms: u64, position: u64, id: LeaseId) {
-        if self.lease_order.back().is_some_and(|(last, ..)| *last > deadline_ms) {
-            self.lease_others.insert((deadline_ms, position, id));
-            return;
-        }
-        self.lease_order.push_back((deadline_ms, position, id));
-        if self.lease_order.len() > 2 * self.leases.len() + 256 {
-            let leases = &self.leases;
-            let is_live = |position: &u64, id: &LeaseId| leases.get(position).is_some_and(|lease| lease.id == *id);
-            self.lease_order.retain(|(_, position, id)| is_live(position, id));
+    /// A consumer has said something of a lease that had ended.
+    pub(super) fn forgive(&mut self, lease: LeaseId) {
+        if let Some(id) = self.overdue.remove(&lease) {
+            self.forgive_messages(id, 1);
         }
     }
 
-    /// Takes out the next lease whose end was noted for a time up to `now_ms`.
-    pub(super) fn pop_end(&mut self, now_ms: u64) -> Option<(u64, LeaseId)> {
-        if let Some((_, position, id)) = self.lease_order.pop_front_if(|(at_ms, ..)| *at_ms <= now_ms) {
-            return Some((position, id));
+    /// A consumer has said something that is no word on what it had, which is its debt no longer.
+    pub(super) fn forgive_all(&mut self, id: ConsumerId) {
+        let owes = self.consumer(id).map_or(0, |consumer| consumer.overdue);
+        if owes > 0 {
+            self.overdue.retain(|_, of| *of != id);
+            self.forgive_messages(id, owes);
         }
-        let first = *self.lease_others.first().filter(|(at_ms, ..)| *at_ms <= now_ms)?;
-        self.lease_others.remove(&first);
-        Some((first.1, first.2))
+    }
+
+    fn forgive_messages(&mut self, id: ConsumerId, messages: u32) {
+        if let Some(consumer) = self.consumer(id) {
+            consumer.overdue = consumer.overdue.saturating_sub(messages);
+            self.release(id, messages);
+            self.review_keys(id);
+        }
+    }
+
+    /// A consumer is gone, with its debts.
+    pub(super) fn drop_consumer(&mut self, id: ConsumerId) -> bool {
+        let Ok(at) = self.consumers.binary_search_by_key(&id, |one| one.id) else { return false };
+        let gone = self.consumers.remove(at);
+        self.ring.retain(|one| *one != id);
+        if gone.overdue > 0 {
+            self.overdue.retain(|_, of| *of != id);
+        }
+        true
+    }
+
+    /// A message is over for the group: it is not delivered again and waits for nothing. Answers the key that it held.
+    pub(super) fn forget(&mut self, priority: u8, position: u64) -> Option<u64> {
+        if !self.returned.is_empty() {
+            self.returned.remove(&rank(priority, position));
+        }
+        if !self.attempts_before.is_empty() {
+            self.attempts_before.remove(&position);
+        }
+        let waiting = self.waits.remove(position)?;
+        waiting.key.filter(|_| waiting.attempts > 0)
     }
 
     pub(super) fn next_deadline_ms(&self) -> Option<u64> {
-        let order = self.lease_order.front().map(|(at_ms, ..)| *at_ms);
-        let others = self.lease_others.first().map(|(at_ms, ..)| *at_ms);
-        let waiting = self.waiting.first_key_value().map(|((at_ms, _), _)| *at_ms);
-        order.into_iter().chain(others).chain(waiting).min()
+        self.leases.next_deadline_ms().into_iter().chain(self.waits.next_deadline_ms()).min()
     }
 }
 
@@ -252,7 +259,7 @@ impl<T: Content> Queue<T> {
         if slot >= GROUPS_MAX {
             return None;
         }
-        let mut group = Box::new(Group::new(name, options, self.lines.len()));
+        let mut group = Box::new(Group::new(name, options, self.lines.len(), LeaseId(self.next_lease)));
         if from_now {
             group.cursors.fill(self.next);
         } else {
@@ -278,7 +285,12 @@ impl<T: Content> Queue<T> {
         if is_last {
             // Without a group messages wait for the first to come.
             self.groups[slot] = None;
-            self.each_entry(|entry| entry.wanted = 0);
+            let mut soonest_ms = u64::MAX;
+            self.each_entry(|entry| {
+                entry.wanted = 0;
+                soonest_ms = soonest_ms.min(entry.expires_at_ms);
+            });
+            self.soonest_expiry_ms = soonest_ms; // what was leased may expire now
             return;
         }
         for position in self.positions(|entry| entry.wanted & (1 << slot) != 0) {
@@ -310,7 +322,7 @@ impl<T: Content> Queue<T> {
         GroupFigures {
             pending: group.pending,
             leased: group.leases.len(),
-            waiting: group.waiting.len(),
+            waiting: group.waits.len(),
             consumers: group.consumers.len(),
         }
     }
@@ -320,9 +332,9 @@ impl<T: Content> Queue<T> {
         let id = ConsumerId(self.next_consumer);
         let group = self.groups.get_mut(usize::from(group.0))?.as_mut()?;
         self.next_consumer = self.next_consumer.checked_add(1)?;
-        group.consumers.push(Consumer { id, credit, leased: 0, is_free: false });
+        group.consumers.push(Consumer { id, credit, leased: 0, overdue: 0, is_free: false });
         group.offer(id);
-        group.adopt_orphans();
+        group.review_keys(id);
         Some(id)
     }
 
@@ -336,6 +348,7 @@ impl<T: Content> Queue<T> {
             group.ring.retain(|one| *one != consumer);
         }
         group.offer(consumer);
+        group.review_keys(consumer);
     }
 
     /// Puts back how often a message was delivered to a group in an earlier life.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::{Content, Left, Position, Stub};
 
 /// Gaps that may stand between messages before they are swept out.
-const GAPS_MAX: usize = 64;
+pub(super) const GAPS_MAX: usize = 64;
 
 /// Where a message is.
 #[derive(Debug)]
@@ -82,8 +82,8 @@ impl<T: Content> Entry<T> {
 #[derive(Debug)]
 pub(super) struct Line<T> {
     pub(super) priority: u8,
-    entries: VecDeque<Entry<T>>,
-    gaps: usize,
+    pub(super) entries: VecDeque<Entry<T>>,
+    pub(super) gaps: usize,
 }
 
 impl<T> Line<T> {

@@ -26,7 +26,7 @@ impl<T: Content> Queue<T> {
 
     /// Whether a consumer of any group has the message now.
     pub(super) fn is_leased(&self, position: u64) -> bool {
-        self.groups.iter().flatten().any(|group| group.leases.contains_key(&position))
+        self.groups.iter().flatten().any(|group| group.leases.contains(position))
     }
 
     /// A group is done with a message. When no other wants it, it is gone.
@@ -37,14 +37,12 @@ impl<T: Content> Queue<T> {
             return;
         }
         entry.wanted &= !bit;
-        let is_last = entry.wanted == 0;
+        let (is_last, expires_at_ms) = (entry.wanted == 0, entry.expires_at_ms);
         let left = match fate {
             Fate::Dead(_) if !is_last => entry.left(),
             _ => None,
         };
-        if let Some(group) = self.groups.get_mut(slot).and_then(Option::as_mut) {
-            group.pending -= 1;
-        }
+        let key = self.let_go(slot, line, position);
         if matches!(fate, Fate::Dead(_)) {
             self.counts.dead += 1;
         }
@@ -52,7 +50,11 @@ impl<T: Content> Queue<T> {
         if is_last {
             self.remove(line, position, Some(group), fate, attempts);
         } else {
+            self.soonest_expiry_ms = self.soonest_expiry_ms.min(expires_at_ms); // it may be leased no longer
             self.events.push(Event::Done { group, position: Position(position), fate, attempts, left });
+        }
+        if let Some(key) = key {
+            self.free_key(slot, key);
         }
     }
 
@@ -60,15 +62,32 @@ impl<T: Content> Queue<T> {
     pub(super) fn end(&mut self, position: u64, fate: Fate) {
         let Some((line, entry)) = self.find_mut(position) else { return };
         let wanted = std::mem::take(&mut entry.wanted);
-        for (slot, group) in self.groups.iter_mut().enumerate() {
-            if let Some(group) = group.as_mut().filter(|_| wanted & (1 << slot) != 0) {
-                group.pending -= 1;
+        for slot in (0..self.groups.len()).filter(|slot| wanted & (1 << slot) != 0) {
+            let key = self.let_go(slot, line, position);
+            self.note_ended(slot);
+            if let Some(key) = key {
+                self.free_key(slot, key);
             }
         }
         if matches!(fate, Fate::Dead(_)) {
             self.counts.dead += 1;
         }
         self.remove(line, position, None, fate, 0);
+    }
+
+    /// A group has one message less; answers the key that it held while it waited.
+    fn let_go(&mut self, slot: usize, line: usize, position: u64) -> Option<u64> {
+        let priority = self.lines.get(line)?.priority;
+        let group = self.groups.get_mut(slot)?.as_mut()?;
+        group.pending -= 1;
+        group.forget(priority, position)
+    }
+
+    /// A message is leased no longer: it is looked at when it expires.
+    pub(super) fn note_expiry(&mut self, position: u64) {
+        if let Some((_, entry)) = self.find(position) {
+            self.soonest_expiry_ms = self.soonest_expiry_ms.min(entry.expires_at_ms);
+        }
     }
 
     fn remove(&mut self, line: usize, position: u64, group: Option<GroupId>, fate: Fate, attempts: u32) {

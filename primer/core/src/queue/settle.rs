@@ -1,8 +1,7 @@
 //! What consumers say of their messages, and what happens when they say nothing.
 
 use super::{
-    ConsumerId, Content, Death, Fate, GroupId, LeaseId, Position, Queue,
-    group::{Lease, Waiting, rank},
+    ConsumerId, Content, Death, Fate, GroupId, LeaseId, Position, Queue, group::rank, leases::Lease, waits::Waiting,
 };
 
 /// What a consumer says of a message.
@@ -42,25 +41,26 @@ impl<T: Content> Queue<T> {
     ) -> Result<(), Stale> {
         let slot = usize::from(group.0);
         let Some(Some(known)) = self.groups.get_mut(slot) else { return Err(Stale) };
-        let held = known.leases.get(&position.0).map(|held| held.id);
+        let held = known.leases.get(position.0).map(|held| held.id);
         if held != Some(lease) {
-            if let Some(consumer) = known.overdue.remove(&lease) {
-                known.release(consumer);
-            }
-            let is_free = held.is_none() && self.wants(slot, position.0);
+            known.forgive(lease);
+            let is_free = held.is_none() && lease >= known.first_lease && self.wants(slot, position.0);
             if verdict != Verdict::Ack || !is_free {
                 return Err(Stale);
             }
             self.finish(slot, position.0, Fate::Acked, 0);
             return Ok(());
         }
-        let Some(held) = known.leases.remove(&position.0) else { return Err(Stale) };
-        known.release(held.consumer);
+        let Some(held) = known.leases.remove(position.0) else { return Err(Stale) };
+        known.release(held.consumer, 1);
         match verdict {
             Verdict::Ack => self.done(slot, position.0, &held, Fate::Acked),
             Verdict::Reject => self.done(slot, position.0, &held, Fate::Dead(Death::Rejected)),
             Verdict::Nack { delay_ms } => self.retry(slot, now_ms, position.0, &held, delay_ms),
-            Verdict::Release => self.give_back(slot, position.0, held.attempt - 1, held.key),
+            Verdict::Release => {
+                self.note_expiry(position.0);
+                self.give_back(slot, position.0, held.attempt - 1, held.key);
+            }
         }
         Ok(())
     }
@@ -78,26 +78,18 @@ impl<T: Content> Queue<T> {
         lease_ms: u64,
     ) -> Result<(), Stale> {
         let Some(Some(group)) = self.groups.get_mut(usize::from(group.0)) else { return Err(Stale) };
-        let held = group.leases.get_mut(&position.0).filter(|held| held.id == lease).ok_or(Stale)?;
-        if held.deadline_ms == u64::MAX {
-            return Ok(()); // it has no end
-        }
-        held.deadline_ms = now_ms.saturating_add(lease_ms);
-        let deadline_ms = held.deadline_ms;
-        group.note_end(deadline_ms, position.0, lease);
-        Ok(())
+        let deadline_ms = now_ms.saturating_add(lease_ms);
+        group.leases.extend(position.0, lease, deadline_ms).then_some(()).ok_or(Stale)
     }
 
     /// A consumer is gone: what it had is delivered again.
     pub fn detach(&mut self, now_ms: u64, group: GroupId, consumer: ConsumerId) {
         let slot = usize::from(group.0);
         let Some(Some(known)) = self.groups.get_mut(slot) else { return };
-        let Ok(at) = known.consumers.binary_search_by_key(&consumer, |one| one.id) else { return };
-        known.consumers.remove(at);
-        known.ring.retain(|one| *one != consumer);
-        known.overdue.retain(|_, of| *of != consumer);
-        let mut had: Vec<(u64, Lease)> = known.leases.extract_if(|_, lease| lease.consumer == consumer).collect();
-        had.sort_unstable_by_key(|(position, _)| std::cmp::Reverse(*position)); // the oldest goes to the front last
+        if !known.drop_consumer(consumer) {
+            return;
+        }
+        let had = known.leases.remove_of(consumer);
         known.orphan(consumer);
         for (position, lease) in had {
             self.retry(slot, now_ms, position, &lease, None);
@@ -108,14 +100,8 @@ impl<T: Content> Queue<T> {
     pub(super) fn end_leases(&mut self, slot: usize, now_ms: u64) {
         loop {
             let Some(Some(group)) = self.groups.get_mut(slot) else { return };
-            let Some((position, id)) = group.pop_end(now_ms) else { return };
-            let is_over = |lease: &Lease| lease.id == id && lease.deadline_ms <= now_ms;
-            if !group.leases.get(&position).is_some_and(is_over) {
-                continue;
-            }
-            let Some(lease) = group.leases.remove(&position) else { continue };
-            // Its consumer keeps the debt until it says something: one that is stuck gets nothing else to sit on.
-            group.overdue.insert(id, lease.consumer);
+            let Some((position, lease)) = group.leases.pop_over(now_ms) else { return };
+            group.note_overdue(lease.id, lease.consumer);
             self.retry(slot, now_ms, position, &lease, None);
         }
     }
@@ -124,12 +110,7 @@ impl<T: Content> Queue<T> {
     pub(super) fn end_delays(&mut self, slot: usize, now_ms: u64) {
         loop {
             let Some(Some(group)) = self.groups.get_mut(slot) else { return };
-            let Some(first) = group.waiting.first_entry() else { return };
-            let (due_ms, position) = *first.key();
-            if due_ms > now_ms {
-                return;
-            }
-            let Waiting { attempts, key } = first.remove();
+            let Some((position, Waiting { attempts, key })) = group.waits.pop_due(now_ms) else { return };
             self.due.remove(&position);
             match key {
                 // It had not been delivered: its key was free meanwhile.
@@ -153,12 +134,13 @@ impl<T: Content> Queue<T> {
             self.done(slot, position, lease, Fate::Dead(Death::Deliveries));
             return;
         }
+        self.note_expiry(position);
         let delay_ms = delay_ms.unwrap_or(self.terms.retry_delay_ms);
         if delay_ms == 0 || !self.wants(slot, position) {
             self.give_back(slot, position, lease.attempt, lease.key);
         } else if let Some(Some(group)) = self.groups.get_mut(slot) {
             let waiting = Waiting { attempts: lease.attempt, key: lease.key };
-            group.waiting.insert((now_ms.saturating_add(delay_ms), position), waiting);
+            group.waits.insert(now_ms.saturating_add(delay_ms), position, waiting);
         }
     }
 

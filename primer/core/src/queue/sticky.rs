@@ -15,26 +15,30 @@ use crate::limits::ASIDE_MAX;
 
 /// A key with a message on its way, or with some set aside.
 #[derive(Debug, Default)]
-struct Key {
+pub(super) struct Key {
     /// Positions set aside, with how often they were delivered.
-    waiting: VecDeque<(u64, u32)>,
+    pub(super) waiting: VecDeque<(u64, u32)>,
 }
 
 /// The keys of a group. A key is *busy* while it is here; it is *parked* at its consumer when its next message may go
 /// out, and not when one is on its way or waits for its time.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
-    busy: HashMap<u64, Key, FixedState>,
-    parked: BTreeMap<ConsumerId, VecDeque<u64>>,
+    pub(super) busy: HashMap<u64, Key, FixedState>,
+    pub(super) parked: BTreeMap<ConsumerId, VecDeque<u64>>,
     /// Parked keys without a consumer.
-    orphans: VecDeque<u64>,
-    aside: usize,
+    pub(super) orphans: VecDeque<u64>,
+    /// Messages set aside, those included that were taken out of the queue since.
+    pub(super) aside: usize,
+    /// Messages that were taken out of the queue since the last sweep.
+    ended: usize,
 }
 
 impl Group {
     /// The consumer that a key belongs to.
-    fn owner(&self, key: u64) -> Option<ConsumerId> {
-        self.consumers.iter().map(|consumer| consumer.id).max_by_key(|id| mix(key ^ mix(u64::from(id.0))))
+    pub(super) fn owner(&self, key: u64) -> Option<ConsumerId> {
+        let able = self.consumers.iter().filter(|consumer| consumer.can_own());
+        able.map(|consumer| consumer.id).max_by_key(|id| mix(key ^ mix(u64::from(id.0))))
     }
 
     fn park(&mut self, key: u64) {
@@ -46,7 +50,19 @@ impl Group {
         }
     }
 
-    /// A consumer is gone: its keys go to others.
+    /// What keys may belong to a consumer may have changed.
+    pub(super) fn review_keys(&mut self, id: ConsumerId) {
+        if self.keys.is_none() {
+            return;
+        }
+        if self.consumer(id).is_some_and(|consumer| consumer.can_own()) {
+            self.adopt_orphans();
+        } else {
+            self.orphan(id);
+        }
+    }
+
+    /// A consumer is gone or stuck: its keys go to others.
     pub(super) fn orphan(&mut self, consumer: ConsumerId) {
         let Some(keys) = &mut self.keys else { return };
         let its = keys.parked.remove(&consumer).unwrap_or_default();
@@ -54,8 +70,8 @@ impl Group {
     }
 
     /// A consumer has come: keys that had none are its.
-    pub(super) fn adopt_orphans(&mut self) {
-        let Some(keys) = &mut self.keys else { return };
+    fn adopt_orphans(&mut self) {
+        let Some(keys) = self.keys.as_mut().filter(|keys| !keys.orphans.is_empty()) else { return };
         let orphans = std::mem::take(&mut keys.orphans);
         orphans.into_iter().for_each(|key| self.park(key));
     }
@@ -136,8 +152,7 @@ impl<T: Content> Queue<T> {
     /// The next message in order whose key is free, or which has none.
     fn deal_fresh(&mut self, slot: usize, now_ms: u64) -> bool {
         loop {
-            let is_full = |group: &Group| group.keys.as_ref().is_some_and(|keys| keys.aside >= ASIDE_MAX);
-            if self.groups.get(slot).and_then(Option::as_deref).is_none_or(is_full) {
+            if self.is_aside_full(slot) {
                 return false;
             }
             let ready = match self.next_returned(slot, now_ms) {
@@ -152,6 +167,26 @@ impl<T: Content> Queue<T> {
                 return true;
             }
         }
+    }
+
+    /// Whether nothing more may be set aside. What was taken out of the queue does not count.
+    fn is_aside_full(&mut self, slot: usize) -> bool {
+        let keys = self.groups.get_mut(slot).and_then(Option::as_mut).and_then(|group| group.keys.as_mut());
+        let Some(keys) = keys else { return true };
+        if keys.aside < ASIDE_MAX {
+            return false;
+        }
+        if std::mem::take(&mut keys.ended) == 0 {
+            return true;
+        }
+        let mut busy = std::mem::take(&mut keys.busy);
+        let mut aside = 0;
+        for key in busy.values_mut() {
+            key.waiting.retain(|(position, _)| self.wants(slot, *position));
+            aside += key.waiting.len();
+        }
+        self.with_keys(slot, |keys| (keys.busy, keys.aside) = (busy, aside));
+        aside >= ASIDE_MAX
     }
 
     /// The next message that was never dealt; the cursor moves past it unless it is cold.
@@ -255,6 +290,11 @@ impl<T: Content> Queue<T> {
         if let Some(Some(group)) = self.groups.get_mut(slot) {
             group.park(key);
         }
+    }
+
+    /// A message that may have been set aside was taken out of the queue.
+    pub(super) fn note_ended(&mut self, slot: usize) {
+        self.with_keys(slot, |keys| keys.ended += 1);
     }
 
     fn with_keys(&mut self, slot: usize, change: impl FnOnce(&mut Keys)) {

@@ -49,7 +49,11 @@ impl<T: Content> Queue<T> {
     /// Lets messages that the store holds go from memory, newest first, until no more than [`READY_HOT_MAX`] are left;
     /// those that a consumer has go as well: they are read again should they be returned.
     pub fn chill(&mut self) {
-        let mut surplus = self.hot.saturating_sub(READY_HOT_MAX);
+        self.chill_to(READY_HOT_MAX);
+    }
+
+    pub(super) fn chill_to(&mut self, hot_max: usize) {
+        let mut surplus = self.hot.saturating_sub(hot_max);
         let (mut hot, mut hot_bytes) = (self.hot, self.hot_bytes);
         for entry in self.lines.iter_mut().rev().flat_map(|line| line.iter_mut().rev()) {
             if surplus == 0 {
@@ -81,13 +85,10 @@ impl<T: Content> Queue<T> {
     }
 
     /// Puts a message of an earlier life back, behind those that are there. It is wanted by the groups that `wants`
-    /// says, or waits for the first one; `due_ms` as in [`push`](Self::push). Groups have to be put back before.
+    /// says, or waits for the first one; one that no group wants although there are some was done with, and is gone.
+    /// `due_ms` as in [`push`](Self::push). Groups have to be put back before.
     pub fn restore(&mut self, priority: u8, due_ms: Option<u64>, stub: &Stub, wants: impl Fn(super::GroupId) -> bool) {
         self.next = self.next.max(stub.position.0 + 1);
-        self.soonest_expiry_ms = self.soonest_expiry_ms.min(stub.expires_at_ms);
-        if let Some(due_ms) = due_ms {
-            self.due.insert(stub.position.0, due_ms);
-        }
         let mut entry = Entry::stored(stub);
         for (slot, group) in self.groups.iter_mut().enumerate() {
             if let Some(group) = group
@@ -96,6 +97,15 @@ impl<T: Content> Queue<T> {
                 entry.wanted |= 1 << slot;
                 group.pending += 1;
             }
+        }
+        if entry.wanted == 0 && self.all_groups() != 0 {
+            let (position, left) = (stub.position, Left::Stub(*stub));
+            self.events.push(super::Event::Gone { group: None, position, fate: Fate::Acked, attempts: 0, left });
+            return;
+        }
+        self.soonest_expiry_ms = self.soonest_expiry_ms.min(stub.expires_at_ms);
+        if let Some(due_ms) = due_ms {
+            self.due.insert(stub.position.0, due_ms);
         }
         self.append(priority, entry);
     }

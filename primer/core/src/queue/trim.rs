@@ -18,7 +18,7 @@ impl<T: Content> Queue<T> {
             Overflow::DropOldest => Fate::Trimmed,
             Overflow::DeadLetter => Fate::Dead(Death::Overflow),
         };
-        if self.has_room(cost) || cost > self.terms.bytes_max {
+        if self.has_room(cost) || !self.could_have_room(cost) {
             return self.has_room(cost);
         }
         let messages_low = self.terms.messages_max - self.terms.messages_max / 10;
@@ -32,6 +32,17 @@ impl<T: Content> Queue<T> {
             }
         }
         self.has_room(cost)
+    }
+
+    /// Whether a message of `cost` bytes would fit if all that nobody has were trimmed: if not, nothing is.
+    fn could_have_room(&self, cost: usize) -> bool {
+        let groups = self.groups.iter().flatten();
+        let mut leased: Vec<u64> = groups.flat_map(|group| group.leases.positions()).collect();
+        leased.sort_unstable();
+        leased.dedup();
+        let costs = leased.iter().filter_map(|position| Some(self.find(*position)?.1.cost as usize));
+        let (messages, bytes) = costs.fold((0, 0), |(messages, bytes), cost| (messages + 1, bytes + cost));
+        messages < self.terms.messages_max && bytes + cost <= self.terms.bytes_max
     }
 
     /// The first message of a line, at or behind a position, that no consumer has.
