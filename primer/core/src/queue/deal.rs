@@ -54,6 +54,14 @@ impl<T: Content> Queue<T> {
         }
     }
 
+    /// How many messages a consumer has.
+    #[must_use]
+    pub fn has(&self, group: GroupId, consumer: ConsumerId) -> u32 {
+        let group = self.groups.get(usize::from(group.0)).and_then(Option::as_ref);
+        let found = group.and_then(|group| group.consumers.iter().find(|one| one.id == consumer));
+        found.map_or(0, |consumer| consumer.leased)
+    }
+
     fn has_taker(&self, slot: usize) -> bool {
         self.groups.get(slot).and_then(Option::as_ref).is_some_and(|group| !group.ring.is_empty() && group.pending > 0)
     }
