@@ -245,6 +245,8 @@ pub struct Queue<T> {
     due: BTreeMap<u64, u64>,
     dedupe: Option<Box<Dedupe>>,
     is_paused: bool,
+    /// A key of some group is free, because its message was taken out.
+    has_freed: bool,
     counts: Counts,
     events: Vec<Event<T>>,
     to_load: Vec<Stub>,
@@ -269,6 +271,7 @@ impl<T: Content> Queue<T> {
             due: BTreeMap::new(),
             dedupe: None,
             is_paused: false,
+            has_freed: false,
             counts: Counts {
                 pushed: 0,
                 duplicates: 0,

@@ -29,8 +29,14 @@ impl<T: Content> Queue<T> {
         if self.is_paused || self.len == 0 {
             return;
         }
-        for slot in 0..self.groups.len() {
-            while self.has_taker(slot) && self.deal_one(slot, now_ms) {}
+        loop {
+            self.has_freed = false;
+            for slot in 0..self.groups.len() {
+                while self.has_taker(slot) && self.deal_one(slot, now_ms) {}
+            }
+            if !self.has_freed {
+                return; // or what one group found to be void has freed a key of a group before it
+            }
         }
     }
 
@@ -196,13 +202,12 @@ impl<T: Content> Queue<T> {
         let Some(Some(group)) = self.groups.get_mut(slot) else { return };
         let mut lease = None;
         let is_once = group.options.mode == Mode::AtMostOnce;
-        group.charge(consumer);
+        let lease_ms = group.charge(consumer);
         if is_once {
             self.finish(slot, position, Fate::Acked, attempt);
         } else {
             let id = LeaseId(self.next_lease);
             self.next_lease += 1;
-            let lease_ms = group.consumer(consumer).and_then(|consumer| consumer.credit.lease_ms);
             let deadline_ms = lease_ms.map_or(u64::MAX, |lease_ms| now_ms.saturating_add(lease_ms));
             group.leases.insert(position, Lease { id, consumer, deadline_ms, attempt, key });
             lease = Some(id);

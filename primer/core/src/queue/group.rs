@@ -154,12 +154,16 @@ impl Group {
         found.ok().and_then(|at| self.consumers.get(at)).map_or(0, Consumer::free)
     }
 
-    /// A consumer takes a message more.
-    pub(super) fn charge(&mut self, id: ConsumerId) {
-        let Some(consumer) = self.consumer(id) else { return };
+    /// A consumer takes a message more; answers for how long.
+    pub(super) fn charge(&mut self, id: ConsumerId) -> Option<u64> {
+        let consumer = self.consumer(id)?;
         consumer.leased += 1;
         let is_free = consumer.free() > 0;
         consumer.is_free = is_free;
+        let lease_ms = consumer.credit.lease_ms;
+        if is_free && self.ring.len() == 1 {
+            return lease_ms; // it has each turn
+        }
         let at = if self.ring.front() == Some(&id) { Some(0) } else { self.ring.iter().position(|one| *one == id) };
         if let Some(at) = at {
             self.ring.remove(at);
@@ -167,13 +171,16 @@ impl Group {
                 self.ring.push_back(id);
             }
         }
+        lease_ms
     }
 
     /// A consumer has some messages less.
     pub(super) fn release(&mut self, id: ConsumerId, messages: u32) {
         let Some(consumer) = self.consumer(id) else { return };
         consumer.leased = consumer.leased.saturating_sub(messages);
-        self.offer(id);
+        if !consumer.is_free {
+            self.offer(id);
+        }
     }
 
     /// Puts a consumer with free credit into the ring.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, hash_map::Entry};
 
 use super::{ConsumerId, LeaseId};
 
@@ -46,6 +46,7 @@ impl Leases {
         self.held.len()
     }
 
+    #[cfg(test)]
     pub(super) fn get(&self, position: u64) -> Option<&Lease> {
         self.held.get(&position).map(|held| &held.lease)
     }
@@ -64,6 +65,17 @@ impl Leases {
         if noted_ms != u64::MAX {
             self.note((noted_ms, position, id));
         }
+    }
+
+    /// Takes a lease out, or answers which other one there is at this position.
+    pub(super) fn take(&mut self, position: u64, id: LeaseId) -> Result<Lease, Option<LeaseId>> {
+        let Entry::Occupied(held) = self.held.entry(position) else { return Err(None) };
+        if held.get().lease.id != id {
+            return Err(Some(held.get().lease.id));
+        }
+        let lease = held.remove().lease;
+        self.drop_ends_when_idle();
+        Ok(lease)
     }
 
     pub(super) fn remove(&mut self, position: u64) -> Option<Lease> {

@@ -121,9 +121,21 @@ impl<T> Line<T> {
         self.at(self.index(position)).filter(|entry| entry.position == position)
     }
 
-    pub(super) fn get_mut(&mut self, position: u64) -> Option<&mut Entry<T>> {
+    pub(super) fn get_mut(&mut self, position: u64) -> Option<(usize, &mut Entry<T>)> {
         let index = self.index(position);
-        self.entries.get_mut(index).filter(|entry| entry.position == position)
+        let entry = self.entries.get_mut(index).filter(|entry| entry.position == position)?;
+        Some((index, entry))
+    }
+
+    /// Takes an entry out, and answers what it cost and what it was.
+    pub(super) fn take(&mut self, index: usize) -> Option<(u32, Left<T>)>
+    where
+        T: Content,
+    {
+        let entry = self.entries.get_mut(index)?;
+        let (cost, left) = (entry.cost, entry.take()?);
+        self.note_gap();
+        Some((cost, left))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
@@ -139,7 +151,7 @@ impl<T> Line<T> {
     }
 
     /// One entry more is a gap.
-    pub(super) fn note_gap(&mut self) {
+    fn note_gap(&mut self) {
         self.gaps += 1;
         while self.gaps > 0 && matches!(self.entries.front(), Some(Entry { place: Place::Gone, .. })) {
             self.entries.pop_front();

@@ -3,6 +3,13 @@
 use super::{Content, Entry, Event, Fate, GroupId, Position, Queue};
 use crate::backlog::Left;
 
+/// Where an entry stands, as long as no other is taken out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    line: usize,
+    index: usize,
+}
+
 impl<T: Content> Queue<T> {
     /// The line and the entry of a message.
     pub(super) fn find(&self, position: u64) -> Option<(usize, &Entry<T>)> {
@@ -12,10 +19,10 @@ impl<T: Content> Queue<T> {
         })
     }
 
-    pub(super) fn find_mut(&mut self, position: u64) -> Option<(usize, &mut Entry<T>)> {
+    pub(super) fn find_mut(&mut self, position: u64) -> Option<(At, &mut Entry<T>)> {
         self.lines.iter_mut().enumerate().find_map(|(line, entries)| {
-            let entry = entries.get_mut(position).filter(|entry| !entry.is_gone())?;
-            Some((line, entry))
+            let (index, entry) = entries.get_mut(position).filter(|(_, entry)| !entry.is_gone())?;
+            Some((At { line, index }, entry))
         })
     }
 
@@ -32,7 +39,7 @@ impl<T: Content> Queue<T> {
     /// A group is done with a message. When no other wants it, it is gone.
     pub(super) fn finish(&mut self, slot: usize, position: u64, fate: Fate, attempts: u32) {
         let bit = 1_u64 << slot;
-        let Some((line, entry)) = self.find_mut(position) else { return };
+        let Some((at, entry)) = self.find_mut(position) else { return };
         if entry.wanted & bit == 0 {
             return;
         }
@@ -42,13 +49,13 @@ impl<T: Content> Queue<T> {
             Fate::Dead(_) if !is_last => entry.left(),
             _ => None,
         };
-        let key = self.let_go(slot, line, position);
+        let key = self.let_go(slot, at.line, position);
         if matches!(fate, Fate::Dead(_)) {
             self.counts.dead += 1;
         }
         let group = GroupId(slot as u8);
         if is_last {
-            self.remove(line, position, Some(group), fate, attempts);
+            self.remove(at, position, Some(group), fate, attempts);
         } else {
             self.soonest_expiry_ms = self.soonest_expiry_ms.min(expires_at_ms); // it may be leased no longer
             self.events.push(Event::Done { group, position: Position(position), fate, attempts, left });
@@ -60,19 +67,20 @@ impl<T: Content> Queue<T> {
 
     /// A message is gone, whoever still wanted it.
     pub(super) fn end(&mut self, position: u64, fate: Fate) {
-        let Some((line, entry)) = self.find_mut(position) else { return };
+        let Some((at, entry)) = self.find_mut(position) else { return };
         let wanted = std::mem::take(&mut entry.wanted);
         for slot in (0..self.groups.len()).filter(|slot| wanted & (1 << slot) != 0) {
-            let key = self.let_go(slot, line, position);
+            let key = self.let_go(slot, at.line, position);
             self.note_ended(slot);
             if let Some(key) = key {
                 self.free_key(slot, key);
+                self.has_freed = true;
             }
         }
         if matches!(fate, Fate::Dead(_)) {
             self.counts.dead += 1;
         }
-        self.remove(line, position, None, fate, 0);
+        self.remove(at, position, None, fate, 0);
     }
 
     /// A group has one message less; answers the key that it held while it waited.
@@ -90,19 +98,18 @@ impl<T: Content> Queue<T> {
         }
     }
 
-    fn remove(&mut self, line: usize, position: u64, group: Option<GroupId>, fate: Fate, attempts: u32) {
-        let Some(entries) = self.lines.get_mut(line) else { return };
-        let Some(entry) = entries.get_mut(position) else { return };
-        let cost = entry.cost as usize;
-        let Some(left) = entry.take() else { return };
-        entries.note_gap();
+    fn remove(&mut self, at: At, position: u64, group: Option<GroupId>, fate: Fate, attempts: u32) {
+        let Some((cost, left)) = self.lines.get_mut(at.line).and_then(|line| line.take(at.index)) else { return };
+        let cost = cost as usize;
         self.len -= 1;
         self.bytes -= cost;
         if let Left::Item(_) = left {
             self.hot -= 1;
             self.hot_bytes -= cost;
         }
-        self.due.remove(&position);
+        if !self.due.is_empty() {
+            self.due.remove(&position);
+        }
         self.count(fate);
         self.events.push(Event::Gone { group, position: Position(position), fate, attempts, left });
     }

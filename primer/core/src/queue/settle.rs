@@ -41,17 +41,18 @@ impl<T: Content> Queue<T> {
     ) -> Result<(), Stale> {
         let slot = usize::from(group.0);
         let Some(Some(known)) = self.groups.get_mut(slot) else { return Err(Stale) };
-        let held = known.leases.get(position.0).map(|held| held.id);
-        if held != Some(lease) {
-            known.forgive(lease);
-            let is_free = held.is_none() && lease >= known.first_lease && self.wants(slot, position.0);
-            if verdict != Verdict::Ack || !is_free {
-                return Err(Stale);
+        let held = match known.leases.take(position.0, lease) {
+            Ok(held) => held,
+            Err(other) => {
+                known.forgive(lease);
+                let is_free = other.is_none() && lease >= known.first_lease && self.wants(slot, position.0);
+                if verdict != Verdict::Ack || !is_free {
+                    return Err(Stale);
+                }
+                self.finish(slot, position.0, Fate::Acked, 0);
+                return Ok(());
             }
-            self.finish(slot, position.0, Fate::Acked, 0);
-            return Ok(());
-        }
-        let Some(held) = known.leases.remove(position.0) else { return Err(Stale) };
+        };
         known.release(held.consumer, 1);
         match verdict {
             Verdict::Ack => self.done(slot, position.0, &held, Fate::Acked),

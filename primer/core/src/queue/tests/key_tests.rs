@@ -175,6 +175,24 @@ fn a_key_goes_on_when_its_next_messages_were_taken_out() {
     assert_eq!(ids(&deal(&mut queue, 0)), [4], "the key waited for what is gone");
 }
 
+/// Where one group found a message to be void that held a key of another one, the key's next message stood until
+/// something else happened.
+#[test]
+fn a_key_goes_on_when_another_group_finds_its_message_void() {
+    let (mut queue, group) = grouped(Terms { retry_delay_ms: 1_000, ..TERMS }, BY_KEY);
+    queue.attach(group, credit(2)).unwrap();
+    let void = keyed(0, 1);
+    push(&mut queue, void.clone());
+    push(&mut queue, keyed(1, 1));
+    deal(&mut queue, 0);
+    tick(&mut queue, 10);
+    let (late, _) = queue.add_group("late", GroupOptions::default(), false).unwrap();
+    queue.attach(late, credit(1)).unwrap();
+    void.is_void.set(true);
+    let given = deal(&mut queue, 10);
+    assert_eq!(given.iter().map(|one| (one.group, one.id)).collect::<Vec<_>>(), [(late, 1), (group, 1)]);
+}
+
 #[test]
 fn at_most_once_keeps_keys_in_order_too() {
     let (mut queue, group) = grouped(TERMS, GroupOptions { mode: Mode::AtMostOnce, order: Order::ByKey });
