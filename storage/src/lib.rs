@@ -28,6 +28,7 @@ mod pace;
 mod rebuild;
 mod record;
 mod recover;
+mod roster;
 mod salvage;
 mod segment;
 mod show;

@@ -18,6 +18,7 @@ use crate::{
     pace::Pace,
     record::{Kind, Seal},
     recover::Recovered,
+    roster::Roster,
     segment::{About, Opener, Rows, Segment, SegmentError, none, row_cost},
     state::State,
     stats::Stats,
@@ -42,6 +43,7 @@ pub(crate) struct Writer {
     pub(crate) ledger: Ledger,
     pub(crate) next_sequence: u64,
     incarnation: u64,
+    pub(crate) roster: Roster,
     pub(crate) cleaning: Option<Cleaning>,
     /// Segments in which damaged rows were found, and how many.
     pub(crate) suspects: BTreeMap<u64, u64>,
@@ -81,8 +83,9 @@ impl Writer {
     /// # Panics
     /// When recovery brought no segment, which it never does.
     pub(crate) fn new(shared: Arc<Shared>, recovered: Recovered) -> Self {
-        let Recovered { opener, segments, state, ledger, next_sequence, report, active_bytes, suspects, .. } =
-            recovered;
+        let Recovered {
+            opener, segments, state, ledger, next_sequence, report, roster, active_bytes, suspects, ..
+        } = recovered;
         let active = segments.last_key_value().map(|(_, segment)| Arc::clone(segment)).expect("a segment to write to");
         let active_number = active.about.number;
         *shared.segments.write() = segments;
@@ -96,6 +99,7 @@ impl Writer {
             ledger,
             next_sequence,
             incarnation: report.incarnation,
+            roster,
             cleaning: None,
             suspects,
             clean_failures: BTreeMap::new(),
@@ -378,6 +382,7 @@ impl Writer {
         self.active_bytes = picture.iter().map(|body| row_cost(body.len())).sum();
         (self.is_ahead, self.is_superseded) = (false, false);
         tracing::debug!(number, base, "a segment begins");
+        let _the_next_change_tries_again = self.list(&[]);
         Ok(())
     }
 

@@ -46,7 +46,7 @@ fn run_with_fault(fault: Fault, seed: u64) {
     }
     let check = |folder, how: &str| {
         let (_store, found) = open(&SimDisk::of(folder), &small()).unwrap_or_else(|error| panic!("{says}: {error}"));
-        assert!(found.report.set_aside.is_empty() && found.report.damaged == 0, "{says}: {:?}", found.report);
+        assert!(found.report.files_damaged() == 0 && found.report.damaged == 0, "{says}: {:?}", found.report);
         found.assert_order();
         let differs = found.differs_but_for(driver.model(), &driver.refused);
         assert_eq!(differs, None, "{says}, {how}");
