@@ -23,6 +23,7 @@ pub mod limits;
 mod loader;
 mod mend;
 mod message;
+mod moves;
 pub mod offline;
 mod pace;
 mod rebuild;
@@ -42,7 +43,7 @@ mod varint;
 mod writer;
 
 pub use self::{
-    change::{Change, QueueId, Whereabouts},
+    change::{Change, Move, QueueId, Whereabouts},
     disk::{Disk, Folder},
     draft::Draft,
     loader::{Loaded, Want},

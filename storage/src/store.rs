@@ -169,10 +169,10 @@ impl Pending {
 
     /// Adds a draft; answers its group. A large one has a group of its own, so that nobody waits for it, or fails
     /// with it, but its owner.
-    fn add(&mut self, draft: Draft) -> u64 {
+    fn add(&mut self, draft: Draft, is_alone: bool) -> u64 {
         let weight = draft.weight();
         let is_full = self.group_bytes + weight > GROUP_BYTES_MAX || self.group_messages >= GROUP_MESSAGES_MAX;
-        if is_full && (self.group_bytes > 0 || self.group_messages > 0) {
+        if (is_full || is_alone) && (self.group_bytes > 0 || self.group_messages > 0) {
             self.close_group(self.group);
         }
         let group = self.group;
@@ -181,6 +181,9 @@ impl Pending {
         self.bytes += weight;
         self.messages += draft.entries.len();
         self.drafts.push_back((group, draft));
+        if is_alone {
+            self.close_group(group);
+        }
         group
     }
 }
@@ -394,7 +397,9 @@ impl Store {
             return Group(group);
         }
         let was_empty = pending.drafts.is_empty();
-        let group = pending.add(draft);
+        // Whether its moves are made must not depend on the commits of others.
+        let is_alone = self.shared.options.sync == Sync::Each && !draft.moves.is_empty();
+        let group = pending.add(draft, is_alone);
         let is_enough = pending.wake_at > 0 && pending.messages >= pending.wake_at;
         let must_wake = was_empty || (is_urgent && !pending.is_urgent) || is_enough;
         self.shared.pending_bytes.store(pending.bytes as u64, Ordering::Relaxed);

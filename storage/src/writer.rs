@@ -229,7 +229,7 @@ impl Writer {
         let messages = prepared.messages();
         match written {
             Ok(()) => {
-                prepared.finish(&mut self.ledger);
+                prepared.finish(&mut self.ledger, &mut self.state);
                 self.active_bytes += prepared.cost;
                 Stats::add(&self.shared.stats.messages, messages);
                 Stats::add(&self.shared.stats.payload_bytes, prepared.payload_bytes);
@@ -288,7 +288,8 @@ impl Writer {
             }
         }
         if self.is_ahead {
-            prepared.add_deltas(self.state.restatement(), self.seal);
+            prepared.add_deltas(&self.state.restatement(), self.seal);
+            prepared.add_moves(self.seal);
         }
         let mut result = Ok(());
         for _ in 0..ATTEMPTS {
@@ -450,7 +451,7 @@ fn one_by_one(drafts: Vec<Draft>) -> Vec<Vec<Draft>> {
 /// A draft for each message, where nothing else changes. What changes along with messages is one commit with them: a
 /// QoS 2 publish without the note that it came would be taken for a new one when it comes again.
 fn apart(draft: Draft) -> Vec<Draft> {
-    if !draft.changes.is_empty() {
+    if !(draft.changes.is_empty() && draft.moves.is_empty()) {
         return vec![draft];
     }
     let mut begin = 0;
