@@ -110,7 +110,8 @@ impl Draft {
         self.changes.push(change);
     }
 
-    /// Adds a change that is made if all of the draft's group becomes durable: where it fails, what was to go has stayed.
+    /// Adds a change that is made if all of the draft's group becomes durable: where it fails, what was to go has
+    /// stayed.
     pub fn when_durable(&mut self, change: Move) {
         self.changes_len += change.len();
         self.moves.push(change);

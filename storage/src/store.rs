@@ -267,6 +267,9 @@ impl Shared {
             waits
         });
         ready.into_iter().for_each(Waker::wake);
+        if !is_durable {
+            self.call(); // what was to move has to go back
+        }
     }
 
     pub(crate) fn is_any_broken(&self) -> bool {
@@ -478,7 +481,7 @@ impl Store {
         self.shared.evict_below.load(Ordering::Acquire)
     }
 
-    /// Has `waker` woken whenever there is something to evict, or the store's health changes.
+    /// Has `waker` woken whenever there is something to evict, a group has failed, or the store's health changes.
     pub fn on_alarm(&self, waker: Waker) {
         *self.shared.alarm.lock() = Some(waker);
     }

@@ -1,13 +1,6 @@
 //! The broker as a program embeds it: start, addresses, streams of the program's own, stop.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, Weak},
-    task::{Wake, Waker},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use primer::{
     Journal,
@@ -25,7 +18,7 @@ use crate::{
     batch::Batch,
     housekeeper,
     hub::Hub,
-    listener,
+    listener, moving,
     options::{DataOptions, Options},
     registry,
     restore::Found,
@@ -205,21 +198,10 @@ fn open_journal(hub: &Arc<Hub>) -> Result<(), StartError> {
     hub.node.keep_in(journal);
     hub.set_report(report);
     if let Some(journal) = hub.node.journal() {
-        journal.store().on_alarm(Waker::from(Arc::new(Alarm(Arc::downgrade(hub)))));
+        journal.store().on_alarm(moving::alarm(hub));
         found.restore(hub, journal, &state);
     }
     Ok(())
-}
-
-/// The store calls the housekeeper.
-struct Alarm(Weak<Hub>);
-
-impl Wake for Alarm {
-    fn wake(self: Arc<Self>) {
-        if let Some(hub) = self.0.upgrade() {
-            hub.timers_changed.notify_one();
-        }
-    }
 }
 
 #[cfg(test)]

@@ -171,6 +171,9 @@ pub struct Profile {
     pub backlog: usize,
 }
 
+/// From where a message was moved, the message, and its lease.
+type Moved = ((u32, u64), (u64, usize), Option<u16>);
+
 /// Drives a store and the model along.
 #[derive(Debug)]
 pub struct Driver {
@@ -183,8 +186,8 @@ pub struct Driver {
     pub refused: BTreeMap<(u32, u64), (u64, usize)>,
     /// All messages that were ever submitted.
     pub ever: BTreeMap<(u32, u64), (u64, usize)>,
-    /// What was moved by the draft that is gathered: from where, the message, and its lease.
-    moved: Vec<((u32, u64), (u64, usize), Option<u16>)>,
+    /// What was moved by the draft that is gathered.
+    moved: Vec<Moved>,
     next_position: BTreeMap<u32, u64>,
     next_identity: u64,
     draft: Draft,

@@ -110,6 +110,38 @@ fn what_is_fetched_makes_room_on_a_full_disk() {
     assert_eq!(drain(&small.broker, "sleeper"), [vec![7], again].concat());
 }
 
+/// The message of a topic whose replacement the full disk refused was gone after the next start. Many topics take
+/// turns, so that the disk is full of messages that are wanted.
+#[test]
+fn what_is_retained_stays_when_the_next_one_is_refused() {
+    let Some(mut small) = Small::new("reject", 40 << 20) else { return };
+    let mut publisher = Client::v5(small.broker.addr(), "publisher");
+    let mut last = std::collections::BTreeMap::new();
+    for number in 0.. {
+        let topic = format!("kept/{}", number % 500);
+        match publisher.publish_retained(&topic, numbered(number), 1) {
+            QUOTA_EXCEEDED => break,
+            _ => last.insert(topic, numbered(number)),
+        };
+        assert!(number < 10_000, "the disk does not become full");
+    }
+    for _ in 0..2 {
+        await_that("what was accepted last is retained", Duration::from_secs(10), || {
+            let mut client = Client::v5(small.broker.addr(), "looker");
+            client.subscribe("kept/#", 0);
+            let found = client.recv_publishes(last.len());
+            found
+                .into_iter()
+                .map(|message| (message.topic, message.payload))
+                .collect::<Vec<_>>()
+                .into_iter()
+                .collect::<std::collections::BTreeMap<_, _>>()
+                == last
+        });
+        bounce(&mut small.broker, Stop::Kill);
+    }
+}
+
 /// Older publishers are disconnected, clients with sessions that last are let in or told, and nobody is stuck.
 #[test]
 fn clients_of_every_kind_hear_of_a_full_disk() {
