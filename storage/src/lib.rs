@@ -29,6 +29,7 @@ mod pace;
 mod rebuild;
 mod record;
 mod recover;
+mod reserve;
 mod roster;
 mod salvage;
 mod segment;

@@ -18,6 +18,7 @@ use crate::{
     limits::{ACTIVE_CACHE_BYTES, CLEAN_BYTES, SEQUENCE_GAP},
     rebuild::rebuild,
     record::{HEADER_BYTES, Kind},
+    reserve,
     roster::{self, Roster},
     segment::{self, About, Opener, Part, Rows, Segment, none, row_cost},
     show::{Show, kept_records},
@@ -280,8 +281,13 @@ impl Recovered {
             next_queue: self.next_queue,
             damaged: self.suspects.values().sum(),
         };
-        let rows = Rows { stream: none(), kept: none() };
-        let segment = self.opener.make(about, &picture, rows, ACTIVE_CACHE_BYTES).map_err(unwritable)?;
+        let rows = || Rows { stream: none(), kept: none() };
+        let mut made = self.opener.make(about.clone(), &picture, rows(), ACTIVE_CACHE_BYTES);
+        if matches!(made, Err(segment::SegmentError::DiskFull)) {
+            reserve::remove(&*self.opener.disk);
+            made = self.opener.make(about, &picture, rows(), ACTIVE_CACHE_BYTES);
+        }
+        let segment = made.map_err(unwritable)?;
         let pictured: u64 = picture.iter().map(|body| row_cost(body.len())).sum();
         let mut room = (segment.room() / 8 * 7).saturating_sub(pictured);
         let mut rest = records;

@@ -5,10 +5,9 @@ use std::sync::{Arc, atomic::Ordering};
 
 use crate::{
     clean::{Cleaning, Moving},
-    limits::{CLEAN_ATTEMPTS, SEGMENTS_RESERVED},
+    limits::{CLEAN_ATTEMPTS, RESERVE_BYTES, SEGMENTS_RESERVED},
     segment::{Rows, SegmentError, name_of, none, row_cost},
     stats::Stats,
-    store::Health,
     writer::Writer,
 };
 
@@ -58,6 +57,7 @@ impl Writer {
                 Err(error) => tracing::warn!(number, %error, "a segment that is not wanted cannot be removed"),
             }
         }
+        self.reserve.room_was_made();
         if let Err(error) = self.opener.disk.sync() {
             tracing::warn!(%error, "segments that are not wanted may be there again after a crash");
         }
@@ -77,14 +77,15 @@ impl Writer {
             self.evict_oldest();
         }
         if self.retry_at.is_none() {
-            let is_used_up = self.free_slots() <= SEGMENTS_RESERVED && self.active_bytes > self.rotate_at() / 6 * 5;
-            self.shared.set_health(if is_used_up { Health::BudgetUsedUp } else { Health::Well });
+            self.look_at_health();
         }
     }
 
     /// The segment to clean: one with damage, so that it is not found again at every start; else the emptiest.
     fn worth_cleaning(&self, numbers: &[u64]) -> Option<u64> {
         let room = self.rotate_at().saturating_sub(self.active_bytes) + self.free_slots() * self.rotate_at();
+        // What is left of the reserve is for the state, and for what frees more than it takes.
+        let room = if self.reserve.lacks_room() { room.min(RESERVE_BYTES / 4) } else { room };
         let may_be = |number: &&u64| {
             let has_failed = self.clean_failures.get(number).is_some_and(|times| *times >= CLEAN_ATTEMPTS);
             **number != self.active_number && !has_failed && self.ledger.cost(**number) < room

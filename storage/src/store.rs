@@ -20,8 +20,8 @@ use crate::{
     draft::Draft,
     intervals::Intervals,
     limits::{
-        BUDGET_BYTES_MIN, DOUBLINGS_MAX, DOUBLINGS_MIN, GROUP_BYTES_MAX, GROUP_MESSAGES_MAX, PENDING_BYTES_HARD,
-        PENDING_BYTES_SOFT, SEGMENTS_PER_BUDGET, segment_bytes,
+        BESIDE_BYTES, BUDGET_BYTES_MIN, DOUBLINGS_MAX, DOUBLINGS_MIN, GROUP_BYTES_MAX, GROUP_MESSAGES_MAX,
+        PENDING_BYTES_HARD, PENDING_BYTES_SOFT, SEGMENTS_PER_BUDGET, segment_bytes,
     },
     loader::{Loader, Want},
     recover::{self, OpenError, Report, Stored},
@@ -74,14 +74,14 @@ impl Default for Options {
 impl Options {
     /// Bytes of one segment.
     pub(crate) fn segment_bytes(&self) -> u64 {
-        let room = self.budget_bytes / SEGMENTS_PER_BUDGET;
+        let room = self.budget_bytes.saturating_sub(BESIDE_BYTES) / SEGMENTS_PER_BUDGET;
         let fitting = (DOUBLINGS_MIN..=DOUBLINGS_MAX).rev().map(segment_bytes).find(|bytes| *bytes <= room);
         fitting.unwrap_or(segment_bytes(DOUBLINGS_MIN))
     }
 
     /// How many segments the budget has room for.
     pub(crate) fn slots(&self) -> u64 {
-        self.budget_bytes.max(BUDGET_BYTES_MIN) / self.segment_bytes()
+        (self.budget_bytes.max(BUDGET_BYTES_MIN) - BESIDE_BYTES) / self.segment_bytes()
     }
 
     /// Bytes of a file that the messages of one draft may take: with a picture of the state they go into one segment.

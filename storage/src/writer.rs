@@ -18,6 +18,7 @@ use crate::{
     pace::Pace,
     record::{Kind, Seal},
     recover::Recovered,
+    reserve::Reserve,
     roster::Roster,
     segment::{About, Opener, Rows, Segment, SegmentError, none, row_cost},
     state::State,
@@ -44,6 +45,7 @@ pub(crate) struct Writer {
     pub(crate) next_sequence: u64,
     incarnation: u64,
     pub(crate) roster: Roster,
+    pub(crate) reserve: Reserve,
     pub(crate) cleaning: Option<Cleaning>,
     /// Segments in which damaged rows were found, and how many.
     pub(crate) suspects: BTreeMap<u64, u64>,
@@ -76,6 +78,7 @@ enum Work {
     Clean,
     Mend,
     Retry,
+    Refill,
     Stop,
 }
 
@@ -89,6 +92,7 @@ impl Writer {
         let active = segments.last_key_value().map(|(_, segment)| Arc::clone(segment)).expect("a segment to write to");
         let active_number = active.about.number;
         *shared.segments.write() = segments;
+        let reserve = Reserve::find(&*opener.disk);
         let mut writer = Self {
             shared,
             seal: opener.seal(),
@@ -100,6 +104,7 @@ impl Writer {
             next_sequence,
             incarnation: report.incarnation,
             roster,
+            reserve,
             cleaning: None,
             suspects,
             clean_failures: BTreeMap::new(),
@@ -126,6 +131,7 @@ impl Writer {
                 Work::Clean => self.clean(),
                 Work::Mend => self.mend(),
                 Work::Retry => self.come_back(),
+                Work::Refill => self.tend(),
                 Work::Stop => break,
             }
         }
@@ -140,6 +146,10 @@ impl Writer {
             let now = Instant::now();
             if !pending.is_closed && self.retry_at.is_some_and(|at| now >= at) {
                 return Work::Retry;
+            }
+            let refill_at = self.reserve.try_at().filter(|_| self.retry_at.is_none());
+            if !pending.is_closed && refill_at.is_some_and(|at| now >= at) {
+                return Work::Refill;
             }
             if shared.is_any_broken() && !pending.is_closed && self.mend_at.is_none_or(|at| now >= at) {
                 return Work::Mend;
@@ -163,7 +173,7 @@ impl Writer {
                 return Work::Clean;
             }
             let mend_at = self.mend_at.filter(|_| shared.is_any_broken());
-            let next = self.retry_at.into_iter().chain(mend_at).min();
+            let next = self.retry_at.into_iter().chain(mend_at).chain(refill_at).min();
             let waits = next.map_or(IDLE_COMMIT, |at| at.saturating_duration_since(now).min(IDLE_COMMIT));
             let timed_out = shared.to_write.wait_for(&mut pending, waits).timed_out();
             if !timed_out {

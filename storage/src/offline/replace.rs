@@ -20,7 +20,7 @@ use crate::{
     identity,
     limits::ACTIVE_CACHE_BYTES,
     recover::OpenError,
-    roster,
+    reserve, roster,
     segment::{About, Opener, Rows, is_unfinished, none, number_of},
     stats::Stats,
     store::{Options, Store},
@@ -121,7 +121,9 @@ fn each_file(directory: &Path, mut act: impl FnMut(&str, &Path) -> io::Result<()
         let entry = entry?;
         let name = entry.file_name();
         let is_ours = |name: &&str| {
-            number_of(name).is_some() || is_unfinished(name) || *name == identity::NAME || *name == roster::NAME
+            number_of(name).is_some()
+                || is_unfinished(name)
+                || [identity::NAME, roster::NAME, reserve::NAME].contains(name)
         };
         if let Some(name) = name.to_str().filter(is_ours) {
             act(name, &entry.path())?;

@@ -95,19 +95,21 @@ fn a_broker_that_was_killed_on_a_full_disk_starts_on_it_and_has_everything() {
 }
 
 /// Without a restart, the client that it is full of comes and fetches. A file is given back when the next one has been
-/// begun: on a disk without a byte that takes a little room of somebody else's, and then all of it is there again.
+/// begun: a disk without a byte has the reserve for that. Without it such a disk stayed full.
 #[test]
 fn what_is_fetched_makes_room_on_a_full_disk() {
     let Some(mut small) = Small::new("reject", 2 << 20) else { return };
     let mut publisher = Client::v5(small.broker.addr(), "publisher");
     let accepted = fill(&mut publisher, "full", 0);
     assert_eq!(drain(&small.broker, "sleeper"), accepted);
-    small.drop_ballast();
     await_that("there is room again", Duration::from_secs(10), || publisher.publish("full", numbered(7), 1) == 0);
     let again = fill(&mut publisher, "full", 10_000);
     assert!(again.len() > accepted.len() / 2, "{} fit, and {} did before", again.len(), accepted.len());
+    let reserve = small.mount.path().join("data/RESERVE");
+    await_that("the reserve is given up", Duration::from_secs(10), || !reserve.exists());
     bounce(&mut small.broker, Stop::Kill);
     assert_eq!(drain(&small.broker, "sleeper"), [vec![7], again].concat());
+    await_that("the reserve is there again", Duration::from_secs(10), || reserve.exists());
 }
 
 /// The message of a topic whose replacement the full disk refused was gone after the next start. Many topics take
