@@ -92,6 +92,38 @@ pub enum Change {
     },
 }
 
+/// A change that is made if its draft becomes durable, and not otherwise: for what goes from one place because it
+/// stands in another.
+#[derive(Debug, Clone)]
+pub enum Move {
+    /// The message at a position is gone from the queue.
+    Gone {
+        /// From which.
+        queue: QueueId,
+        /// From where.
+        position: u64,
+        /// Where the message is. Its ticket is not settled yet: whether it is done with is not known before the commit.
+        at: Whereabouts,
+    },
+    /// An entry of the queue is not there, unless a later draft has put another.
+    Remove {
+        /// Whose.
+        queue: QueueId,
+        /// Which.
+        key: Box<[u8]>,
+    },
+    /// A queue ends.
+    Drop(QueueId),
+}
+
+impl Move {
+    /// Bytes that it takes when it is written, at most.
+    pub(crate) fn len(&self) -> usize {
+        let own = if let Self::Remove { key, .. } = self { key.len() } else { 0 };
+        own + 16
+    }
+}
+
 const RESET: u8 = 8;
 
 impl Change {

@@ -10,6 +10,7 @@ use crate::{
     draft::{self, Draft},
     ledger::Ledger,
     limits::BODY_BYTES_MAX,
+    moves::{Gathered, Moves},
     record::{Kind, Seal},
     segment::row_cost,
     state::{Bodies, State},
@@ -34,6 +35,7 @@ pub(crate) struct Prepared {
     deltas: Vec<(u64, Vec<u8>)>,
     messages: Vec<Placed>,
     settled: Vec<Whereabouts>,
+    moves: Moves,
     pub(crate) skipped: u64,
     /// Bytes of a file that all rows take.
     pub(crate) cost: u64,
@@ -48,7 +50,9 @@ impl Prepared {
     /// Numbers and seals what is still wanted of the drafts, and takes their changes into the state.
     pub(crate) fn new(mut drafts: Vec<Draft>, first: u64, seal: Seal, state: &mut State) -> Self {
         let mut prepared = Self::empty(first);
-        let mut changes = Vec::new();
+        let (mut changes, mut moves) = (Vec::new(), Gathered::default());
+        drafts.iter_mut().for_each(|draft| moves.take(draft));
+        moves.settle_within(&drafts);
         for draft in &mut drafts {
             changes.append(&mut draft.changes);
             let places = prepared.place(draft, seal);
@@ -56,8 +60,17 @@ impl Prepared {
         }
         prepared.drafts = drafts;
         let bodies = prepared.condense(changes, state).all;
-        prepared.add_deltas(bodies, seal);
+        prepared.add_deltas(&bodies, seal);
+        prepared.moves = moves.condense(state);
+        prepared.add_moves(seal);
         prepared
+    }
+
+    /// Adds the changes that are made if this is durable, behind all others.
+    pub(crate) fn add_moves(&mut self, seal: Seal) {
+        let bodies = std::mem::take(&mut self.moves.bodies);
+        self.add_deltas(&bodies, seal);
+        self.moves.bodies = bodies;
     }
 
     /// Nothing yet, to be written from a sequence number on.
@@ -66,7 +79,7 @@ impl Prepared {
     }
 
     /// Adds bodies of changes. One that is longer than a row takes several.
-    pub(crate) fn add_deltas(&mut self, bodies: Vec<Vec<u8>>, seal: Seal) {
+    pub(crate) fn add_deltas(&mut self, bodies: &[Vec<u8>], seal: Seal) {
         for body in bodies {
             let mut parts = body.chunks(BODY_BYTES_MAX).peekable();
             while let Some(part) = parts.next() {
@@ -179,31 +192,36 @@ impl Prepared {
     }
 
     /// It is durable: tickets say where, and the ledger counts.
-    pub(crate) fn finish(&self, ledger: &mut Ledger) {
+    pub(crate) fn finish(&self, ledger: &mut Ledger, state: &mut State) {
         for message in &self.messages {
             message.ticket.set_written(message.sequence, message.len);
             ledger.write(message.sequence, message.len, message.destinations);
         }
-        self.settle(ledger);
+        settle(&self.settled, ledger);
+        for body in &self.moves.bodies {
+            let _it_was_encoded_here = state.apply_all(body);
+        }
+        settle(&self.moves.settled, ledger);
     }
 
     /// It is not, and will not be.
     pub(crate) fn withdraw(&self, ledger: &mut Ledger) {
         self.messages.iter().for_each(|message| message.ticket.withdraw());
-        self.settle(ledger);
+        settle(&self.settled, ledger);
     }
+}
 
-    fn settle(&self, ledger: &mut Ledger) {
-        for at in &self.settled {
-            match at {
-                Whereabouts::At { sequence, len } => ledger.settle(*sequence, *len),
-                Whereabouts::With(ticket) => {
-                    if let Some((sequence, len)) = ticket.written() {
-                        ledger.settle(sequence, len);
-                    }
-                }
-                Whereabouts::Nowhere => {}
-            }
+/// Destinations are done with their messages.
+fn settle(settled: &[Whereabouts], ledger: &mut Ledger) {
+    for at in settled {
+        match at {
+            Whereabouts::At { sequence, len } => ledger.settle(*sequence, *len),
+            Whereabouts::With(ticket) => match ticket.written() {
+                Some((sequence, len)) => ledger.settle(sequence, len),
+                // A later group's, and one destination less.
+                None => drop(ticket.settle_early()),
+            },
+            Whereabouts::Nowhere => {}
         }
     }
 }

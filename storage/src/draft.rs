@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    change::{Change, QueueId},
+    change::{Change, Move, QueueId},
     limits::BODY_BYTES_MAX,
     message::{self, Destination, NEVER_UNIX_MS},
     record::{self, HEADER_BYTES, Kind},
@@ -29,6 +29,7 @@ pub struct Draft {
     pub(crate) memory: Vec<u8>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) changes: Vec<Change>,
+    pub(crate) moves: Vec<Move>,
     /// Bytes of the changes.
     pub(crate) changes_len: usize,
 }
@@ -64,7 +65,7 @@ impl Draft {
     /// Whether there is nothing to submit.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.changes.is_empty()
+        self.entries.is_empty() && self.changes.is_empty() && self.moves.is_empty()
     }
 
     /// Bytes of the messages.
@@ -84,8 +85,10 @@ impl Draft {
         self.entries.iter().map(cost).sum()
     }
 
-    /// The store does not take its messages: they are withdrawn, and the changes are left.
+    /// The store does not take its messages: they are withdrawn, and the changes are left, but for those that go with
+    /// the messages.
     pub(crate) fn refuse_messages(&mut self) {
+        self.moves.clear();
         self.entries.drain(..).for_each(|entry| entry.ticket.withdraw());
         self.memory.clear();
     }
@@ -113,7 +116,15 @@ impl Draft {
         self.memory.extend_from_slice(&other.memory);
         self.entries.extend(other.entries.into_iter().map(|entry| Entry { end: begin + entry.end, ..entry }));
         self.changes.extend(other.changes);
+        self.moves.extend(other.moves);
         self.changes_len += other.changes_len;
+    }
+
+    /// Adds a change that is made if all of the draft's group becomes durable: where it fails, what was to go has
+    /// stayed.
+    pub fn when_durable(&mut self, change: Move) {
+        self.changes_len += change.len();
+        self.moves.push(change);
     }
 
     /// Adds a message. `content` is its parts, which come back as one piece; the last is counted as its payload.

@@ -83,6 +83,11 @@ impl Ledger {
         self.moved.remove(&sequence);
     }
 
+    /// The segments, ascending.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = u64> {
+        self.segments.keys().copied()
+    }
+
     pub(crate) fn live(&self, number: u64) -> Live {
         self.segments.get(&number).map_or(Live::default(), |segment| segment.live)
     }

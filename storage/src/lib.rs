@@ -23,11 +23,14 @@ pub mod limits;
 mod loader;
 mod mend;
 mod message;
+mod moves;
 pub mod offline;
 mod pace;
 mod rebuild;
 mod record;
 mod recover;
+mod reserve;
+mod roster;
 mod salvage;
 mod segment;
 mod show;
@@ -41,7 +44,7 @@ mod varint;
 mod writer;
 
 pub use self::{
-    change::{Change, QueueId, Whereabouts},
+    change::{Change, Move, QueueId, Whereabouts},
     disk::{Disk, Folder},
     draft::Draft,
     loader::{Loaded, Want},

@@ -31,8 +31,19 @@ pub const SEGMENTS_PER_BUDGET: u64 = 8;
 /// Segments of the budget that messages do not get: acknowledgements and cleaning, which make room, need some.
 pub const SEGMENTS_RESERVED: u64 = 1;
 
+/// Room that is kept for a disk that is full: the beginning of a segment (72 kB) with a small picture of the state, and
+/// some commits (28 kB each, of which pages are used again).
+pub const RESERVE_BYTES: u64 = 256 << 10;
+
+/// What the budget has beside segments: the reserve, the list of segments, and the store's identity.
+pub const BESIDE_BYTES: u64 = RESERVE_BYTES + 2 * PAGE_BYTES + PAGE_BYTES;
+
+/// The longest pause between two attempts to make the reserve again. Where there is some room and not enough of it, an
+/// attempt writes that much.
+pub const REFILL_PAUSE_MAX: Duration = Duration::from_secs(4);
+
 /// The smallest disk budget: fewer segments than these cannot be cleaned.
-pub const BUDGET_BYTES_MIN: u64 = segment_bytes(DOUBLINGS_MIN) * SEGMENTS_PER_BUDGET;
+pub const BUDGET_BYTES_MIN: u64 = segment_bytes(DOUBLINGS_MIN) * SEGMENTS_PER_BUDGET + BESIDE_BYTES;
 
 /// Bytes of messages in one commit, so that a group's latency stays that of its disk.
 pub const GROUP_BYTES_MAX: usize = 1 << 20;

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     commit::Prepared,
-    limits::{ACTIVE_CACHE_BYTES, READ_CACHE_BYTES, RETRY_PAUSE},
+    limits::{ACTIVE_CACHE_BYTES, READ_CACHE_BYTES, RETRY_PAUSE, SEGMENTS_RESERVED},
     segment::SegmentError,
     store::Health,
     writer::Writer,
@@ -20,6 +20,9 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(5);
 impl Writer {
     pub(crate) fn fail(&mut self, error: &SegmentError) {
         self.is_ahead = true;
+        if matches!(error, SegmentError::DiskFull) {
+            self.reserve.give_up(&*self.opener.disk);
+        }
         self.retry_at = Some(Instant::now() + RETRY_PAUSE);
         self.shared.set_health(match error {
             SegmentError::DiskFull => Health::DiskFull,
@@ -31,7 +34,18 @@ impl Writer {
     pub(crate) fn recover(&mut self) {
         self.retry_at = None;
         tracing::info!("the disk takes writes again");
-        self.shared.set_health(Health::Well);
+        self.look_at_health();
+    }
+
+    /// Whether messages are taken in. The reserve is made again, if it is time and there is room: not without it.
+    pub(crate) fn look_at_health(&mut self) {
+        self.reserve.refill(&*self.opener.disk);
+        let is_used_up = self.free_slots() <= SEGMENTS_RESERVED && self.active_bytes > self.rotate_at() / 6 * 5;
+        self.shared.set_health(match (self.reserve.lacks_room(), is_used_up) {
+            (true, _) => Health::DiskFull,
+            (false, true) => Health::BudgetUsedUp,
+            (false, false) => Health::Well,
+        });
     }
 
     /// Opens the active segment anew: after an error redb's handle is of no more use.

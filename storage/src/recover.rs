@@ -18,6 +18,8 @@ use crate::{
     limits::{ACTIVE_CACHE_BYTES, CLEAN_BYTES, SEQUENCE_GAP},
     rebuild::rebuild,
     record::{HEADER_BYTES, Kind},
+    reserve,
+    roster::{self, Roster},
     segment::{self, About, Opener, Part, Rows, Segment, none, row_cost},
     show::{Show, kept_records},
     sources::{self, Refused, Sources},
@@ -84,10 +86,20 @@ pub struct Report {
     pub damaged: u64,
     /// Files that did not open.
     pub set_aside: Vec<SetAside>,
+    /// Segments that are not there, and that the store did not remove.
+    pub missing: Vec<String>,
     /// The store was not closed.
     pub was_unclean: bool,
     /// Which life of the store this is: one more after anything acknowledged may be missing.
     pub incarnation: u64,
+}
+
+impl Report {
+    /// Files of which something may be lost: set aside or missing.
+    #[must_use]
+    pub fn files_damaged(&self) -> u64 {
+        (self.set_aside.len() + self.missing.len()) as u64
+    }
 }
 
 /// A message that a queue holds.
@@ -118,6 +130,7 @@ pub(crate) struct Recovered {
     pub(crate) next_sequence: u64,
     pub(crate) next_queue: u32,
     pub(crate) report: Report,
+    pub(crate) roster: Roster,
     /// What the rows in the newest segment take of it.
     pub(crate) active_bytes: u64,
     /// Segments in which damaged rows were found, and how many.
@@ -150,6 +163,7 @@ pub(crate) fn recover(
         }
         recovered.report.segments = recovered.segments.len() as u64;
     }
+    recovered.list();
     Ok(recovered)
 }
 
@@ -157,7 +171,7 @@ pub(crate) fn recover(
 pub(crate) fn gather(disk: &Arc<dyn Disk>, options: &Options, stats: &Arc<Stats>) -> Result<Gathered, OpenError> {
     let len_max = options.segment_bytes();
     let mut opener = Opener { disk: Arc::clone(disk), stats: Arc::clone(stats), len_max, salt: 0 };
-    let numbers = look(disk)?;
+    let (names, numbers) = look(disk)?;
     let known = match identity::read(&**disk) {
         Ok(Identity::Salt(salt)) => Some(salt),
         Ok(Identity::Missing) => None,
@@ -168,27 +182,33 @@ pub(crate) fn gather(disk: &Arc<dyn Disk>, options: &Options, stats: &Arc<Stats>
     if known.is_none() {
         identity::write(&**disk, opener.salt).map_err(|error| OpenError::Unwritable(error.to_string()))?;
     }
-    let mut report = Report::default();
+    let listed = Roster::read(&**disk, opener.salt);
+    let (roster, listed) = listed.map_err(|source| OpenError::Unreadable { file: roster::NAME.to_owned(), source })?;
+    let mut report = Report { missing: missing(&listed.numbers, &names), ..Report::default() };
     let state = rebuild(&opened, &refused, opener.seal(), &mut report);
     let last = last_of(&opened, &refused);
     let abouts = || opened.values().map(|segment| &segment.about).chain(refused.iter().filter_map(Refused::about));
     report.was_unclean = last.is_some_and(|(_, is_clean)| !is_clean);
-    report.incarnation = abouts().map(|about| about.incarnation).max().unwrap_or(0) + u64::from(!refused.is_empty());
+    let needs_fresh = opened.is_empty() || !refused.is_empty() || !report.missing.is_empty();
+    let has_lost = !refused.is_empty() || !report.missing.is_empty();
+    report.incarnation = abouts().map(|about| about.incarnation).max().unwrap_or(0) + u64::from(has_lost);
     let next_queue = abouts().map(|about| about.next_queue).max().unwrap_or(0).max(state.next_id());
+    // Numbers of a segment that is missing are left out as well, should it turn up again.
+    let used = if report.missing.is_empty() { 0 } else { listed.next_sequence + SEQUENCE_GAP };
     let known_damaged = opened.values().next_back().map_or(0, |segment| segment.about.damaged);
     let mut recovered = Recovered {
         opener,
         segments: opened,
         state,
         ledger: Ledger::default(),
-        next_sequence: last.map_or(1, |(last, _)| last + 1 + SEQUENCE_GAP),
+        next_sequence: last.map_or(1, |(last, _)| (last + 1).max(used) + SEQUENCE_GAP),
         next_queue,
         report,
+        roster,
         active_bytes: 0,
         suspects: BTreeMap::new(),
     };
-    let newest = numbers.last().copied().unwrap_or(0);
-    let needs_fresh = recovered.segments.is_empty() || !refused.is_empty();
+    let newest = numbers.last().max(listed.numbers.last()).copied().unwrap_or(0);
     if needs_fresh {
         recovered.begin_fresh(newest + 1, &refused)?;
     }
@@ -197,8 +217,8 @@ pub(crate) fn gather(disk: &Arc<dyn Disk>, options: &Options, stats: &Arc<Stats>
     Ok(Gathered { recovered, is_fresh: needs_fresh, known_damaged })
 }
 
-/// The numbers of the segments there are, ascending.
-fn look(disk: &Arc<dyn Disk>) -> Result<Vec<u64>, OpenError> {
+/// The names of all files, and the numbers of the segments there are, ascending.
+fn look(disk: &Arc<dyn Disk>) -> Result<(Vec<String>, Vec<u64>), OpenError> {
     let names = disk.list().map_err(OpenError::Disk)?;
     for name in names.iter().filter(|name| segment::is_unfinished(name)) {
         tracing::info!(file = name, "removing a segment whose making was interrupted; nothing was in it");
@@ -208,7 +228,18 @@ fn look(disk: &Arc<dyn Disk>) -> Result<Vec<u64>, OpenError> {
     }
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).collect();
     numbers.sort_unstable();
-    Ok(numbers)
+    Ok((names, numbers))
+}
+
+/// The files of segments that are listed and not there. One that was set aside before that was noted is there, under
+/// another name.
+pub(crate) fn missing(listed: &[u64], names: &[String]) -> Vec<String> {
+    let is_there = |file: &str| names.iter().any(|name| name.strip_prefix(file).is_some_and(is_whole_or_aside));
+    listed.iter().map(|number| segment::name_of(*number)).filter(|file| !is_there(file)).collect()
+}
+
+fn is_whole_or_aside(suffix: &str) -> bool {
+    suffix.is_empty() || suffix.starts_with(".damaged-")
 }
 
 /// The last sequence number there is, and whether it is that of a clean stop.
@@ -250,8 +281,13 @@ impl Recovered {
             next_queue: self.next_queue,
             damaged: self.suspects.values().sum(),
         };
-        let rows = Rows { stream: none(), kept: none() };
-        let segment = self.opener.make(about, &picture, rows, ACTIVE_CACHE_BYTES).map_err(unwritable)?;
+        let rows = || Rows { stream: none(), kept: none() };
+        let mut made = self.opener.make(about.clone(), &picture, rows(), ACTIVE_CACHE_BYTES);
+        if matches!(made, Err(segment::SegmentError::DiskFull)) {
+            reserve::remove(&*self.opener.disk);
+            made = self.opener.make(about, &picture, rows(), ACTIVE_CACHE_BYTES);
+        }
+        let segment = made.map_err(unwritable)?;
         let pictured: u64 = picture.iter().map(|body| row_cost(body.len())).sum();
         let mut room = (segment.room() / 8 * 7).saturating_sub(pictured);
         let mut rest = records;
@@ -323,6 +359,15 @@ impl Recovered {
             self.report.set_aside.push(SetAside { file, why, rows });
         }
         Ok(())
+    }
+
+    /// Lists the segments there are now.
+    fn list(&mut self) {
+        let numbers: Vec<u64> = self.segments.keys().copied().collect();
+        let Opener { disk, salt, .. } = &self.opener;
+        if let Err(error) = self.roster.write(&**disk, *salt, &numbers, self.next_sequence) {
+            tracing::warn!(%error, "the list of the segments cannot be written");
+        }
     }
 
     pub(crate) fn show(&mut self, visit: &mut dyn FnMut(&State, Stored<'_>)) -> Result<(), OpenError> {

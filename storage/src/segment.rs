@@ -500,7 +500,7 @@ fn put_rows<'r>(
         let mut table = transaction.open_table(STREAM)?;
         let mut cursor = table.upper_bound_mut(std::ops::Bound::<u64>::Unbounded)?;
         for (sequence, row) in stream {
-            cursor.insert_before(sequence, row).map_err(|error| failed(&error))?;
+            cursor.insert_before(sequence, row)?;
         }
         cursor.close()?;
     }
@@ -537,10 +537,6 @@ impl<E: Into<redb::Error>> From<E> for Failure {
             other => SegmentError::Failed(other.to_string()),
         })
     }
-}
-
-fn failed(error: &impl std::fmt::Display) -> Failure {
-    Failure(SegmentError::Failed(error.to_string()))
 }
 
 pub(crate) fn of_io(error: &io::Error) -> SegmentError {

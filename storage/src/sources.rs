@@ -7,6 +7,7 @@ use crate::{
     identity,
     limits::{ACTIVE_CACHE_BYTES, READ_CACHE_BYTES},
     recover::OpenError,
+    reserve,
     salvage::{self, Salvaged},
     segment::{self, About, Opener, Segment, SegmentError},
 };
@@ -45,16 +46,23 @@ pub(crate) fn open_all(opener: &mut Opener, known: Option<u64>, numbers: &[u64])
         let file = opener.disk.open(&name, false).and_then(|file| file.close());
         file.map_err(|source| OpenError::Unreadable { file: name.clone(), source })?;
         let cache_bytes = if numbers.last() == Some(number) { ACTIVE_CACHE_BYTES } else { READ_CACHE_BYTES };
-        let result = match opener.disk.probe(&name) {
+        let open = || match opener.disk.probe(&name) {
             Ok(()) => opener.open_verified(*number, cache_bytes),
             Err(why) => Err(SegmentError::Failed(why)),
         };
+        let mut result = open();
+        if matches!(result, Err(SegmentError::DiskFull)) {
+            reserve::remove(&*opener.disk); // redb may have to repair it
+            result = open();
+        }
         match result {
             Ok(segment) if segment.about.number == *number => {
                 opened.insert(*number, Arc::new(segment));
             }
             Ok(segment) => bad.push((name, format!("it is segment {} under another name", segment.about.number))),
             Err(SegmentError::Newer { found }) => return Err(newer(&name, found)),
+            // It is no damage, and what is in it must not be taken for lost.
+            Err(error @ SegmentError::DiskFull) => return Err(OpenError::Unwritable(error.to_string())),
             Err(error) => bad.push((name, error.to_string())),
         }
     }

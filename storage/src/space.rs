@@ -5,10 +5,9 @@ use std::sync::{Arc, atomic::Ordering};
 
 use crate::{
     clean::{Cleaning, Moving},
-    limits::{CLEAN_ATTEMPTS, SEGMENTS_RESERVED},
+    limits::{CLEAN_ATTEMPTS, RESERVE_BYTES, SEGMENTS_RESERVED},
     segment::{Rows, SegmentError, name_of, none, row_cost},
     stats::Stats,
-    store::Health,
     writer::Writer,
 };
 
@@ -23,28 +22,44 @@ impl Writer {
 
     /// Removes segments of which nothing is wanted any more.
     pub(crate) fn drop_dead(&mut self) {
-        let numbers: Vec<u64> = self.shared.segments.read().keys().copied().collect();
-        for number in numbers {
-            if number != self.active_number && self.ledger.live(number).records == 0 {
-                self.drop_segment(number);
-            }
-        }
+        let segments = self.shared.segments.read();
+        let is_dead = |number: &u64| *number != self.active_number && self.ledger.live(*number).records == 0;
+        let dead: Vec<u64> = segments.keys().copied().filter(is_dead).collect();
+        drop(segments);
+        self.drop_segments(&dead);
     }
 
-    fn drop_segment(&mut self, number: u64) {
-        if self.is_ahead && self.active.is_none() {
+    /// Lists the segments there are but for some.
+    pub(crate) fn list(&mut self, without: &[u64]) -> std::io::Result<()> {
+        let numbers: Vec<u64> = self.ledger.segments().filter(|number| !without.contains(number)).collect();
+        self.roster.write(&*self.opener.disk, self.opener.salt, &numbers, self.next_sequence)
+    }
+
+    fn drop_segments(&mut self, numbers: &[u64]) {
+        if numbers.is_empty() || (self.is_ahead && self.active.is_none()) {
             return; // the state may have to be rebuilt from its deltas
         }
-        if self.cleaning.is_some_and(|cleaning| cleaning.number == number) {
-            self.cleaning = None;
+        // Said first: one that is listed and not there would be missed.
+        if let Err(error) = self.list(numbers) {
+            tracing::warn!(?numbers, %error, "segments that are not wanted stay: the list of them cannot be written");
+            return;
         }
-        self.shared.segments.write().remove(&number);
-        self.shared.broken.lock().remove(&number);
-        self.suspects.remove(&number);
-        self.ledger.remove_segment(number);
-        match self.opener.disk.remove(&name_of(number)).and_then(|()| self.opener.disk.sync()) {
-            Ok(()) => tracing::debug!(number, "a segment is gone"),
-            Err(error) => tracing::warn!(number, %error, "a segment that is not wanted cannot be removed"),
+        for number in numbers {
+            if self.cleaning.is_some_and(|cleaning| cleaning.number == *number) {
+                self.cleaning = None;
+            }
+            self.shared.segments.write().remove(number);
+            self.shared.broken.lock().remove(number);
+            self.suspects.remove(number);
+            self.ledger.remove_segment(*number);
+            match self.opener.disk.remove(&name_of(*number)) {
+                Ok(()) => tracing::debug!(number, "a segment is gone"),
+                Err(error) => tracing::warn!(number, %error, "a segment that is not wanted cannot be removed"),
+            }
+        }
+        self.reserve.room_was_made();
+        if let Err(error) = self.opener.disk.sync() {
+            tracing::warn!(%error, "segments that are not wanted may be there again after a crash");
         }
     }
 
@@ -62,14 +77,15 @@ impl Writer {
             self.evict_oldest();
         }
         if self.retry_at.is_none() {
-            let is_used_up = self.free_slots() <= SEGMENTS_RESERVED && self.active_bytes > self.rotate_at() / 6 * 5;
-            self.shared.set_health(if is_used_up { Health::BudgetUsedUp } else { Health::Well });
+            self.look_at_health();
         }
     }
 
     /// The segment to clean: one with damage, so that it is not found again at every start; else the emptiest.
     fn worth_cleaning(&self, numbers: &[u64]) -> Option<u64> {
         let room = self.rotate_at().saturating_sub(self.active_bytes) + self.free_slots() * self.rotate_at();
+        // What is left of the reserve is for the state, and for what frees more than it takes.
+        let room = if self.reserve.lacks_room() { room.min(RESERVE_BYTES / 4) } else { room };
         let may_be = |number: &&u64| {
             let has_failed = self.clean_failures.get(number).is_some_and(|times| *times >= CLEAN_ATTEMPTS);
             **number != self.active_number && !has_failed && self.ledger.cost(**number) < room
@@ -121,7 +137,7 @@ impl Writer {
         }
         match self.move_here(&step.moving) {
             Ok(()) if step.next.is_none() => {
-                self.drop_segment(number);
+                self.drop_segments(&[number]);
                 self.tend();
             }
             Ok(()) => self.cleaning = step.next,

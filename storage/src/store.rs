@@ -20,8 +20,8 @@ use crate::{
     draft::Draft,
     intervals::Intervals,
     limits::{
-        BUDGET_BYTES_MIN, DOUBLINGS_MAX, DOUBLINGS_MIN, GROUP_BYTES_MAX, GROUP_MESSAGES_MAX, PENDING_BYTES_HARD,
-        PENDING_BYTES_SOFT, SEGMENTS_PER_BUDGET, segment_bytes,
+        BESIDE_BYTES, BUDGET_BYTES_MIN, DOUBLINGS_MAX, DOUBLINGS_MIN, GROUP_BYTES_MAX, GROUP_MESSAGES_MAX,
+        PENDING_BYTES_HARD, PENDING_BYTES_SOFT, SEGMENTS_PER_BUDGET, segment_bytes,
     },
     loader::{Loader, Want},
     recover::{self, OpenError, Report, Stored},
@@ -74,14 +74,14 @@ impl Default for Options {
 impl Options {
     /// Bytes of one segment.
     pub(crate) fn segment_bytes(&self) -> u64 {
-        let room = self.budget_bytes / SEGMENTS_PER_BUDGET;
+        let room = self.budget_bytes.saturating_sub(BESIDE_BYTES) / SEGMENTS_PER_BUDGET;
         let fitting = (DOUBLINGS_MIN..=DOUBLINGS_MAX).rev().map(segment_bytes).find(|bytes| *bytes <= room);
         fitting.unwrap_or(segment_bytes(DOUBLINGS_MIN))
     }
 
     /// How many segments the budget has room for.
     pub(crate) fn slots(&self) -> u64 {
-        self.budget_bytes.max(BUDGET_BYTES_MIN) / self.segment_bytes()
+        (self.budget_bytes.max(BUDGET_BYTES_MIN) - BESIDE_BYTES) / self.segment_bytes()
     }
 
     /// Bytes of a file that the messages of one draft may take: with a picture of the state they go into one segment.
@@ -169,10 +169,10 @@ impl Pending {
 
     /// Adds a draft; answers its group. A large one has a group of its own, so that nobody waits for it, or fails
     /// with it, but its owner.
-    fn add(&mut self, draft: Draft) -> u64 {
+    fn add(&mut self, draft: Draft, is_alone: bool) -> u64 {
         let weight = draft.weight();
         let is_full = self.group_bytes + weight > GROUP_BYTES_MAX || self.group_messages >= GROUP_MESSAGES_MAX;
-        if is_full && (self.group_bytes > 0 || self.group_messages > 0) {
+        if (is_full || is_alone) && (self.group_bytes > 0 || self.group_messages > 0) {
             self.close_group(self.group);
         }
         let group = self.group;
@@ -181,6 +181,9 @@ impl Pending {
         self.bytes += weight;
         self.messages += draft.entries.len();
         self.drafts.push_back((group, draft));
+        if is_alone {
+            self.close_group(group);
+        }
         group
     }
 }
@@ -264,6 +267,9 @@ impl Shared {
             waits
         });
         ready.into_iter().for_each(Waker::wake);
+        if !is_durable {
+            self.call(); // what was to move has to go back
+        }
     }
 
     pub(crate) fn is_any_broken(&self) -> bool {
@@ -395,7 +401,9 @@ impl Store {
             return Group(group);
         }
         let was_empty = pending.drafts.is_empty();
-        let group = pending.add(draft);
+        // Whether its moves are made must not depend on the commits of others.
+        let is_alone = self.shared.options.sync == Sync::Each && !draft.moves.is_empty();
+        let group = pending.add(draft, is_alone);
         let is_enough = pending.wake_at > 0 && pending.messages >= pending.wake_at;
         let must_wake = was_empty || (is_urgent && !pending.is_urgent) || is_enough;
         self.shared.pending_bytes.store(pending.bytes as u64, Ordering::Relaxed);
@@ -481,7 +489,7 @@ impl Store {
         self.shared.evict_below.load(Ordering::Acquire)
     }
 
-    /// Has `waker` woken whenever there is something to evict, or the store's health changes.
+    /// Has `waker` woken whenever there is something to evict, a group has failed, or the store's health changes.
     pub fn on_alarm(&self, waker: Waker) {
         *self.shared.alarm.lock() = Some(waker);
     }

@@ -18,6 +18,8 @@ use crate::{
     pace::Pace,
     record::{Kind, Seal},
     recover::Recovered,
+    reserve::Reserve,
+    roster::Roster,
     segment::{About, Opener, Rows, Segment, SegmentError, none, row_cost},
     state::State,
     stats::Stats,
@@ -42,6 +44,8 @@ pub(crate) struct Writer {
     pub(crate) ledger: Ledger,
     pub(crate) next_sequence: u64,
     incarnation: u64,
+    pub(crate) roster: Roster,
+    pub(crate) reserve: Reserve,
     pub(crate) cleaning: Option<Cleaning>,
     /// Segments in which damaged rows were found, and how many.
     pub(crate) suspects: BTreeMap<u64, u64>,
@@ -74,6 +78,7 @@ enum Work {
     Clean,
     Mend,
     Retry,
+    Refill,
     Stop,
 }
 
@@ -81,11 +86,13 @@ impl Writer {
     /// # Panics
     /// When recovery brought no segment, which it never does.
     pub(crate) fn new(shared: Arc<Shared>, recovered: Recovered) -> Self {
-        let Recovered { opener, segments, state, ledger, next_sequence, report, active_bytes, suspects, .. } =
-            recovered;
+        let Recovered {
+            opener, segments, state, ledger, next_sequence, report, roster, active_bytes, suspects, ..
+        } = recovered;
         let active = segments.last_key_value().map(|(_, segment)| Arc::clone(segment)).expect("a segment to write to");
         let active_number = active.about.number;
         *shared.segments.write() = segments;
+        let reserve = Reserve::find(&*opener.disk);
         let mut writer = Self {
             shared,
             seal: opener.seal(),
@@ -96,6 +103,8 @@ impl Writer {
             ledger,
             next_sequence,
             incarnation: report.incarnation,
+            roster,
+            reserve,
             cleaning: None,
             suspects,
             clean_failures: BTreeMap::new(),
@@ -122,6 +131,7 @@ impl Writer {
                 Work::Clean => self.clean(),
                 Work::Mend => self.mend(),
                 Work::Retry => self.come_back(),
+                Work::Refill => self.tend(),
                 Work::Stop => break,
             }
         }
@@ -136,6 +146,10 @@ impl Writer {
             let now = Instant::now();
             if !pending.is_closed && self.retry_at.is_some_and(|at| now >= at) {
                 return Work::Retry;
+            }
+            let refill_at = self.reserve.try_at().filter(|_| self.retry_at.is_none());
+            if !pending.is_closed && refill_at.is_some_and(|at| now >= at) {
+                return Work::Refill;
             }
             if shared.is_any_broken() && !pending.is_closed && self.mend_at.is_none_or(|at| now >= at) {
                 return Work::Mend;
@@ -159,7 +173,7 @@ impl Writer {
                 return Work::Clean;
             }
             let mend_at = self.mend_at.filter(|_| shared.is_any_broken());
-            let next = self.retry_at.into_iter().chain(mend_at).min();
+            let next = self.retry_at.into_iter().chain(mend_at).chain(refill_at).min();
             let waits = next.map_or(IDLE_COMMIT, |at| at.saturating_duration_since(now).min(IDLE_COMMIT));
             let timed_out = shared.to_write.wait_for(&mut pending, waits).timed_out();
             if !timed_out {
@@ -225,7 +239,7 @@ impl Writer {
         let messages = prepared.messages();
         match written {
             Ok(()) => {
-                prepared.finish(&mut self.ledger);
+                prepared.finish(&mut self.ledger, &mut self.state);
                 self.active_bytes += prepared.cost;
                 Stats::add(&self.shared.stats.messages, messages);
                 Stats::add(&self.shared.stats.payload_bytes, prepared.payload_bytes);
@@ -284,7 +298,8 @@ impl Writer {
             }
         }
         if self.is_ahead {
-            prepared.add_deltas(self.state.restatement(), self.seal);
+            prepared.add_deltas(&self.state.restatement(), self.seal);
+            prepared.add_moves(self.seal);
         }
         let mut result = Ok(());
         for _ in 0..ATTEMPTS {
@@ -378,6 +393,7 @@ impl Writer {
         self.active_bytes = picture.iter().map(|body| row_cost(body.len())).sum();
         (self.is_ahead, self.is_superseded) = (false, false);
         tracing::debug!(number, base, "a segment begins");
+        let _the_next_change_tries_again = self.list(&[]);
         Ok(())
     }
 
@@ -445,7 +461,7 @@ fn one_by_one(drafts: Vec<Draft>) -> Vec<Vec<Draft>> {
 /// A draft for each message, where nothing else changes. What changes along with messages is one commit with them: a
 /// QoS 2 publish without the note that it came would be taken for a new one when it comes again.
 fn apart(draft: Draft) -> Vec<Draft> {
-    if !draft.changes.is_empty() {
+    if !(draft.changes.is_empty() && draft.moves.is_empty()) {
         return vec![draft];
     }
     let mut begin = 0;

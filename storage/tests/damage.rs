@@ -42,7 +42,7 @@ fn assert_lasting(store: Store, found: &Found, disk: &SimDisk, says: &str) {
     drop(store);
     let (_store, again) = open(disk, &small()).unwrap_or_else(|error| panic!("{says}, again: {error}"));
     assert_eq!(again.messages, found.messages, "{says}");
-    assert!(again.report.set_aside.is_empty(), "{says}: {:?}", again.report);
+    assert_eq!(again.report.files_damaged(), 0, "{says}: {:?}", again.report);
     assert_eq!(again.report.incarnation, found.report.incarnation, "{says}: a new life at every start");
 }
 
@@ -158,6 +158,9 @@ fn files_that_are_not_what_their_names_say_are_set_aside() {
     for (says, folder, is_set_aside) in cases {
         let (store, found, disk) = reopen(&folder, says);
         assert_eq!(!found.report.set_aside.is_empty(), is_set_aside, "{says}: {:?}", found.report);
+        let is_missing = ["missing", "renamed"].iter().any(|word| says.contains(word));
+        assert_eq!(found.report.missing.len(), usize::from(is_missing && !says.contains("salt")), "{says}");
+        assert_eq!(found.report.incarnation, u64::from(found.report.files_damaged() > 0), "{says}");
         found.assert_true(&driver, says);
         found.assert_order();
         if !says.contains("is missing") || says.contains("salt") {
@@ -167,6 +170,40 @@ fn files_that_are_not_what_their_names_say_are_set_aside() {
             assert!(found.messages.len() >= all / 3, "{says}: {} of {all}", found.messages.len());
         }
         assert_lasting(store, &found, &disk, says);
+    }
+}
+
+/// A start on a store of which files were taken away went on in silence. What is said of it is said once.
+#[test]
+fn files_that_somebody_took_away_are_missed_once() {
+    let (driver, folder) = long_store();
+    let names = folder.segments();
+    let mut without_all = folder.clone();
+    names.iter().for_each(|name| without_all.lose(name));
+    let (store, found, disk) = reopen(&without_all, "all");
+    assert_eq!((&found.report.missing, found.messages.len(), found.report.incarnation), (&names, 0, 1));
+    store.close();
+    let next = disk.snapshot().segments();
+    assert!(next.iter().all(|name| !names.contains(name)), "{next:?}: a file that turns up again has its place");
+    assert_eq!(reopen(&disk.snapshot(), "all, again").1.report.missing, Vec::<String>::new());
+
+    let mut without_list = folder.clone();
+    without_list.lose("SEGMENTS");
+    let (_store, found, disk) = reopen(&without_list, "the list");
+    assert_eq!(found.differs(driver.model()), None);
+    assert_eq!((found.report.files_damaged(), found.report.incarnation), (0, 0), "nobody can tell");
+    assert!(disk.snapshot().names.contains_key("SEGMENTS"), "from now on it can be told");
+
+    // The list of another store, and one of which a part is damaged, is none.
+    let mut foreign = folder.clone();
+    let list = small_store(3).1.file("SEGMENTS").bytes();
+    foreign.put("SEGMENTS", &list);
+    let mut torn = folder.clone();
+    let bits = torn.file("SEGMENTS").len() * 8;
+    (0..bits).step_by(1_000).for_each(|bit| torn.file("SEGMENTS").flip(bit));
+    for (says, folder) in [("another list", foreign), ("a damaged list", torn)] {
+        let (_store, found, _) = reopen(&folder, says);
+        assert_eq!((found.report.files_damaged(), found.differs(driver.model())), (0, None), "{says}");
     }
 }
 

@@ -93,7 +93,7 @@ fn a_store_of_format_1_opens() {
     }
     let disk = SimDisk::of(read());
     let (_store, found) = open(&disk, &small()).expect("it opens");
-    assert!(!found.report.was_unclean && found.report.set_aside.is_empty() && found.report.damaged == 0);
+    assert!(!found.report.was_unclean && found.report.files_damaged() == 0 && found.report.damaged == 0);
     let queues: Vec<(u32, &[u8])> = found.state.queues().map(|(id, queue)| (id.0, &*queue.name)).collect();
     assert_eq!(queues, [(0, &b"queue 0"[..]), (1, &b"queue 1"[..])]);
     let (a, b) = (found.state.queue(QueueId(0)).expect("a"), found.state.queue(QueueId(1)).expect("b"));

@@ -109,6 +109,9 @@ pub(crate) fn tell(data: &DataOptions, report: &Report, took: Duration) {
             file.rows
         );
     }
+    for file in &report.missing {
+        tracing::error!("{file} is missing: the broker did not remove it. What was in it may have been acknowledged");
+    }
     if report.damaged > 0 {
         tracing::error!("{} records are damaged and are left out", report.damaged);
     }

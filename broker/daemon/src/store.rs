@@ -111,6 +111,7 @@ fn check_json(checked: &Checked, survey: Option<&Survey>, is_sound: bool) -> Val
         "messages": survey.map(|survey| survey.messages),
         "was_closed": survey.map(|survey| survey.was_closed),
         "set_aside": checked.set_aside,
+        "missing": checked.missing,
         "unfinished": checked.unfinished,
     })
 }
@@ -125,6 +126,7 @@ fn print_check(checked: &Checked, survey: Option<&Survey>, is_sound: bool) {
             println!("  and {} more", problems - told.len() as u64);
         }
     }
+    checked.missing.iter().for_each(|name| println!("{name}  MISSING: no broker removed it"));
     checked.set_aside.iter().for_each(|name| println!("{name}  was set aside earlier, damaged; nothing needs it"));
     checked.unfinished.iter().for_each(|name| println!("{name}  was not finished; nothing needs it"));
     if let Some(survey) = survey {
@@ -185,7 +187,7 @@ fn compact(place: &Place, disk_limit: Option<u64>) -> anyhow::Result<ExitCode> {
         let sizes = |sizes: journal::Sizes| json!({ "files": sizes.files, "bytes": sizes.bytes });
         let done = json!({
             "before": sizes(before), "after": sizes(after), "messages": done.records, "live_bytes": done.live_bytes,
-            "files_damaged": done.report.set_aside.len(), "records_damaged": done.report.damaged,
+            "files_damaged": done.report.files_damaged(), "records_damaged": done.report.damaged,
         });
         println!("{done}");
     } else {
@@ -201,5 +203,6 @@ fn compact(place: &Place, disk_limit: Option<u64>) -> anyhow::Result<ExitCode> {
             aside.file, aside.why, aside.rows
         );
     }
+    done.report.missing.iter().for_each(|file| eprintln!("primer: {file} is missing; what was in it is lost"));
     Ok(ExitCode::SUCCESS)
 }

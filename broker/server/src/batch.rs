@@ -20,7 +20,7 @@ use primer_mqtt::{
     session::Delivery,
 };
 
-use crate::{hub::Hub, limits::SHARED_FRAME_BYTES_MAX, schema, session::Wish};
+use crate::{hub::Hub, limits::SHARED_FRAME_BYTES_MAX, moving::Moved, schema, session::Wish};
 
 /// A publish on its way to its destinations, in the bytes it came in.
 #[derive(Debug, Clone, Copy)]
@@ -203,6 +203,8 @@ pub(crate) struct Batch<'b> {
     pub(crate) draft: Draft,
     /// Ballots that the store answers, when the draft is durable.
     awaiting: Vec<Ballot>,
+    /// What goes back if the draft does not become durable.
+    pub(crate) moved: Vec<u64>,
 }
 
 /// A publication on its way to the store.
@@ -234,6 +236,7 @@ impl<'b> Batch<'b> {
             note: Vec::new(),
             draft: Draft::default(),
             awaiting: Vec::new(),
+            moved: Vec::new(),
         }
     }
 
@@ -321,6 +324,12 @@ impl<'b> Batch<'b> {
         self.awaiting.push(ballot);
     }
 
+    /// Something moves with the draft.
+    pub(crate) fn moves(&mut self, hub: &Hub, moved: Moved) {
+        let id = hub.moving.lock().add(moved);
+        self.moved.push(id);
+    }
+
     /// Hands the draft over, and the ballots that wait for it.
     pub(crate) fn submit(&mut self, hub: &Hub) -> Option<(Group, Vec<Ballot>)> {
         let journal = hub.node.journal()?;
@@ -329,6 +338,9 @@ impl<'b> Batch<'b> {
             return None;
         }
         let group = journal.store().submit(std::mem::take(&mut self.draft));
+        if !self.moved.is_empty() {
+            hub.moving.handed_over(hub, journal, &std::mem::take(&mut self.moved), group);
+        }
         Some((group, awaiting))
     }
 

@@ -5,7 +5,6 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Weak},
-    task::{Wake, Waker},
     time::Duration,
 };
 
@@ -26,7 +25,7 @@ use crate::{
     batch::{Batch, Publication},
     housekeeper,
     hub::Hub,
-    listener,
+    listener, moving,
     options::{DataOptions, Options},
     pipeline, registry,
     restore::Found,
@@ -224,7 +223,7 @@ fn open_journal(hub: &Arc<Hub>) -> Result<(), StartError> {
     hub.node.keep_in(journal);
     hub.set_report(report);
     if let Some(journal) = hub.node.journal() {
-        journal.store().on_alarm(Waker::from(Arc::new(Alarm(Arc::downgrade(hub)))));
+        journal.store().on_alarm(moving::alarm(hub));
         hub.node.queues.restore(queues, &state); // sessions may consume from them
         found.restore(hub, journal, &state);
     }
@@ -243,17 +242,6 @@ impl Face for Programs {
         pipeline::publish_of_program(&hub, &mut batch, &publication);
         batch.finish(&hub);
         Ok(())
-    }
-}
-
-/// The store calls the housekeeper.
-struct Alarm(Weak<Hub>);
-
-impl Wake for Alarm {
-    fn wake(self: Arc<Self>) {
-        if let Some(hub) = self.0.upgrade() {
-            hub.timers_changed.notify_one();
-        }
     }
 }
 

@@ -104,8 +104,13 @@ impl Durable {
 
     fn take_draft(&mut self) -> Draft {
         let mut draft = Draft::default();
-        self.changes.drain(..).for_each(|change| draft.change(change));
+        self.move_changes(&mut draft);
         draft
+    }
+
+    /// What has changed goes into a draft.
+    pub(crate) fn move_changes(&mut self, draft: &mut Draft) {
+        self.changes.drain(..).for_each(|change| draft.change(change));
     }
 
     /// Holds packets back until the group is durable.

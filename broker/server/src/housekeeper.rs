@@ -8,8 +8,7 @@ use crate::{
     batch::Batch,
     hub::{Hub, Timer},
     limits::{SWEEP_INTERVAL, SWEEP_SLICE},
-    moving::{self, Moving},
-    registry,
+    moving, registry,
     sys::{self, Sys},
 };
 
@@ -35,7 +34,6 @@ async fn run(hub: Arc<Hub>) {
     let mut sys = Sys::new(&hub);
     let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
     let mut evicted_below = 0;
-    let mut moving = Moving::default();
     let mut alarm = None;
     loop {
         let mut next = next_sweep.min(sys.next());
@@ -50,8 +48,8 @@ async fn run(hub: Arc<Hub>) {
             return;
         }
         let mut batch = Batch::begin(&hub);
-        moving.look(&hub, &mut batch);
-        moving.publish_due(&hub, &mut batch);
+        hub.moving.look(&hub, &mut batch);
+        hub.moving.publish_due(&hub, &mut batch);
         run_timers(&hub, &mut batch);
         look_at_silent(&hub, batch.now_ms);
         expire_retained(&hub, &mut batch);

@@ -27,6 +27,7 @@ use crate::{
     counters::{Counters, Gauge},
     fanout::Subscription,
     limits::PASSWORD_CHECKS_MAX,
+    moving::Moving,
     options::Options,
     pipeline,
     rate::Bucket,
@@ -64,6 +65,8 @@ pub(crate) struct Hub {
     pub(crate) timers: Mutex<Deadlines<Timer>>,
     /// Connections whose clients may have been silent for too long.
     pub(crate) silences: Mutex<Silences>,
+    /// What is not sure before its commit is.
+    pub(crate) moving: Moving,
     /// Told when the first deadline may have changed.
     pub(crate) timers_changed: Notify,
     pub(crate) authenticator: Arc<dyn Authenticator>,
@@ -99,6 +102,7 @@ impl Hub {
             accept_rate,
             timers: Mutex::new(Deadlines::new()),
             silences: Mutex::default(),
+            moving: Moving::default(),
             timers_changed: Notify::new(),
             authenticator,
             decider,

@@ -24,6 +24,7 @@ use crate::{
     fanout,
     hub::{Hub, Later},
     limits::DELAY_MAX_S,
+    moving::{Moved, Replaced},
     queues::enqueue,
     schema,
     session::{Cell, Delivered, State},
@@ -219,6 +220,7 @@ fn try_to_keep(
     }
     let position = kept.as_ref().map(|kept| kept.position);
     let qos = publication.qos;
+    let mut moving = journal.is_some().then(|| hub.moving.lock());
     let published = hub.node.retained.publish(&hub.node.budget, &message, qos as u8, is_vital, kept)?;
     if published.has_deadline {
         hub.timers_changed.notify_one();
@@ -227,9 +229,16 @@ fn try_to_keep(
     if let Some(position) = position {
         batch.own_destination(0, journal.retained.id, position, &schema::retained_note(qos));
     }
-    let has_changed = position.is_some() || published.replaced.is_some();
-    if let Some(replaced) = published.replaced {
-        batch.draft.change(replaced.gone(journal.retained.id));
+    let before = published.replaced;
+    let was_kept = before.as_ref().and_then(|before| before.kept.clone());
+    let has_changed = position.is_some() || was_kept.is_some();
+    if let Some(was_kept) = was_kept {
+        batch.draft.when_durable(was_kept.moves(journal.retained.id));
+    }
+    if let Some(moving) = moving.as_mut().filter(|_| has_changed) {
+        let topic = publication.topic.into();
+        let replaced = Replaced { topic, position, before, inherits: false };
+        batch.moved.push(moving.add(Moved::Retained(replaced)));
     }
     Ok(if has_changed { Delivered::Stored } else { Delivered::Queued(Ok(published.accepted)) })
 }
@@ -330,16 +339,6 @@ fn hold(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>, seconds
             Delivered::Queued(Err(why))
         }
     }
-}
-
-/// Holds a message back once more that could not be published.
-///
-/// # Errors
-/// Not now; the message is where it was.
-pub(crate) fn hold_again(hub: &Hub, batch: &mut Batch<'_>, later: &Later) -> Result<(), Refused> {
-    const SECONDS: u32 = 1;
-    let publication = Publication::of_message(&later.message, later.qos, later.retain, batch.now_ms);
-    try_to_hold(hub, batch, &publication, SECONDS).map(drop)
 }
 
 fn try_to_hold(

@@ -29,13 +29,14 @@ use primer_mqtt::{
 
 use crate::{
     access::Identity,
-    batch::{Batch, Burst, Publication},
+    batch::Batch,
     delivery::Queued,
     durable::Durable,
-    fanout,
     hub::{Hub, Timer},
+    leftover,
+    moving::{Due, Stored},
     schema,
-    session::{Cell, Delivered, State},
+    session::{Cell, State},
     silence::Note,
     subscribe,
     will::Will,
@@ -350,11 +351,16 @@ pub(crate) fn let_go(
     drop(guard);
     told();
     let mut batch = Batch::begin(hub);
-    if let Some(queue) = queue.filter(|_| is_over) {
-        batch.draft.change(Change::Remove { queue, key: schema::WILL.into() }); // in one commit with its publication
-    }
-    if let Some(will) = due {
-        will.publish(hub, &mut batch);
+    if due.is_some() {
+        // Where the session ends as well, that is one commit with the will.
+        if expiry_s == 0 {
+            cell.lock().will = due;
+        } else {
+            let store = queue.map_or(Stored::Nothing, Stored::Will);
+            Due { client_id: Arc::clone(&cell.client_id), will: due, store }.publish(hub, &mut batch);
+        }
+    } else if let Some(queue) = queue.filter(|_| is_over) {
+        batch.draft.change(Change::Remove { queue, key: schema::WILL.into() });
     }
     batch.finish(hub);
     if expiry_s == 0 {
@@ -373,11 +379,9 @@ pub(crate) fn publish_will(hub: &Hub, batch: &mut Batch, cell: &Cell, is_due: im
         let will = if state.connected.is_some() || !is_due(state.will_due_ms) { None } else { state.will.take() };
         (will, state.durable.as_ref().map(|durable| durable.queue))
     };
-    if let Some(will) = will {
-        if let Some(queue) = queue {
-            batch.draft.change(Change::Remove { queue, key: schema::WILL.into() });
-        }
-        will.publish(hub, batch);
+    if will.is_some() {
+        let store = queue.map_or(Stored::Nothing, Stored::Will);
+        Due { client_id: Arc::clone(&cell.client_id), will, store }.publish(hub, batch);
     }
 }
 
@@ -385,39 +389,33 @@ pub(crate) fn publish_will(hub: &Hub, batch: &mut Batch, cell: &Cell, is_due: im
 /// group goes on to the group's other members (QoS 1 only [MQTT-4.8.2-5]).
 /// Answers with which group it is gone from the store, if it was there.
 pub(crate) fn end(hub: &Hub, cell: &Arc<Cell>) -> Option<Group> {
-    let ((left, group), subscriptions, will) = {
+    let mut batch = Batch::begin(hub);
+    let (queue, (left, rest), subscriptions, will) = {
         let mut state = cell.lock();
         if state.ended || state.connected.is_some() {
             return None;
         }
-        (state.end(hub), state.subscriptions.take(), state.will.take())
+        let queue = state.durable.as_ref().map(|durable| durable.queue);
+        (queue, state.end(hub, &mut batch.draft), state.subscriptions.take(), state.will.take())
     };
     hub.disarm(&Timer::Will(Arc::clone(&cell.client_id)));
     hub.disarm(&Timer::SessionEnd(Arc::clone(&cell.client_id)));
     subscribe::forget(hub, cell, subscriptions);
     hub.registry.remove(cell);
-    let mut batch = Batch::begin(hub);
-    if let Some(will) = will {
-        will.publish(hub, &mut batch);
-    }
-    hand_on_rest(hub, &mut batch, left);
-    batch.finish(hub);
-    group
-}
-
-fn hand_on_rest(hub: &Hub, batch: &mut Batch, left: Vec<Queued>) {
-    let mut undeliverable = 0;
-    for item in left {
-        let handed_on = match &item.share {
-            Some(share) if item.qos != primer_mqtt::codec::packet::QoS::ExactlyOnce => {
-                item.message.as_ref().is_some_and(|message| {
-                    let publication = Publication::of_message(message, item.qos, item.retain, batch.now_ms);
-                    !matches!(fanout::hand_on(hub, batch, Burst::one(&publication), share), Delivered::Gone)
-                })
-            }
-            _ => false,
+    if will.is_some() {
+        // In one commit: a process that ends before it finds the session again, and its will.
+        let store = match (&rest, queue) {
+            (Some(rest), _) => Stored::Will(rest.queue()),
+            (None, Some(queue)) => Stored::Session(queue),
+            (None, None) => Stored::Nothing,
         };
-        undeliverable += u64::from(!handed_on);
+        Due { client_id: Arc::clone(&cell.client_id), will, store }.publish(hub, &mut batch);
     }
-    hub.node.drops.add(primer::drops::Reason::SessionEnded, undeliverable);
+    leftover::hand_on_from_memory(hub, &mut batch, left);
+    let group = batch.submit(hub).map(|(group, _nobody_waits)| group);
+    batch.finish(hub);
+    if let Some(rest) = rest {
+        rest.go_on(hub, false);
+    }
+    group.filter(|_| queue.is_some())
 }

@@ -117,7 +117,12 @@ impl Found {
             let _nobody_waits = registry::end(hub, cell);
         }
         for (durable, stubs) in leftovers {
-            let _nobody_waits = leftover::end(hub, durable, stubs, true);
+            let mut draft = Draft::default();
+            let rest = leftover::end(hub, &mut draft, durable, stubs, (true, false));
+            let _nobody_waits = journal.store().submit(draft);
+            if let Some(rest) = rest {
+                rest.go_on(hub, false);
+            }
         }
     }
 
@@ -130,7 +135,7 @@ impl Found {
             let kept = journal::Kept { position: own.position, at: own.at };
             match hub.node.retained.publish(&hub.node.budget, &own.message, qos, true, Some(kept)) {
                 Ok(published) => {
-                    if let Some(replaced) = published.replaced {
+                    if let Some(replaced) = published.replaced.and_then(|replaced| replaced.kept) {
                         draft.change(replaced.gone(journal.retained.id));
                     }
                 }

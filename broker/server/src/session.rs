@@ -22,7 +22,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use primer::{
     Charge, SubscriberKey,
-    journal::{self, Change, Group, Whereabouts},
+    journal::{self, Change, Draft, Whereabouts},
 };
 use primer_core::{
     backlog::{Backlog, Item, Left},
@@ -44,7 +44,7 @@ use crate::{
     durable::Durable,
     filters::Filters,
     hub::Hub,
-    leftover,
+    leftover::{self, Rest},
     limits::{ANSWERS_BYTES_MAX, PUMP_BYTES_MAX, SESSION_BYTES, UNACCOUNTED_BYTES_MAX},
     queues::consuming::Consuming,
     replay::Replays,
@@ -361,9 +361,10 @@ impl State {
             && now_ms >= self.ends_at_ms
     }
 
-    /// Ends the session: hands out what its queue held, and the group with which it is gone from the store.
-    pub(crate) fn end(&mut self, hub: &Hub) -> (Vec<Queued>, Option<Group>) {
-        let mut group = None;
+    /// Ends the session: hands out what its queue held in memory, and what is to be handed on of what is stored. When
+    /// the draft is durable, it is gone from the store.
+    pub(crate) fn end(&mut self, hub: &Hub, draft: &mut Draft) -> (Vec<Queued>, Option<Rest>) {
+        let mut rest = None;
         self.ended = true;
         self.machine.clear();
         self.replays.clear();
@@ -385,10 +386,10 @@ impl State {
                 }
             }
             let is_shared = self.subscriptions.any(|filter| filter.starts_with("$share/"));
-            group = leftover::end(hub, *durable, stubs, is_shared);
+            rest = leftover::end(hub, draft, *durable, stubs, (is_shared, self.will.is_some()));
         }
         self.outbox = Vec::new();
         self.charge.set(&hub.node.budget, 0);
-        (left, group)
+        (left, rest)
     }
 }

@@ -14,7 +14,7 @@ use primer_core::{
 pub use primer_storage::Disk;
 use primer_storage::Refusal;
 pub use primer_storage::{
-    Change, Draft, Figures, Folder, Group, Loaded, OpenError, Options, QueueId, QueueState, Report, State, Store,
+    Change, Draft, Figures, Folder, Group, Loaded, Move, OpenError, Options, QueueId, QueueState, Report, State, Store,
     Stored, Sync, Ticket, Want, Whereabouts,
     disk::{FolderError, Probe},
     draft::Destinations,
@@ -74,6 +74,12 @@ impl Kept {
     #[must_use]
     pub fn gone(self, queue: QueueId) -> Change {
         Change::Gone { queue, position: self.position, floor: 0, at: settle(self.at) }
+    }
+
+    /// The move that says it is gone from the queue if what it moves with is durable.
+    #[must_use]
+    pub fn moves(self, queue: QueueId) -> Move {
+        Move::Gone { queue, position: self.position, at: self.at }
     }
 }
 

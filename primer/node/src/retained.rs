@@ -36,8 +36,8 @@ pub struct Published {
     pub accepted: Accepted,
     /// The next deadline may have changed.
     pub has_deadline: bool,
-    /// Where the message is in the journal that is not retained any more.
-    pub replaced: Option<journal::Kept>,
+    /// The message that is not retained any more.
+    pub replaced: Option<Kept>,
 }
 
 /// A stretch of a look-up.
@@ -88,7 +88,7 @@ impl RetainedStore {
             let mut state = self.state.write();
             let (accepted, old) = state.topics.forget(message.topic());
             state.replaced(budget, message.topic(), old.as_ref(), None);
-            return Ok(Published { accepted, has_deadline: false, replaced: old.and_then(|old| old.kept) });
+            return Ok(Published { accepted, has_deadline: false, replaced: old });
         }
         if budget.is_spent() && !is_vital {
             return Err(Refused::MemoryFull);
@@ -100,7 +100,39 @@ impl RetainedStore {
         state.bytes += bytes;
         state.replaced(budget, message.topic(), old.as_ref(), Some(expires_at_ms));
         let has_deadline = expires_at_ms != NEVER_MS;
-        Ok(Published { accepted, has_deadline, replaced: old.and_then(|old| old.kept) })
+        Ok(Published { accepted, has_deadline, replaced: old })
+    }
+
+    /// What was published last for the topic was refused by the journal, where it would have had this position, or its
+    /// deletion was: what was there before is there again.
+    ///
+    /// # Errors
+    /// The topic has had another message since; here is the one that was not put back.
+    pub fn put_back(
+        &self,
+        budget: &Budget,
+        topic: &str,
+        refused: Option<u64>,
+        before: Option<Kept>,
+    ) -> Result<(), Option<Kept>> {
+        let mut state = self.state.write();
+        let known = state.topics.get(topic);
+        let is_it = match (known, refused) {
+            (None, None) => true,
+            (Some(known), Some(refused)) => known.kept.as_ref().is_some_and(|kept| kept.position == refused),
+            _ => false,
+        };
+        if !is_it {
+            return Err(before);
+        }
+        let expires_at_ms = before.as_ref().map(|before| before.message.expires_at_ms());
+        state.bytes += before.as_ref().map_or(0, cost);
+        let old = match before {
+            Some(before) => state.topics.set(topic, before),
+            None => state.topics.remove(topic),
+        };
+        state.replaced(budget, topic, old.as_ref(), expires_at_ms);
+        Ok(())
     }
 
     /// Drops messages that have expired, at most `messages_max`, and tells `take` where they are in the journal.
@@ -217,6 +249,25 @@ mod tests {
         assert_eq!(store.next_expiry_ms(), None);
         let _ = store.publish(&budget, &message("a", "z", 7), 0, false, None).unwrap();
         let _ = store.publish(&budget, &message("a", "", NEVER_MS), 0, false, None).unwrap();
+        assert_eq!((store.next_expiry_ms(), store.len(), budget.used()), (None, 0, 0));
+    }
+
+    #[test]
+    fn what_was_refused_gives_its_place_back() {
+        let (store, budget) = (RetainedStore::new(9), Budget::new(10_000));
+        let kept = |position| Some(journal::Kept { position, at: primer_storage::Whereabouts::Nowhere });
+        let old = |published: Published| published.replaced;
+        assert!(old(store.publish(&budget, &message("a", "first", 5), 0, false, kept(1)).unwrap()).is_none());
+        let used = budget.used();
+        let first = old(store.publish(&budget, &message("a", "second", NEVER_MS), 0, false, kept(2)).unwrap());
+        let first = store.put_back(&budget, "a", Some(7), first).unwrap_err();
+        store.put_back(&budget, "a", Some(2), first).unwrap();
+        assert_eq!((store.next_expiry_ms(), store.len(), budget.used()), (Some(6), 1, used));
+        // A deletion that was refused, and a message that was the first.
+        let first = old(store.publish(&budget, &message("a", "", NEVER_MS), 0, false, None).unwrap());
+        store.put_back(&budget, "a", None, first).unwrap();
+        assert_eq!((store.next_expiry_ms(), store.len(), budget.used()), (Some(6), 1, used));
+        store.put_back(&budget, "a", Some(1), None).unwrap();
         assert_eq!((store.next_expiry_ms(), store.len(), budget.used()), (None, 0, 0));
     }
 

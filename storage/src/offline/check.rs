@@ -10,7 +10,8 @@ use crate::{
     message::Body,
     offline::View,
     record::{Kind, Row},
-    recover::OpenError,
+    recover::{OpenError, missing},
+    roster::{self, Roster},
     segment::{Opener, Part, Segment, SegmentError, is_unfinished, name_of, number_of},
     show::scan_all,
     sources::newer,
@@ -46,15 +47,17 @@ pub struct Checked {
     pub files: Vec<FileCheck>,
     /// Files that were set aside when a broker could not open them.
     pub set_aside: Vec<String>,
+    /// Segments that are not there, and that no broker removed.
+    pub missing: Vec<String>,
     /// Segments whose making was interrupted: nothing depends on them.
     pub unfinished: Vec<String>,
 }
 
 impl Checked {
-    /// Whether no file has a problem.
+    /// Whether no file is missing or has a problem.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.files.iter().all(|file| file.problems == 0)
+        self.missing.is_empty() && self.files.iter().all(|file| file.problems == 0)
     }
 }
 
@@ -88,12 +91,13 @@ pub fn check(disk: Arc<dyn Disk>) -> Result<Checked, OpenError> {
     checked.unfinished = names.iter().filter(|name| is_unfinished(name)).cloned().collect();
     let is_aside = |name: &&String| name.split_once(".damaged-").is_some_and(|(name, _)| number_of(name).is_some());
     checked.set_aside = names.iter().filter(is_aside).cloned().collect();
-    let mut last_base = None;
+    let (mut last_base, mut salts) = (None, salt.into_iter().collect::<Vec<_>>());
     for number in numbers {
         let mut file = FileCheck { name: name_of(number), ..FileCheck::default() };
         match check_file(&opener, number, last_base, &mut file) {
             Ok((base, of)) => {
                 last_base = Some(base);
+                salts.push(of);
                 if salt.is_some_and(|salt| salt != of) {
                     file.problem("it belongs to another store");
                 }
@@ -102,6 +106,11 @@ pub fn check(disk: Arc<dyn Disk>) -> Result<Checked, OpenError> {
             Err(error) => file.problem(format!("it does not open: {error}")),
         }
         checked.files.push(file);
+    }
+    if let Some(salt) = salts.first() {
+        let unreadable = |source| OpenError::Unreadable { file: roster::NAME.to_owned(), source };
+        let (_, listed) = Roster::read(&*view, *salt).map_err(unreadable)?;
+        checked.missing = missing(&listed.numbers, &names);
     }
     view.started(); // the process is still there
     Ok(checked)

@@ -20,6 +20,7 @@ use crate::{
     identity,
     limits::ACTIVE_CACHE_BYTES,
     recover::OpenError,
+    reserve, roster,
     segment::{About, Opener, Rows, is_unfinished, none, number_of},
     stats::Stats,
     store::{Options, Store},
@@ -119,7 +120,11 @@ fn each_file(directory: &Path, mut act: impl FnMut(&str, &Path) -> io::Result<()
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
-        let is_ours = |name: &&str| number_of(name).is_some() || is_unfinished(name) || *name == identity::NAME;
+        let is_ours = |name: &&str| {
+            number_of(name).is_some()
+                || is_unfinished(name)
+                || [identity::NAME, roster::NAME, reserve::NAME].contains(name)
+        };
         if let Some(name) = name.to_str().filter(is_ours) {
             act(name, &entry.path())?;
         }
@@ -154,6 +159,7 @@ mod tests {
             fs::write(directory.join("0000000001.redb"), "old").unwrap();
             fs::write(directory.join("0000000003.redb"), "old").unwrap();
             fs::write(directory.join("STORE"), "old").unwrap();
+            fs::write(directory.join("SEGMENTS"), "old").unwrap();
         }
         if let Some(place) = place {
             fs::create_dir(directory.join(place)).unwrap();
@@ -186,7 +192,7 @@ mod tests {
         let of = |names: &[&str], content: &str| -> Vec<(String, String)> {
             names.iter().map(|name| ((*name).to_owned(), content.to_owned())).collect()
         };
-        let old = of(&["0000000001.redb", "0000000003.redb", "STORE"], "old");
+        let old = of(&["0000000001.redb", "0000000003.redb", "SEGMENTS", "STORE"], "old");
         let new = of(&["0000000001.redb", "0000000002.redb", "STORE"], "new");
         for (case, place, has_old, moved, expected) in [
             ("a", None, true, false, &old),

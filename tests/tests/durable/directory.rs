@@ -7,7 +7,7 @@ use std::process::Output;
 
 use primer_harness::{Client, Launch, Version, port, program};
 
-use crate::fixture::{Stop, broker, end, fetch, sleeper, texts};
+use crate::fixture::{Stop, bounce, broker, broker_with, end, fetch, sleeper, texts};
 use crate::mount::Mount;
 
 /// What `primer serve --data DIR` says when it does not serve.
@@ -143,6 +143,30 @@ fn a_damaged_store_is_opened_all_the_same() {
         broker.start_again();
         assert_eq!(texts(&fetch(broker.addr(), Version::V5, "fresh", 1)), ["goes on"], "{name}");
     }
+}
+
+/// A file of the store that somebody took away: its messages were gone, and nothing said so. It is told once.
+#[test]
+fn a_file_that_is_missing_is_told_of() {
+    let mut broker = broker_with(&["--sys-interval", "1"]);
+    let data = broker.dir().join("data");
+    sleeper(broker.addr(), Version::V5, "away", "missing", 1);
+    Client::v5(broker.addr(), "publisher").publish("missing", "lost", 1);
+    end(&mut broker, Stop::Kill);
+    fs::remove_file(data.join("0000000001.redb")).expect("the first file of the store");
+    broker.start_again();
+    let mut watcher = Client::v5(broker.addr(), "watcher");
+    watcher.subscribe("$SYS/broker/store/alarm", 0);
+    let alarm = watcher.recv().text();
+    assert!(alarm.contains("0000000001.redb is missing"), "{alarm}");
+    assert!(broker.stderr().contains("0000000001.redb is missing"), "{}", broker.stderr());
+    sleeper(broker.addr(), Version::V5, "fresh", "fresh", 1);
+    Client::v5(broker.addr(), "publisher").publish("fresh", "goes on", 1);
+    bounce(&mut broker, Stop::Kill);
+    let mut watcher = Client::v5(broker.addr(), "watcher");
+    watcher.subscribe("$SYS/broker/store/alarm", 0);
+    assert_eq!(watcher.recv().text(), "none");
+    assert_eq!(texts(&fetch(broker.addr(), Version::V5, "fresh", 1)), ["goes on"]);
 }
 
 /// A directory that is not there yet, several levels of it, and a name that is not UTF-8 or has spaces.

@@ -1,5 +1,7 @@
 //! Streams that the host program brings, served like sockets.
 
+mod refused;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,

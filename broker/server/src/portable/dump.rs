@@ -79,7 +79,7 @@ pub fn dump(
     if let Some(error) = writer.error {
         return Err(PortableError::Write(error));
     }
-    let files_damaged = reading.report().set_aside.len() as u64;
+    let files_damaged = reading.report().files_damaged();
     Ok(Dumped { progress: writer.done, left_out, files_damaged })
 }
 

@@ -143,7 +143,7 @@ fn new_store(
 
 /// Whether what is there allows it.
 fn look_at(directory: &Path, existing: &mut Reading, merge: bool) -> Result<(), PortableError> {
-    if !existing.report().set_aside.is_empty() || existing.report().damaged > 0 {
+    if existing.report().files_damaged() > 0 || existing.report().damaged > 0 {
         return Err(PortableError::Damaged { directory: directory.to_owned() });
     }
     if merge {

@@ -158,7 +158,7 @@ impl Survey {
         self.incarnation = report.incarnation;
         self.was_closed = !report.was_unclean;
         self.messages = report.messages;
-        self.files_damaged = report.set_aside.len() as u64;
+        self.files_damaged = report.files_damaged();
         self.records_damaged += report.damaged;
         for FileFigures { name, bytes, live_bytes, live_records, .. } in reading.files() {
             self.file_bytes += bytes;

@@ -53,6 +53,9 @@ pub(crate) fn alarm(hub: &Hub) -> Option<String> {
     for file in report.iter().flat_map(|report| &report.set_aside) {
         alarms.push(format!("{} did not open and is set aside ({} records were saved)", file.file, file.rows));
     }
+    for file in report.iter().flat_map(|report| &report.missing) {
+        alarms.push(format!("{file} is missing; what was in it is lost"));
+    }
     let damaged = report.map_or(0, |report| report.damaged) + journal.store().figures().damaged;
     if damaged > 0 {
         alarms.push(format!("{damaged} records are damaged"));
