@@ -8,7 +8,7 @@ use std::sync::{
 use crate::{
     Budget, Clock, Drops, Journal,
     calls::Calls,
-    queue::{Registry, Timers},
+    queue::{Burials, Registry, Timers},
     topics::Topics,
 };
 
@@ -20,6 +20,7 @@ pub(crate) struct Inner {
     pub(crate) drops: Arc<Drops>,
     pub(crate) registry: Registry,
     pub(crate) timers: Timers,
+    pub(crate) burials: Burials,
     pub(crate) topics: Topics,
     pub(crate) calls: Calls,
     journal: OnceLock<Journal>,
@@ -35,6 +36,7 @@ impl Inner {
             drops: Arc::default(),
             registry: Registry::default(),
             timers: Timers::default(),
+            burials: Burials::default(),
             topics: Topics::default(),
             calls: Calls::default(),
             journal: OnceLock::new(),

@@ -10,7 +10,7 @@ use primer_core::{
 };
 use tokio::sync::oneshot;
 
-use super::{Envelope, Queue, carry::read, item::Shared};
+use super::{Envelope, Queue, item::Shared, reading::read};
 use crate::journal::Want;
 
 /// Where to begin.

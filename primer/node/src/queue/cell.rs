@@ -23,6 +23,7 @@ use primer_core::{
 };
 
 use super::{
+    burial::Burial,
     inbox::Inbox,
     item::{Extra, Item, Shared, Wishes},
     record,
@@ -68,6 +69,8 @@ pub(crate) struct State {
     pub(crate) inboxes: BTreeMap<(GroupId, ConsumerId), Arc<Inbox>>,
     /// What has happened and is not carried out; empty but for its memory.
     pub(crate) events: Vec<Event<Shared>>,
+    /// Messages that are given up, until the end of the turn.
+    pub(crate) burials: Vec<Burial>,
     /// What the store has to be told.
     pub(crate) draft: Draft,
     pub(crate) charge: Charge,
@@ -98,6 +101,8 @@ pub(crate) struct Offer<'a> {
     /// When it was published; now, if it is not said.
     pub(crate) time_unix_ms: Option<u64>,
     pub(crate) ticket: Option<&'a Arc<Ticket>>,
+    /// It was in the node already, and only moves: there is room for it, also while the node stops.
+    pub(crate) is_own: bool,
 }
 
 impl QueueCell {
@@ -110,6 +115,7 @@ impl QueueCell {
             kept: None,
             inboxes: BTreeMap::new(),
             events: Vec::new(),
+            burials: Vec::new(),
             draft: Draft::default(),
             charge: Charge::default(),
             armed_ms: u64::MAX,
@@ -170,10 +176,10 @@ impl QueueCell {
         now_ms: u64,
         offer: &Offer<'_>,
     ) -> Result<Taken, Refused> {
-        if inner.is_stopping() {
+        if inner.is_stopping() && !offer.is_own {
             return Err(Refused::Stopping);
         }
-        if inner.budget.is_spent() {
+        if inner.budget.is_spent() && !offer.is_own {
             return Err(Refused::MemoryFull);
         }
         self.make_known(inner, state);

@@ -2,6 +2,7 @@
 //! them out.
 
 mod browse;
+mod burial;
 mod carry;
 mod cell;
 mod consumer;
@@ -12,6 +13,7 @@ pub(crate) mod item;
 mod moving;
 mod publisher;
 mod push;
+mod reading;
 mod record;
 mod registry;
 mod restore;
@@ -34,6 +36,7 @@ pub use self::{
     restore::FoundQueues,
 };
 pub(crate) use self::{
+    burial::Burials,
     cell::QueueCell,
     item::Wishes,
     push::Underway,

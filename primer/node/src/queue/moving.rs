@@ -1,12 +1,16 @@
 //! Moving messages from one queue to another: dead letters back to where they came from, above all.
 //!
 //! Each message is in one of the two at any time, also over a crash: what ends it here and what begins it there are
-//! written together. Should the other queue refuse it, it comes back at the end of this one.
+//! written together. Should the other queue refuse it, it comes back at the end of this one; should the disk, the next
+//! start finds it where it was.
 
 use primer_core::queue::{Left, Position, name};
 
 use super::{Browse, From, Queue, Seen, item::Wishes};
-use crate::journal::{Change, Draft, settle};
+use crate::{
+    drops::reason_of,
+    journal::{Draft, Move, Whereabouts},
+};
 
 /// What was moved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,14 +71,16 @@ impl Queue {
         let now_ms = inner.clock.now_ms();
         let time = Some(item.time_unix_ms);
         let is_taken = target.push_along(inner, now_ms, &item.message, &wishes, time, &mut draft);
-        if !is_taken {
+        if is_taken.is_err() {
             let wishes = Wishes { extra: item.extra.as_deref().cloned().unwrap_or_default(), ..wishes };
-            self.cell.push_along(inner, now_ms, &item.message, &wishes, time, &mut draft);
+            if let Err(why) = self.cell.push_along(inner, now_ms, &item.message, &wishes, time, &mut draft) {
+                inner.drops.add(reason_of(why), 1);
+            }
         }
         if let Some(journal) = inner.journal() {
             journal.store().submit(draft);
         }
-        Some(is_taken)
+        Some(is_taken.is_ok())
     }
 
     /// Takes a message out of this queue without the store's being told; the draft says it.
@@ -85,12 +91,12 @@ impl Queue {
         drop(state.machine.take_events());
         let Some(left) = left else { return false };
         if let Some(kept) = &state.kept {
-            let (queue, floor) = (kept.id, state.machine.floor().0);
+            let (queue, position) = (kept.id, position.0);
             let at = match &left {
-                Left::Item(item) => settle(item.0.at.clone()),
-                Left::Stub(_) => super::cell::whereabouts(&left),
+                Left::Item(item) => item.0.at.clone(),
+                Left::Stub(stub) => Whereabouts::At { sequence: stub.reference, len: stub.len },
             };
-            draft.change(Change::Gone { queue, position: position.0, floor, at });
+            draft.when_durable(Move::Gone { queue, position, at });
         }
         true
     }

@@ -134,8 +134,13 @@ impl Queue {
             for one in built {
                 begun.push(one.map_err(PushError::from).and_then(|(message, wishes)| {
                     let ticket = state.may_keep(inner).then(Arc::<Ticket>::default);
-                    let offer =
-                        Offer { message: &message, wishes: &wishes, time_unix_ms: None, ticket: ticket.as_ref() };
+                    let offer = Offer {
+                        message: &message,
+                        wishes: &wishes,
+                        time_unix_ms: None,
+                        ticket: ticket.as_ref(),
+                        is_own: false,
+                    };
                     let taken = self.cell.accept(inner, state, now_ms, &offer).map_err(|why| self.refused(why))?;
                     let note = taken.note.clone();
                     if let (Some(ticket), Some((queue, note)), Some(journal)) = (ticket, note, inner.journal()) {
@@ -206,7 +211,7 @@ impl Queue {
             let mut wishes = Wishes::of(message, publisher, &state.definition);
             wishes.delay_ms = delay_ms.unwrap_or(wishes.delay_ms);
             let ticket = ticket.filter(|_| state.may_keep(inner));
-            let offer = Offer { message, wishes: &wishes, time_unix_ms: None, ticket };
+            let offer = Offer { message, wishes: &wishes, time_unix_ms: None, ticket, is_own: false };
             let Taken { position, accepted, note, is_at_once, is_duplicate } =
                 self.cell.accept(inner, state, now_ms, &offer)?;
             Ok(match note {

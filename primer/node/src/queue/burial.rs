@@ -1,0 +1,223 @@
+//! Dead letters on their way: out of the queue that gave them up, into the queue of its dead letters, in one commit.
+//!
+//! A message that the disk has is in one of the two at any time: what ends it in the one is a move of the store, which
+//! happens if what begins it in the other is durable. Should that commit fail, or the node have no room, the burial is
+//! tried again until it holds; a process that ends before finds the message where it was.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use primer_core::{
+    commit::Refused,
+    message::NEVER_MS,
+    queue::{Death, GroupId, Left, Position, Stub},
+};
+
+use super::{
+    cell::{QueueCell, State},
+    item::{DeadLetter, Item, Shared, Wishes},
+    reading::read,
+    record::REASONS,
+};
+use crate::{
+    drops::{Reason, reason_of},
+    inner::Inner,
+    journal::{Change, Draft, Group, Move, QueueId, Want, Whereabouts},
+};
+
+/// A message that is given up.
+#[derive(Debug)]
+pub(crate) struct Burial {
+    item: Arc<Item>,
+    letter: DeadLetter,
+    /// What goes when it stands in the dead letters: from the queue, and what its group knows of it.
+    leaves: Vec<(QueueId, Position)>,
+    at: Whereabouts,
+}
+
+/// Burials that are not sure yet, with the group that decides; none for what has to be tried again.
+#[derive(Debug, Default)]
+pub(crate) struct Burials {
+    unsure: Mutex<Vec<(Option<Group>, Burial)>>,
+}
+
+/// Why and by whom a message is given up.
+pub(super) struct Verdict {
+    pub(super) group: Option<GroupId>,
+    pub(super) deliveries: u32,
+    pub(super) death: Death,
+    /// Whether the queue itself is rid of it, and not only the group.
+    pub(super) is_gone: bool,
+}
+
+impl QueueCell {
+    /// A message goes to the dead letters. Those have none of their own: what is given up there is gone.
+    pub(super) fn bury(
+        self: &Arc<Self>,
+        inner: &Arc<Inner>,
+        state: &mut State,
+        (position, left): (Position, Left<Shared>),
+        verdict: &Verdict,
+    ) {
+        let leaves = state.leaves(position, verdict);
+        let at = match &left {
+            Left::Item(item) => item.0.at.clone(),
+            Left::Stub(stub) => Whereabouts::At { sequence: stub.reference, len: stub.len },
+        };
+        if self.is_dead() {
+            inner.drops.add(Reason::RejectedByConsumer, 1);
+            leave(&mut state.draft, &leaves, at);
+            return;
+        }
+        let named = verdict.group.and_then(|wanted| state.machine.groups().find(|(group, ..)| *group == wanted));
+        let letter = DeadLetter {
+            queue: Arc::clone(&self.name),
+            group: named.map_or("", |(_, name, _)| name).into(),
+            reason: match verdict.death {
+                Death::Rejected => REASONS[0],
+                Death::Deliveries => REASONS[1],
+                Death::Overflow => REASONS[2],
+            },
+            deliveries: verdict.deliveries,
+            died_unix_ms: inner.clock.unix_ms(),
+        };
+        match left {
+            Left::Item(item) => state.burials.push(Burial { item: item.0, letter, leaves, at }),
+            Left::Stub(stub) => bury_stored(inner, state, stub, letter, leaves),
+        }
+    }
+}
+
+impl State {
+    fn leaves(&self, position: Position, verdict: &Verdict) -> Vec<(QueueId, Position)> {
+        let Some(kept) = &self.kept else { return Vec::new() };
+        let of_queue = verdict.is_gone.then_some(kept.id);
+        let of_group = verdict.group.and_then(|group| kept.groups.get(&group).copied());
+        of_queue.into_iter().chain(of_group).map(|queue| (queue, position)).collect()
+    }
+
+    /// Puts what is given up into the dead letters, as part of the draft.
+    pub(super) fn bury_all(&mut self, inner: &Arc<Inner>, now_ms: u64) -> Vec<(bool, Burial)> {
+        let burials = std::mem::take(&mut self.burials);
+        let draft = &mut self.draft;
+        burials.into_iter().filter_map(|burial| burial.attempt(inner, now_ms, draft)).collect()
+    }
+}
+
+impl Burials {
+    /// Notes burials whose draft was handed over with this group.
+    pub(super) fn add(&self, group: Option<Group>, burials: Vec<(bool, Burial)>) {
+        let unsure = burials.into_iter().map(|(is_begun, burial)| (group.filter(|_| is_begun), burial));
+        self.unsure.lock().extend(unsure);
+    }
+
+    /// Looks at what has become sure, and tries again what has failed.
+    pub(crate) fn look(&self, inner: &Arc<Inner>) {
+        let Some(journal) = inner.journal() else { return };
+        let store = journal.store();
+        let mut failed = Vec::new();
+        self.unsure.lock().retain_mut(|(group, burial)| match group.map(|group| store.outcome(group)) {
+            Some(None) => true,
+            Some(Some(true)) => false,
+            Some(Some(false)) | None => {
+                failed.push(burial.take());
+                false
+            }
+        });
+        if failed.is_empty() {
+            return;
+        }
+        let (mut draft, now_ms) = (Draft::default(), inner.clock.now_ms());
+        let begun = failed.into_iter().filter_map(|burial| burial.attempt(inner, now_ms, &mut draft)).collect();
+        let group = store.submit(draft);
+        self.add(Some(group), begun);
+    }
+}
+
+impl Burial {
+    /// Tries it; answers what has to be looked at later: whether it stands in the draft, or has to be tried again.
+    fn attempt(self, inner: &Arc<Inner>, now_ms: u64, draft: &mut Draft) -> Option<(bool, Self)> {
+        let mut extra = self.item.extra.as_deref().cloned().unwrap_or_default();
+        (extra.id, extra.due_unix_ms, extra.dead) = (None, None, Some(self.letter.clone()));
+        let wishes = Wishes { priority: self.item.priority, delay_ms: 0, extra };
+        let message = self.item.message.expiring_at(NEVER_MS);
+        let dead = inner.registry.dead_letters_of(&self.letter.queue);
+        let time = Some(self.item.time_unix_ms);
+        let pushed = match &dead {
+            Ok(dead) => dead.push_along(inner, now_ms, &message, &wishes, time, draft),
+            Err(_) => Err(Refused::QueueFull),
+        };
+        match pushed {
+            Ok(is_kept) => {
+                if !is_kept {
+                    // Dead letters in memory of a queue on the disk: nothing else says that it is gone.
+                    leave(draft, &self.leaves, self.at.clone());
+                    return None;
+                }
+                let Some(((queue, position), groups)) = self.leaves.split_first() else { return None };
+                let (queue, position, at) = (*queue, position.0, self.at.clone());
+                draft.when_durable(Move::Gone { queue, position, at });
+                for (queue, position) in groups {
+                    let at = Whereabouts::Nowhere;
+                    draft.when_durable(Move::Gone { queue: *queue, position: position.0, at });
+                }
+                Some((true, self))
+            }
+            // A definition of somebody's own keeps the dead letters small, and they take no more.
+            Err(Refused::QueueFull) => {
+                inner.drops.add(Reason::QueueFull, 1);
+                leave(draft, &self.leaves, self.at.clone());
+                None
+            }
+            Err(why) if inner.journal().is_none() => {
+                inner.drops.add(reason_of(why), 1);
+                None
+            }
+            Err(_) => Some((false, self)),
+        }
+    }
+
+    fn take(&mut self) -> Self {
+        let Self { item, letter, leaves, at } = self;
+        Self { item: Arc::clone(item), letter: letter.clone(), leaves: std::mem::take(leaves), at: at.clone() }
+    }
+}
+
+/// A message is gone without having come anywhere else.
+fn leave(draft: &mut Draft, leaves: &[(QueueId, Position)], at: Whereabouts) {
+    let mut at = crate::journal::settle(at);
+    for (queue, position) in leaves {
+        let its = std::mem::replace(&mut at, Whereabouts::Nowhere);
+        draft.change(Change::Gone { queue: *queue, position: position.0, floor: 0, at: its });
+    }
+}
+
+/// A message that has to be read first. Until that is done it is in the store as it was.
+fn bury_stored(inner: &Arc<Inner>, state: &State, stub: Stub, letter: DeadLetter, leaves: Vec<(QueueId, Position)>) {
+    let (Some(kept), Some(journal)) = (&state.kept, inner.journal()) else { return };
+    let want = Want { sequence: stub.reference, queue: kept.id, position: stub.position.0 };
+    let inner = Arc::clone(inner);
+    journal.store().load(vec![want], move |loaded| {
+        let Some(journal) = inner.journal() else { return };
+        for one in &loaded {
+            let at = Whereabouts::At { sequence: stub.reference, len: stub.len };
+            let mut draft = Draft::default();
+            let mut begun = None;
+            match read(one, &stub) {
+                Some(item) => {
+                    let burial = Burial { item: Arc::new(item), letter: letter.clone(), leaves: leaves.clone(), at };
+                    begun = burial.attempt(&inner, inner.clock.now_ms(), &mut draft);
+                }
+                None if one.is_unreadable => {
+                    tracing::warn!(queue = &*letter.queue, "a dead letter cannot be read now: the next start finds it");
+                }
+                None => {
+                    inner.drops.add(Reason::Damaged, 1);
+                    leave(&mut draft, &leaves, at);
+                }
+            }
+            let group = journal.store().submit(draft);
+            inner.burials.add(Some(group), begun.into_iter().collect());
+        }
+    });
+}
