@@ -23,6 +23,7 @@ const TABLE: &[(&str, Allowed)] = &[
     ("primer-broker", These(&["primer", "primer-core", "primer-mqtt"])),
     ("primer-bench", These(&["primer-mqtt"])),
     ("primer-daemon", Anything),
+    ("primer-examples", These(&["primer", "primer-broker"])),
     ("primer-tests", Anything),
     // Its clients are the second opinion on Primer's codec, so they share no line with it.
     ("primer-harness", These(&[])),
