@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{advisories, conformance, tidy};
+use crate::{advisories, conformance, embeddable, tidy};
 
 /// Whether the last step is run, which a caller may have run already.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,7 @@ const STEPS: &[Step] = &[
     Step { name: "format", repeat: "cargo fmt --all", run: |w| cargo(w, &["fmt", "--all", "--check"]) },
     Step { name: "tidy", repeat: "cargo xtask tidy", run: tidy::run },
     Step { name: "conformance", repeat: "cargo xtask conformance", run: conformance::run },
+    Step { name: "embeddable", repeat: "cargo xtask embeddable", run: embeddable::check },
     Step { name: "deny", repeat: "cargo xtask deny", run: deny },
     Step { name: "clippy", repeat: "cargo clippy --workspace --all-targets -- -D warnings", run: clippy },
 ];

@@ -7,6 +7,7 @@
 mod advisories;
 mod check;
 mod conformance;
+mod embeddable;
 mod perf;
 mod rust_source;
 mod tidy;
@@ -22,6 +23,7 @@ const HELP: &str = "\
 cargo xtask check [--no-tests]   the gate: formatting, tidy, conformance, deny, clippy, tests
 cargo xtask tidy                 what rustfmt and clippy do not check: edges, sizes, banned words, links
 cargo xtask deny                 licences, sources and banned crates of the dependencies, and known faults
+cargo xtask embeddable           the crate primer needs no C compiler and has no MQTT in its tree
 cargo xtask conformance          each normative statement of MQTT has a test, or a reason why not
 cargo xtask perf [--record]      instructions a message on the main paths, beside the recorded ones (needs valgrind)";
 
@@ -43,6 +45,7 @@ fn run(args: &[String]) -> Result<()> {
         ["check", "--no-tests"] => check::run(&Workspace::find()?, check::Tests::Skip),
         ["tidy"] => tidy::run(&Workspace::find()?),
         ["conformance"] => conformance::run(&Workspace::find()?),
+        ["embeddable"] => embeddable::check(&Workspace::find()?),
         ["perf"] => perf::run(&Workspace::find()?, perf::Mode::Compare),
         ["perf", "--record"] => perf::run(&Workspace::find()?, perf::Mode::Record),
         ["deny"] => check::deny(&Workspace::find()?),

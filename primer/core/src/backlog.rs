@@ -228,7 +228,7 @@ impl<T: Item> Backlog<T> {
         self.dropped.expired += (before - self.len()) as u64;
     }
 
-    /// Takes out the messages in memory that are so: those that were leased, and those that were not, both oldest first.
+    /// Takes out the messages in memory that are so: those that were leased, and those that were not, oldest first.
     pub fn take_out_where(&mut self, is: impl Fn(&T) -> bool) -> (Vec<T>, Vec<T>) {
         let (mut leased, mut ready) = (Vec::new(), Vec::new());
         for index in 0..self.leased_entries {

@@ -267,8 +267,8 @@ impl Node {
         self.inner.topics.close();
     }
 
-    /// Stops: nothing more is taken in, consumers get an end, and what they have may be acknowledged until `deadline` is
-    /// up. Then the store is closed. Answers how many messages consumers still had; with a data directory they are
+    /// Stops: nothing more is taken in, consumers get an end, and what they have may be acknowledged until `deadline`
+    /// is up. Then the store is closed. Answers how many messages consumers still had; with a data directory they are
     /// delivered again by the next process.
     pub async fn shutdown(&self, deadline: Duration) -> usize {
         self.begin_stop();

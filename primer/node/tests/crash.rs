@@ -4,6 +4,8 @@
 //! cut at places by chance; a node is opened on what a crash would have left there, and everything in it is consumed.
 //! `PRIMER_SEED` replays one.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 #[path = "../../../storage/tests/sim/mod.rs"]
 mod sim;
 

@@ -1,5 +1,7 @@
 //! Queues as a program uses them, in memory.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::time::Duration;
 
 use primer::{

@@ -1,5 +1,7 @@
 //! Queues in a data directory: what the next process finds.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::{path::PathBuf, time::Duration};
 
 use primer::{Browse, Definition, Delivery, From, Full, GroupOptions, Keeping, Message, Mode, Node, Order, Queue};

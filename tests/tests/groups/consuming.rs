@@ -109,14 +109,14 @@ fn a_message_that_fails_too_often_goes_to_the_dead_letters() {
             let message = client.recv();
             let wanted = (attempt > 1).then(|| attempt.to_string());
             assert_eq!(user(&message, "primer-attempt"), wanted.as_deref());
-            client.send(&ack_with(kind, message.pid.unwrap(), FAILED, None));
+            client.send(&ack_with(kind, message.pid.expect("QoS 1 or 2"), FAILED, None));
         }
         client.expect_no_publish(SILENCE);
         let mut dead = worker(&broker, Version::V5, "dead", "$dead/jobs", qos);
         let letter = dead.recv();
         assert_eq!((letter.text(), &*letter.topic), ("poison".to_owned(), JOBS));
         let says = ["primer-dead-reason", "primer-dead-queue", "primer-dead-group", "primer-dead-deliveries"]
-            .map(|name| user(&letter, name).unwrap());
+            .map(|name| user(&letter, name).expect("it says why"));
         assert_eq!(says, ["max_deliveries", "jobs", "default", "20"]);
     }
 }
@@ -167,7 +167,7 @@ fn queues_and_topics_share_a_session() {
     let messages = client.recv_publishes(4);
     let pids: BTreeSet<_> = messages.iter().map(|message| message.pid).collect();
     assert_eq!((pids.len(), texts(&messages).len()), (4, 4));
-    let more = messages.iter().find(|message| message.text() == "d").unwrap();
+    let more = messages.iter().find(|message| message.text() == "d").expect("it came");
     assert_eq!(prop::number(&more.props, prop::SUBSCRIPTION_IDENTIFIER), Some(7));
     assert_eq!(client.unsubscribe(JOBS), 0);
     assert_eq!(client.unsubscribe(JOBS), 0x11, "no subscription existed");

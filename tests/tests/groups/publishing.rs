@@ -75,7 +75,7 @@ fn messages_expire_in_a_queue_and_say_how_long_they_have() {
     worker.subscribe("$queue/jobs", 1);
     let message = worker.recv();
     assert_eq!(message.text(), "long");
-    let left = prop::number(&message.props, prop::MESSAGE_EXPIRY_INTERVAL).unwrap();
+    let left = prop::number(&message.props, prop::MESSAGE_EXPIRY_INTERVAL).expect("it says how long");
     assert!((590..=598).contains(&left), "{left}");
     worker.expect_no_publish(SILENCE);
 }

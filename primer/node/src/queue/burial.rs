@@ -154,7 +154,7 @@ impl Burial {
                     leave(draft, &self.leaves, self.at.clone());
                     return None;
                 }
-                let Some(((queue, position), groups)) = self.leaves.split_first() else { return None };
+                let ((queue, position), groups) = self.leaves.split_first()?;
                 let (queue, position, at) = (*queue, position.0, self.at.clone());
                 draft.when_durable(Move::Gone { queue, position, at });
                 for (queue, position) in groups {

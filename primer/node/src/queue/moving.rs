@@ -24,8 +24,9 @@ pub struct Moved {
 }
 
 impl Queue {
-    /// Moves at most `messages_max` messages that no consumer has, oldest first, to another queue, or, for dead letters,
-    /// each to the queue that it came from. What they say of priority and key is kept; they count as not delivered.
+    /// Moves at most `messages_max` messages that no consumer has, oldest first, to another queue, or, for dead
+    /// letters, each to the queue that it came from. What they say of priority and key is kept; they count as not
+    /// delivered.
     pub async fn move_to(&self, target: Option<&Self>, messages_max: usize) -> Moved {
         let mut moved = Moved::default();
         let end = self.cell.state.lock().machine.next_position();

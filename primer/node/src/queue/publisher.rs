@@ -6,8 +6,8 @@ use super::{PushError, Queue, Receipt, push::Underway};
 use crate::message::Message;
 
 /// Pushes without waiting for each message: at most `window` are on their way, and their order is that in which they
-/// were sent. Messages that have no identifier of their own get one, `NAME:NUMBER`, so that a queue with a dedupe window
-/// knows them when the publisher sends them again after a restart, from the number on that it had confirmed last.
+/// were sent. Messages that have no identifier of their own get one, `NAME:NUMBER`, so that a queue with a dedupe
+/// window knows them when the publisher sends them again after a restart, from the number on that was confirmed last.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

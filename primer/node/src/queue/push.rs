@@ -129,7 +129,7 @@ impl Queue {
                 Ok((built, wishes))
             })
             .collect();
-        let begun = self.cell.with(inner, |state, now_ms| {
+        self.cell.with(inner, |state, now_ms| {
             let mut begun = Vec::with_capacity(built.len());
             for one in built {
                 begun.push(one.map_err(PushError::from).and_then(|(message, wishes)| {
@@ -153,9 +153,8 @@ impl Queue {
             let is_kept = state.kept.is_some();
             let group = state.submit(inner).filter(|_| is_kept);
             let last = inner.journal().filter(|_| is_kept).map(|journal| journal.store().last());
-            begun.into_iter().map(|one| one.map(|taken| self.underway(taken, group.or(last)))).collect::<Vec<_>>()
-        });
-        begun
+            begun.into_iter().map(|one| one.map(|taken| self.underway(taken, group.or(last)))).collect()
+        })
     }
 
     pub(crate) fn begin_push(&self, message: &Message) -> Result<Underway, PushError> {
@@ -194,8 +193,8 @@ impl Queue {
     }
 
     /// Takes in a message of a face of the node, which writes it together with its other destinations. `publisher` is
-    /// who sent it, `delay_ms` how long it waits, if that is not in its properties. What it says of priority, key, identifier and delay stands in its properties
-    /// ([`crate::QUEUE_PROPERTIES`]).
+    /// who sent it, `delay_ms` how long it waits, if that is not in its properties. What it says of
+    /// priority, key, identifier and delay stands there ([`crate::QUEUE_PROPERTIES`]).
     ///
     /// # Errors
     /// The queue does not take it; nothing of it is there.
