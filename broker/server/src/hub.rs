@@ -32,6 +32,7 @@ use crate::{
     pipeline,
     rate::Bucket,
     registry::Registry,
+    session_drops::SessionDrops,
     silence::{Note, Silences},
 };
 
@@ -61,6 +62,7 @@ pub(crate) struct Hub {
     pub(crate) registry: Registry,
     pub(crate) counters: Counters,
     pub(crate) connections: Gauge,
+    pub(crate) session_drops: SessionDrops,
     pub(crate) accept_rate: Mutex<Bucket>,
     pub(crate) timers: Mutex<Deadlines<Timer>>,
     /// Connections whose clients may have been silent for too long.
@@ -99,6 +101,7 @@ impl Hub {
             registry: Registry::default(),
             counters: Counters::default(),
             connections: Gauge::default(),
+            session_drops: SessionDrops::default(),
             accept_rate,
             timers: Mutex::new(Deadlines::new()),
             silences: Mutex::default(),

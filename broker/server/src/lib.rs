@@ -37,6 +37,7 @@ mod replay;
 mod restore;
 mod schema;
 mod session;
+mod session_drops;
 mod silence;
 mod subscribe;
 mod sys;

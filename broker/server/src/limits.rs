@@ -102,6 +102,11 @@ pub(crate) const LOAD_BYTES_MAX: usize = 256 * 1024;
 /// Messages that are ready in memory for a session that takes none, above which those that the store has go from it.
 pub(crate) const READY_KEPT_MAX: usize = 256;
 
+/// Queues, and sessions that have dropped something, that `$SYS` shows one by one.
+pub(crate) const QUEUES_SHOWN_MAX: usize = 100;
+/// See [`QUEUES_SHOWN_MAX`].
+pub(crate) const SESSIONS_SHOWN_MAX: usize = 1_000;
+
 /// Messages that a queue gives to one client at a time, however many it would take.
 pub(crate) const PREFETCH_MAX: u32 = 1_000;
 

@@ -402,6 +402,7 @@ pub(crate) fn end(hub: &Hub, cell: &Arc<Cell>) -> Option<Group> {
     hub.disarm(&Timer::SessionEnd(Arc::clone(&cell.client_id)));
     subscribe::forget(hub, cell, subscriptions);
     hub.registry.remove(cell);
+    hub.session_drops.forget(&cell.client_id);
     if will.is_some() {
         // In one commit: a process that ends before it finds the session again, and its will.
         let store = match (&rest, queue) {

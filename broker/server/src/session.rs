@@ -72,6 +72,7 @@ pub(crate) struct Cell {
 /// What the lock of a cell guards.
 #[derive(Debug)]
 pub(crate) struct State {
+    client_id: Arc<str>,
     pub(crate) machine: Session,
     pub(crate) queue: Backlog<Queued>,
     /// Encoded packets that the connection has not taken.
@@ -139,6 +140,7 @@ pub(crate) enum Delivered {
 impl Cell {
     pub(crate) fn new(key: SubscriberKey, client_id: Arc<str>, queue: Backlog<Queued>) -> Self {
         let state = State {
+            client_id: Arc::clone(&client_id),
             machine: Session::default(),
             queue,
             outbox: Vec::new(),

@@ -1,5 +1,6 @@
 //! The `$SYS` tree, in mosquitto's names, and a few of EMQX's (`$SYS/brokers/...`).
 
+mod queues;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;
@@ -47,6 +48,7 @@ impl Sys {
         self.next = Instant::now() + hub.options.sys_interval;
         let mut values = totals(hub);
         values.extend(store::values(hub));
+        values.extend(queues::values(hub));
         values.extend(emqx(hub));
         values.extend(self.loads(hub, batch.now_ms));
         for (topic, value) in values {

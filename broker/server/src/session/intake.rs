@@ -28,7 +28,7 @@ impl State {
         which: impl ExactSizeIterator<Item = usize>,
     ) {
         if self.connected.is_none() {
-            hub.node.drops.add(Reason::Offline, which.len() as u64);
+            self.count_drops(hub, Reason::Offline, which.len() as u64);
             return;
         }
         let all = which.len() == burst.len();
@@ -56,11 +56,11 @@ impl State {
 
     fn send_one_now(&mut self, hub: &Hub, batch: &mut Batch<'_>, wish: &Wish<'_>, publication: &Publication<'_>) {
         if self.backlog() > PUMP_BYTES_MAX && hub.node.budget.is_spent() {
-            hub.node.drops.add(Reason::MemoryFull, 1);
+            self.count_drops(hub, Reason::MemoryFull, 1);
             return;
         }
         if self.backlog() > hub.options.outbox_bytes_max {
-            hub.node.drops.add(Reason::SlowConsumer, 1);
+            self.count_drops(hub, Reason::SlowConsumer, 1);
             if hub.options.disconnect_slow_consumers && self.close.is_none() {
                 self.close = Some(ReasonCode::QUOTA_EXCEEDED);
                 hub.counters.slow_closed.add(1);
@@ -69,8 +69,8 @@ impl State {
         }
         match self.machine.send_at_most_once(&publication.as_delivery(QoS::AtMostOnce, wish), &mut self.outbox) {
             Sent::Written => batch.count_sent(1, publication.payload.len()),
-            Sent::TooLarge => hub.node.drops.add(Reason::TooLarge, 1),
-            Sent::Offline => hub.node.drops.add(Reason::Offline, 1),
+            Sent::TooLarge => self.count_drops(hub, Reason::TooLarge, 1),
+            Sent::Offline => self.count_drops(hub, Reason::Offline, 1),
         }
     }
 
@@ -85,7 +85,7 @@ impl State {
         answer: &mut impl FnMut(usize, Delivered),
     ) {
         if hub.node.budget.is_spent() {
-            hub.node.drops.add(Reason::MemoryFull, which.len() as u64);
+            self.count_drops(hub, Reason::MemoryFull, which.len() as u64);
             which.for_each(|index| answer(index, Delivered::Queued(Err(Refused::MemoryFull))));
             return;
         }
@@ -134,7 +134,7 @@ impl State {
     ) -> Delivered {
         let (Some(durable), Some(journal)) = (&self.durable, hub.node.journal()) else { return Delivered::Gone };
         if let Err(why) = journal.admits() {
-            hub.node.drops.add(primer::drops::reason_of(why), 1);
+            self.count_drops(hub, primer::drops::reason_of(why), 1);
             return Delivered::Queued(Err(why));
         }
         let ticket = batch.ticket(index);

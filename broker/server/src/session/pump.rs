@@ -57,7 +57,7 @@ impl State {
             tally.add(delivery.payload);
             if sent == Sent::TooLarge {
                 self.take_out(resend.position);
-                hub.node.drops.add(Reason::TooLarge, 1);
+                self.count_drops(hub, Reason::TooLarge, 1);
             }
         }
     }
@@ -105,7 +105,7 @@ impl State {
                     holds |= is_held;
                     tally.add(delivery.payload);
                 }
-                Sent::TooLarge => hub.node.drops.add(Reason::TooLarge, 1),
+                Sent::TooLarge => self.count_drops(hub, Reason::TooLarge, 1),
                 Sent::Offline => {
                     self.queue.unlease(position);
                     break;
@@ -156,18 +156,27 @@ impl State {
         if let Some(lease) = item.and_then(|item| item.lease) {
             consuming::settle(*lease, reason);
         } else if reason.is_error() {
-            hub.node.drops.add(Reason::RejectedByConsumer, 1);
+            self.count_drops(hub, Reason::RejectedByConsumer, 1);
+        }
+    }
+
+    /// Counts messages that this session does not get: for the node, and for the session.
+    pub(crate) fn count_drops(&self, hub: &Hub, reason: Reason, messages: u64) {
+        if messages > 0 {
+            hub.node.drops.add(reason, messages);
+            hub.session_drops.add(&self.client_id, reason, messages);
         }
     }
 
     pub(crate) fn count_dropped(&mut self, hub: &Hub) {
         let dropped = self.queue.take_dropped();
-        hub.node.drops.add(Reason::Expired, dropped.expired);
-        hub.node.drops.add(Reason::QueueOverflow, dropped.overflow);
-        hub.node.drops.add(Reason::QueueFull, dropped.refused);
-        hub.node.drops.add(Reason::Evicted, dropped.evicted);
+        self.count_drops(hub, Reason::Expired, dropped.expired);
+        self.count_drops(hub, Reason::QueueOverflow, dropped.overflow);
+        self.count_drops(hub, Reason::QueueFull, dropped.refused);
+        self.count_drops(hub, Reason::Evicted, dropped.evicted);
+        let damaged = self.durable.as_mut().map_or(0, |durable| durable.take_damaged());
+        self.count_drops(hub, Reason::Damaged, damaged);
         if let (Some(durable), Some(journal)) = (&mut self.durable, hub.node.journal()) {
-            hub.node.drops.add(Reason::Damaged, durable.take_damaged());
             let floor = self.queue.floor();
             for (position, left) in self.queue.take_left() {
                 durable.gone(position, floor, durable::whereabouts(left));
