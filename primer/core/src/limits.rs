@@ -13,6 +13,10 @@ pub const PRIORITY_DEFAULT: u8 = 4;
 /// further until some are settled: a backlog is not to be turned over in memory for one slow key.
 pub const ASIDE_MAX: usize = 10_000;
 
+/// Messages that are looked through for expired ones, for each millisecond until the next look: a queue of a million
+/// messages of which some expire each moment would do nothing else.
+pub const EXPIRY_SEEN_PER_MS: u64 = 2_000;
+
 /// Stored messages that are asked for at once, so that a backlog is read back in few, large reads.
 pub const LOAD_WINDOW: usize = 256;
 

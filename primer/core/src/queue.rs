@@ -241,6 +241,8 @@ pub struct Queue<T> {
     hot: usize,
     /// No message expires before.
     soonest_expiry_ms: u64,
+    /// Expired messages are not looked for before.
+    expiry_rest_ms: u64,
     /// Messages that are not to be delivered before a time.
     due: BTreeMap<u64, u64>,
     dedupe: Option<Box<Dedupe>>,
@@ -268,6 +270,7 @@ impl<T: Content> Queue<T> {
             hot_bytes: 0,
             hot: 0,
             soonest_expiry_ms: u64::MAX,
+            expiry_rest_ms: 0,
             due: BTreeMap::new(),
             dedupe: None,
             is_paused: false,
@@ -418,8 +421,7 @@ impl<T: Content> Queue<T> {
     #[must_use]
     pub fn next_deadline_ms(&self) -> Option<u64> {
         let groups = self.groups.iter().flatten().filter_map(|group| group.next_deadline_ms());
-        let expiry = (self.soonest_expiry_ms != u64::MAX).then(|| self.soonest_expiry_ms.saturating_add(1));
-        groups.chain(expiry).min()
+        groups.chain(self.next_expiry_ms()).min()
     }
 
     /// What is due at `now_ms`: leases end, delays end, messages expire. Follow it with [`deal`](Self::deal).

@@ -110,7 +110,7 @@ impl<T: Content> Queue<T> {
                 continue;
             }
             let (line, position) = fresh?;
-            let look = self.look(slot, now_ms, position, 0);
+            let look = self.look_in(line, slot, now_ms, position, 0);
             if !matches!(look, Look::Cold) {
                 *self.groups.get_mut(slot)?.as_mut()?.cursors.get_mut(line)? = position + 1;
             }
@@ -144,7 +144,13 @@ impl<T: Content> Queue<T> {
     /// Whether a message may be delivered to a group now. One that has expired, or was refused by its store, ends here;
     /// one whose time has not come is put aside.
     pub(super) fn look(&mut self, slot: usize, now_ms: u64, position: u64, attempts: u32) -> Look<T> {
-        let Some((line, entry)) = self.find(position) else { return Look::Not };
+        let Some((line, _)) = self.find(position) else { return Look::Not };
+        self.look_in(line, slot, now_ms, position, attempts)
+    }
+
+    /// The same, of a message whose line is known.
+    pub(super) fn look_in(&mut self, line: usize, slot: usize, now_ms: u64, position: u64, attempts: u32) -> Look<T> {
+        let Some(entry) = self.lines.get(line).and_then(|line| line.get(position)) else { return Look::Not };
         if entry.wanted & (1 << slot) == 0 {
             return Look::Not;
         }

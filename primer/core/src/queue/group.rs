@@ -238,6 +238,9 @@ impl Group {
 
     /// A message is over for the group: it is not delivered again and waits for nothing. Answers the key that it held.
     pub(super) fn forget(&mut self, priority: u8, position: u64) -> Option<u64> {
+        if self.returned.is_empty() && self.waits.is_empty() && self.attempts_before.is_empty() {
+            return None;
+        }
         if !self.returned.is_empty() {
             self.returned.remove(&rank(priority, position));
         }
@@ -246,6 +249,15 @@ impl Group {
         }
         let waiting = self.waits.remove(position)?;
         waiting.key.filter(|_| waiting.attempts > 0)
+    }
+
+    /// Gives back memory that an idle group does not need.
+    pub(super) fn give_back(&mut self) {
+        self.leases.give_back();
+        self.ring.shrink_to_fit();
+        if let Some(keys) = self.keys.as_mut().filter(|keys| keys.busy.is_empty()) {
+            **keys = Keys::default();
+        }
     }
 
     pub(super) fn next_deadline_ms(&self) -> Option<u64> {

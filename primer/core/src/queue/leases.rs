@@ -123,6 +123,13 @@ impl Leases {
         }
     }
 
+    /// Gives back memory that an idle group does not need.
+    pub(super) fn give_back(&mut self) {
+        if self.held.is_empty() {
+            *self = Self::default();
+        }
+    }
+
     /// No lease is over before.
     pub(super) fn next_deadline_ms(&self) -> Option<u64> {
         let first = self.in_order.front().into_iter().chain(self.others.first());
@@ -158,6 +165,13 @@ impl Leases {
             self.in_order.retain(is_live);
             self.others.retain(is_live);
         }
+    }
+
+    /// Bytes of memory that they take.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let ends = self.in_order.capacity() + self.others.len();
+        self.held.allocation_size() + ends * size_of::<End>()
     }
 
     /// Ends that are noted, dead ones included.

@@ -84,15 +84,18 @@ pub(super) struct Line<T> {
     pub(super) priority: u8,
     pub(super) entries: VecDeque<Entry<T>>,
     pub(super) gaps: usize,
+    /// Messages in memory.
+    pub(super) hot: usize,
 }
 
 impl<T> Line<T> {
     pub(super) const fn new(priority: u8) -> Self {
-        Self { priority, entries: VecDeque::new(), gaps: 0 }
+        Self { priority, entries: VecDeque::new(), gaps: 0, hot: 0 }
     }
 
     pub(super) fn push(&mut self, entry: Entry<T>) {
         debug_assert!(self.entries.back().is_none_or(|last| last.position < entry.position));
+        self.hot += usize::from(matches!(entry.place, Place::Hot(_)));
         self.entries.push_back(entry);
     }
 
@@ -134,6 +137,7 @@ impl<T> Line<T> {
     {
         let entry = self.entries.get_mut(index)?;
         let (cost, left) = (entry.cost, entry.take()?);
+        self.hot -= usize::from(matches!(left, Left::Item(_)));
         self.note_gap();
         Some((cost, left))
     }
@@ -142,7 +146,7 @@ impl<T> Line<T> {
         self.entries.iter()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Entry<T>> {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<T>> {
         self.entries.iter_mut()
     }
 

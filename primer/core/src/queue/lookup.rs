@@ -6,8 +6,8 @@ use crate::backlog::Left;
 /// Where an entry stands, as long as no other is taken out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At {
-    line: usize,
-    index: usize,
+    pub(super) line: usize,
+    pub(super) index: usize,
 }
 
 impl<T: Content> Queue<T> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, hash_map::Entry};
 
 use super::{
     ConsumerId, Content, Queue,
@@ -94,7 +94,7 @@ impl<T: Content> Queue<T> {
     /// A message of a key whose turn it is, to a consumer with credit.
     fn deal_parked(&mut self, slot: usize, now_ms: u64) -> bool {
         let Some(Some(group)) = self.groups.get(slot) else { return false };
-        let Some(keys) = &group.keys else { return false };
+        let Some(keys) = group.keys.as_ref().filter(|keys| !keys.parked.is_empty()) else { return false };
         let takers: Vec<(ConsumerId, usize)> = group
             .ring
             .iter()
@@ -192,7 +192,7 @@ impl<T: Content> Queue<T> {
     /// The next message that was never dealt; the cursor moves past it unless it is cold.
     fn next_in_line(&mut self, slot: usize, now_ms: u64) -> Option<Look<T>> {
         let (line, position) = self.next_fresh(slot)?;
-        let look = self.look(slot, now_ms, position, 0);
+        let look = self.look_in(line, slot, now_ms, position, 0);
         if !matches!(look, Look::Cold) {
             *self.groups.get_mut(slot)?.as_mut()?.cursors.get_mut(line)? = position + 1;
         }
@@ -209,12 +209,14 @@ impl<T: Content> Queue<T> {
         };
         let owner = group.owner(key).filter(|owner| group.free_of(*owner) > 0);
         let Some(keys) = &mut group.keys else { return false };
-        if let Some(busy) = keys.busy.get_mut(&key) {
-            busy.waiting.push_back((ready.position, ready.attempts));
-            keys.aside += 1;
-            return false;
-        }
-        keys.busy.insert(key, Key::default());
+        match keys.busy.entry(key) {
+            Entry::Occupied(mut busy) => {
+                busy.get_mut().waiting.push_back((ready.position, ready.attempts));
+                keys.aside += 1;
+                return false;
+            }
+            Entry::Vacant(free) => free.insert(Key::default()),
+        };
         let Some(owner) = owner else {
             self.return_to_key(slot, key, ready.position, ready.attempts);
             return false;
@@ -276,9 +278,11 @@ impl<T: Content> Queue<T> {
     pub(super) fn free_key(&mut self, slot: usize, key: u64) {
         let mut has_more = false;
         self.with_keys(slot, |keys| {
-            has_more = keys.busy.get(&key).is_some_and(|busy| !busy.waiting.is_empty());
-            if !has_more {
-                keys.busy.remove(&key);
+            if let Entry::Occupied(busy) = keys.busy.entry(key) {
+                has_more = !busy.get().waiting.is_empty();
+                if !has_more {
+                    busy.remove();
+                }
             }
         });
         if has_more {

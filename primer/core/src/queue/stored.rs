@@ -28,14 +28,16 @@ impl<T: Content> Queue<T> {
         self.to_load = stored.filter_map(Entry::stub).take(LOAD_WINDOW).collect();
     }
 
-    /// Takes a stored message into memory again, as it was read.
+    /// Takes a stored message into memory again, as it was read. Deal before the next [`chill`](Self::chill), which
+    /// could let it go again.
     pub fn fill(&mut self, position: Position, item: T) {
-        let Some((_, entry)) = self.find_mut(position.0) else { return };
+        let Some((at, entry)) = self.find_mut(position.0) else { return };
         if let Place::Stored(_) = entry.place {
             let cost = entry.cost as usize;
             entry.place = Place::Hot(item);
             self.hot += 1;
             self.hot_bytes += cost;
+            self.lines[at.line].hot += 1;
         }
     }
 
@@ -55,17 +57,24 @@ impl<T: Content> Queue<T> {
     pub(super) fn chill_to(&mut self, hot_max: usize) {
         let mut surplus = self.hot.saturating_sub(hot_max);
         let (mut hot, mut hot_bytes) = (self.hot, self.hot_bytes);
-        for entry in self.lines.iter_mut().rev().flat_map(|line| line.iter_mut().rev()) {
-            if surplus == 0 {
-                break;
+        for line in self.lines.iter_mut().rev() {
+            // A long line of which nothing is in memory is not gone through.
+            let mut unseen = line.hot;
+            let mut chilled = 0;
+            for entry in line.entries.iter_mut().rev() {
+                if surplus == 0 || unseen == 0 {
+                    break;
+                }
+                let Place::Hot(item) = &entry.place else { continue };
+                (surplus, unseen) = (surplus - 1, unseen - 1);
+                if let Some((reference, len)) = item.stub() {
+                    (entry.place, entry.len) = (Place::Stored(reference), len);
+                    chilled += 1;
+                    hot_bytes -= entry.cost as usize;
+                }
             }
-            let Place::Hot(item) = &entry.place else { continue };
-            surplus -= 1;
-            if let Some((reference, len)) = item.stub() {
-                (entry.place, entry.len) = (Place::Stored(reference), len);
-                hot -= 1;
-                hot_bytes -= entry.cost as usize;
-            }
+            line.hot -= chilled;
+            hot -= chilled;
         }
         (self.hot, self.hot_bytes) = (hot, hot_bytes);
     }
@@ -73,6 +82,7 @@ impl<T: Content> Queue<T> {
     /// Gives back memory that an idle queue does not need.
     pub fn give_back_memory(&mut self) {
         self.lines.iter_mut().for_each(Line::give_back);
+        self.groups.iter_mut().flatten().for_each(|group| group.give_back());
     }
 
     /// Takes out messages that the store has refused; answers whether there were any.

@@ -1,7 +1,7 @@
 //! What goes without a consumer's word: expired, trimmed, evicted, purged messages. What a consumer has stays.
 
 use super::{Content, Death, Entry, Event, Fate, Overflow, Position, Queue, line::Line};
-use crate::backlog::Left;
+use crate::{backlog::Left, limits::EXPIRY_SEEN_PER_MS};
 
 impl<T: Content> Queue<T> {
     pub(super) const fn has_room(&self, cost: usize) -> bool {
@@ -12,12 +12,17 @@ impl<T: Content> Queue<T> {
     /// lowest priority, down to the low watermark, which is nine tenths of the high one. Answers whether a message of
     /// `cost` bytes fits now.
     pub(super) fn make_room(&mut self, now_ms: u64, cost: usize) -> bool {
-        self.expire(now_ms);
         let fate = match self.terms.overflow {
-            Overflow::Reject => return self.has_room(cost),
+            Overflow::Reject => {
+                self.expire(now_ms);
+                return self.has_room(cost);
+            }
             Overflow::DropOldest => Fate::Trimmed,
             Overflow::DeadLetter => Fate::Dead(Death::Overflow),
         };
+        if now_ms > self.soonest_expiry_ms {
+            self.expire_all(now_ms);
+        }
         if self.has_room(cost) || !self.could_have_room(cost) {
             return self.has_room(cost);
         }
@@ -58,21 +63,38 @@ impl<T: Content> Queue<T> {
         None
     }
 
-    /// Drops what has expired and nobody has. Looks at the messages only when one may have.
+    /// Drops what has expired and nobody has. Looks at the messages only when one may have, and at those of a long
+    /// queue not more often than that is a small part of the time; nothing is delivered late for that.
     pub fn expire(&mut self, now_ms: u64) {
-        if now_ms <= self.soonest_expiry_ms {
-            return;
+        if self.next_expiry_ms().is_some_and(|at_ms| now_ms >= at_ms) {
+            self.expire_all(now_ms);
         }
-        let expired = self.positions(|entry| now_ms > entry.expires_at_ms);
+    }
+
+    /// When it is time to look for expired messages.
+    pub(super) fn next_expiry_ms(&self) -> Option<u64> {
+        let soonest_ms = self.soonest_expiry_ms.checked_add(1)?;
+        Some(soonest_ms.max(self.expiry_rest_ms))
+    }
+
+    fn expire_all(&mut self, now_ms: u64) {
+        let (mut expired, mut seen, mut soonest_ms) = (Vec::new(), 0, u64::MAX);
+        for entry in self.lines.iter().flat_map(Line::iter).filter(|entry| !entry.is_gone()) {
+            seen += 1;
+            if now_ms > entry.expires_at_ms {
+                expired.push(entry.position);
+            } else {
+                soonest_ms = soonest_ms.min(entry.expires_at_ms);
+            }
+        }
+        // What is leased and has expired ends with its lease, or is seen when it is returned.
+        self.soonest_expiry_ms = soonest_ms;
+        self.expiry_rest_ms = now_ms.saturating_add(seen / EXPIRY_SEEN_PER_MS);
         for position in expired {
             if !self.is_leased(position) {
                 self.end(position, Fate::Expired);
             }
         }
-        // What is leased and has expired ends with its lease, or is seen when it is returned.
-        let live = self.lines.iter().flat_map(Line::iter).filter(|entry| !entry.is_gone());
-        let later = live.map(|entry| entry.expires_at_ms).filter(|at_ms| *at_ms >= now_ms);
-        self.soonest_expiry_ms = later.min().unwrap_or(u64::MAX);
     }
 
     /// Drops what the store keeps before `reference`, and no consumer has.

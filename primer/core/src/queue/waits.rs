@@ -27,6 +27,10 @@ impl Waits {
         self.by_time.len()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_time.is_empty()
+    }
+
     pub(super) fn insert(&mut self, until_ms: u64, position: u64, waiting: Waiting) {
         self.remove(position);
         self.by_time.insert((until_ms, position), waiting);

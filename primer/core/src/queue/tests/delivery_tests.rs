@@ -227,7 +227,7 @@ fn what_expired_under_a_lease_expires_when_it_comes_back() {
     assert_eq!(deal(&mut queue, 0).len(), 1);
     queue.on_time(8);
     queue.detach(8, group, consumer);
-    assert_eq!(queue.next_deadline_ms(), Some(6), "it is overdue");
+    assert_eq!(queue.next_deadline_ms(), Some(8), "it is overdue");
     assert!(push_at(&mut queue, 8, 4, None, letter(1)).is_ok());
     assert_eq!((queue.counts().expired, queue.group_figures(group).waiting), (1, 0));
 }
@@ -276,4 +276,24 @@ fn the_events_of_acknowledgements_can_be_left_out() {
     queue.swap_events(&mut events);
     assert_eq!(events.len(), 1);
     assert!(queue.take_events().is_empty());
+}
+
+/// All messages were looked through each time that one of them expired.
+#[test]
+fn a_long_queue_is_not_looked_through_for_each_message_that_expires() {
+    let (mut queue, _, _) = served(TERMS, 1);
+    for id in 0..20_000 {
+        push_at(&mut queue, 0, 4, None, Letter { expires_at_ms: 100 + id, ..letter(id) }).unwrap();
+    }
+    queue.on_time(101);
+    assert_eq!((queue.len(), queue.next_deadline_ms()), (19_999, Some(111)));
+    queue.on_time(110);
+    assert_eq!(queue.len(), 19_999);
+    let given = deal(&mut queue, 110)[0];
+    assert_eq!(given.id, 10, "an expired message was delivered");
+    queue.on_time(111);
+    assert_eq!((queue.len(), queue.counts().expired), (19_990, 10), "it is leased");
+    assert_eq!(queue.next_deadline_ms(), Some(120), "the lease and the rest end");
+    tick(&mut queue, 120);
+    assert_eq!((queue.len(), queue.counts().expired), (19_980, 20));
 }

@@ -12,6 +12,8 @@ pub(super) fn check(queue: &Queue<Letter>) {
         assert!(line.entries.iter().is_sorted_by_key(|entry| entry.position), "positions do not ascend");
         let gaps = line.entries.iter().filter(|entry| entry.is_gone()).count();
         assert_eq!(line.gaps, gaps);
+        let hot = line.entries.iter().filter(|entry| matches!(entry.place, Place::Hot(_))).count();
+        assert_eq!(line.hot, hot);
         assert!(line.entries.front().is_none_or(|entry| !entry.is_gone()), "a gap stands at the front");
         assert!(gaps <= GAPS_MAX + line.entries.len() - gaps, "gaps are not swept");
     }
@@ -50,7 +52,7 @@ fn check_places(queue: &Queue<Letter>, slot: usize, group: &Group) {
     for position in group.leases.positions() {
         places.entry(position).or_default().push("leased");
     }
-    for ((rank, position), _) in &group.returned {
+    for (rank, position) in group.returned.keys() {
         let (line, _) = queue.find(*position).expect("what is gone is to be delivered again");
         assert_eq!(u8::MAX - rank, queue.lines[line].priority);
         places.entry(*position).or_default().push("returned");

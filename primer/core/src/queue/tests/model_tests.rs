@@ -243,11 +243,10 @@ impl Model {
         match (fate, cause) {
             (Fate::Acked, Cause::Deal) => {
                 assert!(is_once && matches!(before, State::Ready(_)));
-                *mail.state(serial).unwrap() = before; // until it is delivered
                 self.once = Some((serial, position));
             }
-            (Fate::Acked, Cause::Word(of, Verdict::Ack)) => assert_eq!(of, position),
-            (Fate::Dead(Death::Rejected), Cause::Word(of, Verdict::Reject)) => assert_eq!(of, position),
+            (Fate::Acked, Cause::Word(of, Verdict::Ack))
+            | (Fate::Dead(Death::Rejected), Cause::Word(of, Verdict::Reject)) => assert_eq!(of, position),
             (Fate::Dead(Death::Deliveries), Cause::Word(..) | Cause::Time | Cause::Leaves) => {
                 assert!(matches!(before, State::Dying(_)), "{before:?}");
             }
@@ -256,10 +255,6 @@ impl Model {
             }
             (Fate::Removed, Cause::GroupGone(of)) => assert_eq!(of, serial),
             _ => panic!("{fate:?} after {cause:?}"),
-        }
-        if self.once.is_some() {
-            let mail = self.mail(position);
-            *mail.state(serial).unwrap() = State::Ended;
         }
     }
 

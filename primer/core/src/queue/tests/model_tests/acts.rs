@@ -269,6 +269,12 @@ impl Pair {
         self.model.past.extend(over.into_iter().map(|hold| (hold, false)));
     }
 
+    fn attach(&mut self, n: usize, credit: Credit) {
+        let Some(crew) = self.model.crews.get(n) else { return };
+        let id = self.queue.attach(crew.id, credit).unwrap();
+        self.model.workers.push(Worker { serial: crew.serial, group: crew.id, id, credit, has: 0 });
+    }
+
     fn detach(&mut self, n: usize) {
         if n >= self.model.workers.len() {
             return;
@@ -368,11 +374,7 @@ impl Pair {
                 let Given { group, position, lease, .. } = hold.given;
                 assert_eq!(self.queue.extend(now_ms, group, position, lease.unwrap(), lease_ms), Ok(()));
             }
-            Act::Attach(n, credit) => {
-                let Some(crew) = self.model.crews.get(n % 4) else { return };
-                let id = self.queue.attach(crew.id, credit).unwrap();
-                self.model.workers.push(Worker { serial: crew.serial, group: crew.id, id, credit, has: 0 });
-            }
+            Act::Attach(n, credit) => self.attach(n % 4, credit),
             Act::Detach(n) => self.detach(n),
             Act::Credit(n, messages) => {
                 let Some(worker) = self.model.workers.get_mut(n) else { return };

@@ -7,7 +7,7 @@ use std::{
 
 use super::super::*;
 
-const STEPS: u64 = 60;
+const STEPS: u64 = 45;
 
 /// A message as the store has it.
 #[derive(Debug, Clone)]
