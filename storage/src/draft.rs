@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     change::{Change, Move, QueueId},
-    limits::BODY_BYTES_MAX,
+    limits::PART_BYTES,
     message::{self, Destination, NEVER_UNIX_MS},
     record::{self, HEADER_BYTES, Kind},
     segment::row_cost,
@@ -76,7 +76,7 @@ impl Draft {
 
     /// Bytes of a file that the messages take, at most.
     pub(crate) fn cost(&self) -> u64 {
-        let longest = row_cost(HEADER_BYTES + BODY_BYTES_MAX);
+        let longest = row_cost(HEADER_BYTES + PART_BYTES);
         let mut begin = 0;
         let cost = |entry: &Entry| {
             let len = entry.end - std::mem::replace(&mut begin, entry.end);
@@ -138,7 +138,7 @@ impl Draft {
     ) {
         let expires_unix_ms = expires_unix_ms.unwrap_or(NEVER_UNIX_MS);
         let content_len: usize = content.iter().map(|part| part.len()).sum();
-        let rows = if destinations.bytes.len() + content_len + 32 <= BODY_BYTES_MAX {
+        let rows = if destinations.bytes.len() + content_len + 32 <= PART_BYTES {
             record::begin(&mut self.memory, Kind::Message);
             message::put_head(&mut self.memory, expires_unix_ms, destinations.count, &destinations.bytes);
             content.iter().for_each(|part| self.memory.extend_from_slice(part));
@@ -147,16 +147,22 @@ impl Draft {
             let mut body = Vec::with_capacity(destinations.bytes.len() + content_len + 32);
             message::put_head(&mut body, expires_unix_ms, destinations.count, &destinations.bytes);
             content.iter().for_each(|part| body.extend_from_slice(part));
-            self.split(&body)
+            if body.len() <= PART_BYTES { self.whole(&body) } else { self.split(&body) }
         };
         let payload = content.last().map_or(0, |part| part.len() as u32);
         self.entries.push(Entry { ticket, end: self.memory.len(), rows, payload });
     }
 
+    fn whole(&mut self, body: &[u8]) -> u32 {
+        record::begin(&mut self.memory, Kind::Message);
+        self.memory.extend_from_slice(body);
+        1
+    }
+
     /// A body of several rows. All but the last are full, so that the rows can be told apart again.
     fn split(&mut self, body: &[u8]) -> u32 {
-        let (first, rest) = body.split_at(BODY_BYTES_MAX - 2);
-        let chunks = rest.chunks(BODY_BYTES_MAX);
+        let (first, rest) = body.split_at(PART_BYTES - 2);
+        let chunks = rest.chunks(PART_BYTES);
         record::begin(&mut self.memory, Kind::Head);
         self.memory.extend_from_slice(&(chunks.len() as u16).to_le_bytes());
         self.memory.extend_from_slice(first);
@@ -171,7 +177,7 @@ impl Draft {
 
 /// The rows of a record in a draft's memory: all but the last are of the longest kind.
 pub(crate) fn rows(memory: &mut [u8], rows: u32) -> impl Iterator<Item = &mut [u8]> {
-    let longest = HEADER_BYTES + BODY_BYTES_MAX;
+    let longest = HEADER_BYTES + PART_BYTES;
     let size = if rows == 1 { memory.len().max(1) } else { longest };
     memory.chunks_mut(size)
 }

@@ -5,6 +5,10 @@ use std::time::Duration;
 /// The longest body of one row. A value a little above a power of two wastes redb pages; this one fills 64 KiB.
 pub const BODY_BYTES_MAX: usize = 65_400;
 
+/// The body of each row of a record that has several, but the last. A row is then as long as one page of redb has room
+/// for: longer ones take a power of two of pages, and leave gaps that nothing fits into.
+pub const PART_BYTES: usize = 4_048;
+
 /// redb's page.
 const PAGE_BYTES: u64 = 4096;
 
@@ -89,7 +93,7 @@ pub const REREADS: usize = 30;
 pub const CLEAN_BYTES: usize = 512 << 10;
 
 /// Rows that cleaning looks at before others have their turn: more than the longest record has.
-pub const CLEAN_ROWS: usize = 8_192;
+pub const CLEAN_ROWS: usize = 1 << 15;
 
 /// Failed attempts to clean a segment before it is left alone until the next start.
 pub const CLEAN_ATTEMPTS: u32 = 3;

@@ -20,7 +20,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTran
 use crate::{
     backend::{Counting, FileSize},
     disk::Disk,
-    limits::{BODY_BYTES_MAX, PICTURE_SHARE, segment_bytes},
+    limits::{BODY_BYTES_MAX, PART_BYTES, PICTURE_SHARE, segment_bytes},
     record::{self, HEADER_BYTES, Kind, Seal},
     stats::Stats,
     varint::{self, Reader},
@@ -169,7 +169,7 @@ pub(crate) fn row_cost(len: usize) -> u64 {
 
 /// Bytes that the rows of a record of so many bytes take.
 pub(crate) fn record_cost(len: u32) -> u64 {
-    let longest = HEADER_BYTES + BODY_BYTES_MAX;
+    let longest = HEADER_BYTES + PART_BYTES;
     let (full, rest) = (len as usize / longest, len as usize % longest);
     full as u64 * row_cost(longest) + if rest > 0 { row_cost(rest) } else { 0 }
 }

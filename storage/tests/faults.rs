@@ -263,6 +263,22 @@ fn changes_that_are_longer_than_a_row_are_kept() {
     }
 }
 
+/// A message that was just not longer than a row, with what comes before its content, made its publisher panic.
+#[test]
+fn messages_of_every_length_around_that_of_a_row_are_kept() {
+    let disk = SimDisk::new();
+    let mut driver = Driver::new(&disk, &small());
+    let queue = driver.define();
+    for row in [1, 2, 3] {
+        (row * 4_048 - 60..row * 4_048 + 10).for_each(|len| drop(driver.message(&[queue], len)));
+        assert!(driver.submit());
+    }
+    assert_eq!(load_all(&driver), Vec::<String>::new());
+    driver.store.close();
+    let (_store, found) = open(&disk, &small()).expect("it opens");
+    assert_eq!(found.differs(driver.model()), None);
+}
+
 #[test]
 fn what_comes_after_the_end_is_refused_at_once() {
     let disk = SimDisk::new();

@@ -117,6 +117,16 @@ impl Registry {
     }
 }
 
+/// A connection that is to have a session.
+struct Entering<'e> {
+    hub: &'e Hub,
+    cell: &'e Arc<Cell>,
+    identity: &'e Arc<Identity>,
+    terms: &'e Terms,
+    will: Option<&'e Will>,
+    greeting: Greeting<'e>,
+}
+
 /// What an attempt to open a session came to.
 enum Attempt {
     Opened,
@@ -165,7 +175,8 @@ pub(crate) async fn open(
         let detached = cell.detached.notified();
         tokio::pin!(detached);
         detached.as_mut().enable(); // from here on no letting go is missed
-        match try_open(hub, &cell, identity, terms, will.as_deref(), greeting) {
+        let entering = Entering { hub, cell: &cell, identity, terms, will: will.as_deref(), greeting };
+        match entering.try_open() {
             Attempt::Opened => return Ok(Arc::clone(&cell)),
             Attempt::Stored(group) => {
                 // The session is this connection's, and nobody else gets at it meanwhile.
@@ -177,7 +188,7 @@ pub(crate) async fn open(
                 if !is_durable {
                     return Err(ReasonCode::QUOTA_EXCEEDED);
                 }
-                attach(hub, &cell, identity, terms, will.as_deref(), greeting);
+                entering.attach();
                 reserved.is_kept = true;
                 return Ok(Arc::clone(&cell));
             }
@@ -201,39 +212,63 @@ pub(crate) async fn open(
     }
 }
 
-fn try_open(
-    hub: &Hub,
-    cell: &Arc<Cell>,
-    identity: &Arc<Identity>,
-    terms: &Terms,
-    will: Option<&Will>,
-    greeting: Greeting<'_>,
-) -> Attempt {
-    let now_ms = hub.node.clock.now_ms();
-    let mut guard = cell.lock();
-    let state = &mut *guard;
-    if state.ended {
-        return Attempt::Again;
-    }
-    if state.connected.is_some() {
-        state.close = Some(ReasonCode::SESSION_TAKEN_OVER);
-        state.wake();
-        return Attempt::Held;
-    }
-    if state.is_leaving {
-        return Attempt::Held;
-    }
-    if state.opened && (terms.clean_start || state.is_expired(now_ms)) {
+impl Entering<'_> {
+    fn try_open(&self) -> Attempt {
+        let Self { hub, cell, terms, will, .. } = *self;
+        let now_ms = hub.node.clock.now_ms();
+        let mut guard = cell.lock();
+        let state = &mut *guard;
+        if state.ended {
+            return Attempt::Again;
+        }
+        if state.connected.is_some() {
+            state.close = Some(ReasonCode::SESSION_TAKEN_OVER);
+            state.wake();
+            return Attempt::Held;
+        }
+        if state.is_leaving {
+            return Attempt::Held;
+        }
+        if state.opened && (terms.clean_start || state.is_expired(now_ms)) {
+            drop(guard);
+            return end(hub, cell).map_or(Attempt::Again, Attempt::Ended);
+        }
+        if let Some(group) = store_opening(hub, cell, state, terms, will) {
+            state.is_leaving = true;
+            return Attempt::Stored(group);
+        }
         drop(guard);
-        return end(hub, cell).map_or(Attempt::Again, Attempt::Ended);
+        self.attach();
+        Attempt::Opened
     }
-    if let Some(group) = store_opening(hub, cell, state, terms, will) {
-        state.is_leaving = true;
-        return Attempt::Stored(group);
+
+    /// Begins the connection: the session is the caller's.
+    fn attach(&self) {
+        let Self { hub, cell, identity, terms, will, greeting } = *self;
+        let now_ms = hub.node.clock.now_ms();
+        let mut guard = cell.lock();
+        let state = &mut *guard;
+        state.is_leaving = false;
+        let proof = commit_opening(state.opened, &state.queue);
+        state.attach(Arc::clone(identity), terms, will.cloned().map(Box::new));
+        if !state.machine.accept(proof, terms, &hub.options.protocol, greeting, &mut state.outbox) {
+            state.close = Some(ReasonCode::PACKET_TOO_LARGE);
+        }
+        state.join_queues(hub);
+        state.pump(hub, now_ms);
+        cell.set_online(true);
+        cell.set_heard(now_ms);
+        cell.note_room(state);
+        let (connection, silence_ms_max) = (state.connection, state.silence_ms_max);
+        drop(guard);
+        if silence_ms_max > 0 {
+            let note = Note { place: hub.registry.place(cell), connection };
+            hub.watch_silence(note, now_ms + u64::from(silence_ms_max));
+        }
+        // Fired meanwhile, either timer finds a connection and does nothing.
+        hub.disarm(&Timer::SessionEnd(Arc::clone(&cell.client_id)));
+        hub.disarm(&Timer::Will(Arc::clone(&cell.client_id)));
     }
-    drop(guard);
-    attach(hub, cell, identity, terms, will, greeting);
-    Attempt::Opened
 }
 
 /// What the store has to know before the session may be opened. `None`: nothing; it knows already, or the session does
@@ -268,40 +303,6 @@ fn store_opening(hub: &Hub, cell: &Arc<Cell>, state: &mut State, terms: &Terms, 
     }
     durable.note(journal);
     None
-}
-
-/// Begins the connection of a session that is the caller's.
-fn attach(
-    hub: &Hub,
-    cell: &Arc<Cell>,
-    identity: &Arc<Identity>,
-    terms: &Terms,
-    will: Option<&Will>,
-    greeting: Greeting<'_>,
-) {
-    let now_ms = hub.node.clock.now_ms();
-    let mut guard = cell.lock();
-    let state = &mut *guard;
-    state.is_leaving = false;
-    let proof = commit_opening(state.opened, &state.queue);
-    state.attach(Arc::clone(identity), terms, will.cloned().map(Box::new));
-    if !state.machine.accept(proof, terms, &hub.options.protocol, greeting, &mut state.outbox) {
-        state.close = Some(ReasonCode::PACKET_TOO_LARGE);
-    }
-    state.join_queues(hub);
-    state.pump(hub, now_ms);
-    cell.set_online(true);
-    cell.set_heard(now_ms);
-    cell.note_room(state);
-    let (connection, silence_ms_max) = (state.connection, state.silence_ms_max);
-    drop(guard);
-    if silence_ms_max > 0 {
-        let note = Note { place: hub.registry.place(cell), connection };
-        hub.watch_silence(note, now_ms + u64::from(silence_ms_max));
-    }
-    // Fired meanwhile, either timer finds a connection and does nothing.
-    hub.disarm(&Timer::SessionEnd(Arc::clone(&cell.client_id)));
-    hub.disarm(&Timer::Will(Arc::clone(&cell.client_id)));
 }
 
 /// The session's queue stands; that is what CONNACK promises.

@@ -22,6 +22,7 @@ pub mod peers;
 pub mod port;
 pub mod program;
 pub mod raw;
+pub mod sys;
 pub mod wire;
 
 pub use broker::{Broker, Launch};

@@ -3,10 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
+use primer_harness::sys::await_sys;
 use primer_harness::{Broker, Client, Version};
 
 use crate::disk_limit::{drain, fill, numbered};
-use crate::fixture::{QUOTA_EXCEEDED, Stop, await_sys, await_that, bounce, broker_with, lasting, sleeper};
+use crate::fixture::{QUOTA_EXCEEDED, Stop, await_that, bounce, broker_with, lasting, sleeper};
 use crate::mount::Mount;
 
 /// A disk of 64 MB of which something else takes the first part, and a broker that thinks it may take a gigabyte.

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use primer_harness::sys::await_sys;
 use primer_harness::wire::{self, Ack, Packet, publish};
 use primer_harness::{Broker, Client, Version};
 
-use crate::fixture::{QUOTA_EXCEEDED, Stop, await_sys, await_that, bounce, broker_with, lasting, sleeper};
+use crate::fixture::{QUOTA_EXCEEDED, Stop, await_that, bounce, broker_with, lasting, sleeper};
 
 /// The smallest limit that the program takes.
 const LIMIT: &str = "36M";

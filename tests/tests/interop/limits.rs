@@ -12,25 +12,6 @@ use std::time::{Duration, Instant};
 
 use primer_harness::{Broker, Client};
 
-/// The value of a `$SYS/broker/` topic, once it is one that the test waits for. The broker needs `--sys-interval 1`.
-#[track_caller]
-fn await_sys(broker: &Broker, name: &str, is_it: impl Fn(u64) -> bool) -> u64 {
-    const WAIT: Duration = Duration::from_secs(10);
-    let mut client = Client::v5(broker.addr(), &format!("sys-{}", name.replace('/', "-")));
-    client.subscribe(&format!("$SYS/broker/{name}"), 0);
-    let deadline = Instant::now() + WAIT;
-    let mut last = None;
-    while let Some(message) = client.recv_publish(deadline.saturating_duration_since(Instant::now())) {
-        let value = message.text().parse().expect("a number");
-        if is_it(value) {
-            client.disconnect();
-            return value;
-        }
-        last = Some(value);
-    }
-    panic!("$SYS/broker/{name} did not become what it should within {WAIT:?}; it is {last:?}");
-}
-
 /// Pings a client of its own and publishes to it, again and again, while the test does something else on its thread.
 /// The longest that any of it took comes back.
 fn longest_stall_during<T>(broker: &Broker, id: &str, action: impl FnOnce() -> T) -> (T, Duration) {

@@ -3,10 +3,11 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use primer_harness::sys::await_sys;
 use primer_harness::wire::{self, Packet, Will, prop};
 use primer_harness::{Broker, Client, Raw, Received, Version};
 
-use super::{await_sys, longest_stall_during, resident_megabytes};
+use super::{longest_stall_during, resident_megabytes};
 
 #[test]
 fn the_connection_beyond_the_limit_is_shed_and_the_others_go_on() {

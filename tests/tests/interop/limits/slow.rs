@@ -3,10 +3,9 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+use primer_harness::sys::await_sys;
 use primer_harness::wire::{self, Will};
 use primer_harness::{Broker, Client, Version};
-
-use super::await_sys;
 
 /// The payload of one message, and how many there are: 64 MiB, more than the kernel holds for a connection.
 const PAYLOAD_BYTES: usize = 16 * 1024;
