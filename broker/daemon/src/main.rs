@@ -1,11 +1,14 @@
 //! The binary `primer`: reads the command line, puts the parts together, and waits for a signal. No logic of its own.
 
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
+
 mod bench;
 mod data;
 mod dump;
 mod machine;
 mod probe;
 mod queue;
+mod queues_file;
 mod serve;
 mod store;
 

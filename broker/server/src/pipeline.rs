@@ -87,6 +87,12 @@ pub(crate) fn publish(
                 votes.count(index, taken.map_or_else(|why| Delivered::Queued(Err(why)), |()| Delivered::Live));
             }
         }
+        Ok(Destination::Now)
+            if enqueue::is_queue(burst.first().topic)
+                && publications.iter().any(|one| enqueue::shown_topic(one).is_some()) =>
+        {
+            push_shown(hub, batch, identity, &publications, &mut votes);
+        }
         Ok(Destination::Now) => commit(hub, batch, burst, &mut votes),
         Ok(Destination::Later { seconds, topic }) if enqueue::is_queue(topic) => {
             // The queue itself delivers it later: so it is the queue that accepts it.
@@ -107,6 +113,26 @@ pub(crate) fn publish(
         }
     }
     votes.close(batch, burst.len());
+}
+
+/// Publishes into a queue that say under which topics they are to be shown: who may not publish there may not say so.
+fn push_shown(
+    hub: &Hub,
+    batch: &mut Batch<'_>,
+    identity: &Identity,
+    publications: &[Publication<'_>],
+    votes: &mut Votes<'_>,
+) {
+    for (index, one) in publications.iter().enumerate() {
+        let shown = Publication { topic: enqueue::shown_topic(one).unwrap_or(one.topic), ..*one };
+        let delivered = if hub.decider.may_publish(identity, shown.topic, shown.qos, shown.retain) {
+            enqueue::enqueue_shown(hub, batch, one.topic, &shown)
+        } else {
+            hub.node.drops.add(reason_of(Refused::NotAuthorized), 1);
+            Delivered::Queued(Err(Refused::NotAuthorized))
+        };
+        votes.count(index, delivered);
+    }
 }
 
 /// Until its PUBREL a QoS 2 publish must be known as such, also to the next process.

@@ -97,6 +97,9 @@ pub(super) fn run(look: Look) -> anyhow::Result<ExitCode> {
     };
     control.end()?;
     let is_empty = messages.is_empty();
+    if is_empty {
+        eprintln!("primer: nothing of the kind is in the queue {:?}", look.named.name());
+    }
     let data = json!({"name": look.named.name(), "messages": messages, "next": next, "unreadable": unreadable});
     print(&look.target, &data, |data| people(data, look.full))?;
     if unreadable > 0 && !look.target.json {

@@ -93,7 +93,11 @@ pub(super) fn run(get: Get) -> anyhow::Result<ExitCode> {
     client.unsubscribe(&filter)?;
     answer(&mut client, &get, &mut held)?;
     client.disconnect()?;
-    Ok(if got == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    if got == 0 {
+        eprintln!("primer: no message came within {}", units::span(units::millis(get.wait)));
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Says of all that are held what is to be said.

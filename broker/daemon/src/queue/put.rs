@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
+use primer_core::topic::check_topic;
 use primer_mqtt::codec::properties::{PropertiesBuf, Property};
 use serde_json::json;
 
@@ -51,7 +52,7 @@ pub(crate) struct Put {
     /// What the payload is, such as application/json.
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
-    /// Publish to this topic in place of the queue: the queue has to be bound to it (`create --bind`).
+    /// The topic that consumers see; `$queue/QUEUE` if not given.
     #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
     #[command(flatten)]
@@ -134,14 +135,23 @@ fn properties(put: &Put) -> anyhow::Result<PropertiesBuf> {
         }
         add(Property::MessageExpiry(seconds));
     }
+    if let Some(topic) = &put.topic
+        && let Err(why) = check_topic(topic)
+    {
+        bail!("--topic {topic:?} is no topic to publish to: {why}");
+    }
     if let Some(content_type) = &put.content_type {
         add(Property::ContentType(content_type));
     }
     let priority = put.priority.map(|priority| priority.to_string());
     let delay = put.delay.map(|delay| units::millis(delay).to_string());
-    for (name, value) in
-        [("primer-priority", &priority), ("primer-key", &put.key), ("primer-id", &put.id), ("primer-delay-ms", &delay)]
-    {
+    for (name, value) in [
+        ("primer-topic", &put.topic),
+        ("primer-priority", &priority),
+        ("primer-key", &put.key),
+        ("primer-id", &put.id),
+        ("primer-delay-ms", &delay),
+    ] {
         if let Some(value) = value {
             add(Property::UserProperty(name, value));
         }
