@@ -57,6 +57,9 @@ fn groups_are_shown_and_ended() {
     let broker = Broker::start();
     assert!(queue(&broker, "create jobs", &[]).code == Some(0));
     assert!(queue(&broker, "groups jobs", &[]).text().contains("no groups yet"));
+    for group in ["audit", "work"] {
+        queue(&broker, "get jobs --wait 10ms -g", &[group]).failed(1, &["no message"]);
+    }
     queue(&broker, "put jobs -m one -m two", &[]).text();
     assert_eq!(queue(&broker, "get jobs -g audit", &[]).text(), "one\n");
     assert_eq!(queue(&broker, "get jobs -g work -n 2", &[]).text(), "one\ntwo\n");
@@ -95,7 +98,7 @@ fn what_is_wrong_is_said_with_what_is_allowed() {
 
 #[test]
 fn a_broker_that_is_not_there_is_named() {
-    let port = primer_harness::free_port().to_string();
+    let port = primer_harness::port::free_port().to_string();
     run(&["ls", "-p", &port], b"").failed(1, &["no broker at 127.0.0.1", &port, "Is it running?", "primer serve"]);
     run(&["ls", "-h", "no such host", "-p", &port], b"").failed(1, &["no such host", "-h"]);
 }
@@ -103,7 +106,7 @@ fn a_broker_that_is_not_there_is_named() {
 #[test]
 fn users_are_let_in_by_password() {
     let broker = Broker::with_args(&["--user", "ada:lovelace"]);
-    queue(&broker, "ls", &[]).failed(1, &["not authorized", "-u NAME -P PASSWORD"]);
+    queue(&broker, "ls", &[]).failed(1, &["bad user name or password", "-u NAME -P PASSWORD"]);
     queue(&broker, "ls -u ada -P wrong", &[]).failed(1, &["bad user name or password"]);
     queue(&broker, "ls -u ada -P lovelace", &[]).text();
 }

@@ -10,7 +10,8 @@ fn queues_are_what_the_file_says() {
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/queues.toml");
     let broker = Broker::with_args(&["--queues", sample]);
     let list = queue(&broker, "ls --json", &[]).json();
-    let names: Vec<&str> = list["queues"].as_array().expect("queues").iter().filter_map(|it| it["name"].as_str()).collect();
+    let names: Vec<&str> =
+        list["queues"].as_array().expect("queues").iter().filter_map(|it| it["name"].as_str()).collect();
     assert_eq!(names, ["jobs", "readings"], "patterns without wildcards are queues from the start");
     queue(&broker, "put plant/7/alarms -m fire --header device=d", &[]).text();
     let info = queue(&broker, "info plant/7/alarms --json", &[]).json();

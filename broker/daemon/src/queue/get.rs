@@ -17,8 +17,12 @@ use super::{
     units, write,
 };
 
-/// Messages that the broker may send ahead; it gives no more to one client.
-const WINDOW_MAX: u64 = 1000;
+/// Messages that the broker may send ahead. Few: a broker may have a smaller window of its own (`--max-inflight`), and
+/// then gives the last of them only when those before are answered.
+const WINDOW_MAX: u64 = 20;
+
+/// The same where all of them are with this client until the end: below the window that brokers have.
+const NACKED_MAX: u64 = 500;
 
 /// The options of `primer queue get`.
 #[derive(Debug, Args)]
@@ -63,32 +67,33 @@ impl Get {
 }
 
 pub(super) fn run(get: Get) -> anyhow::Result<ExitCode> {
-    if get.nack && get.count > WINDOW_MAX {
-        bail!("-n {}: {WINDOW_MAX} at most with --nack, as they are with this client until the end", get.count);
+    if get.nack && get.count > NACKED_MAX {
+        bail!("-n {}: {NACKED_MAX} at most with --nack, as they are with this client until the end", get.count);
     }
-    let window = u16::try_from(get.count.min(WINDOW_MAX)).unwrap_or(u16::MAX);
+    let window_max = if get.nack { NACKED_MAX } else { WINDOW_MAX };
+    let window = u16::try_from(get.count.min(window_max)).unwrap_or(u16::MAX);
     let mut client = Client::connect(&get.target, Some(window))?;
     let filter = format!("$share/{}/{}", get.group, address(&get.named.name()));
     client.subscribe(&filter)?;
-    let mut shown = Vec::new();
     let mut held: Vec<PacketId> = Vec::new();
     let mut got = 0;
     while got < get.count {
         let Some(arrived) = client.next(Instant::now() + get.wait)? else { break };
         got += 1;
         if get.target.json {
-            shown.push(json(&arrived));
+            let before = if got == 1 { '[' } else { ',' };
+            write(format!("{before}{}", json(&arrived)).as_bytes())?;
         } else {
             write(&text(&arrived, get.verbose))?;
         }
         held.extend(arrived.packet_id);
         // What is acknowledged makes room for one more. The last ones are held, so that no more come than are wanted.
-        if got + u64::from(window) <= get.count && !get.target.json {
+        if got + u64::from(window) <= get.count {
             answer(&mut client, &get, &mut held)?;
         }
     }
     if get.target.json {
-        write(format!("{}\n", Value::Array(shown)).as_bytes())?;
+        write(if got == 0 { b"[]\n" } else { b"]\n" })?;
     }
     client.unsubscribe(&filter)?;
     answer(&mut client, &get, &mut held)?;
