@@ -1,5 +1,5 @@
-//! `primer serve --queues FILE`: what queues are to be, by pattern. What is wrong in the file is said with its line, the
-//! line itself, and what is allowed there.
+//! `primer serve --queues FILE`: what queues are to be, by pattern. What is wrong in the file is said with its line and
+//! what is allowed there.
 
 use std::{
     collections::BTreeMap,

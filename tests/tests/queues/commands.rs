@@ -35,6 +35,9 @@ fn a_queue_is_made_changed_shown_and_ended() {
     let stats = queue(&broker, "stats --json", &[]).json();
     assert_eq!((&stats["queues"], &stats["messages"], &stats["counts"]["pushed"]), (&json!(1), &json!(1), &json!(1)));
     assert!(lines(queue(&broker, "stats", &[]).text()).contains(&"messages 1".to_owned()));
+    let other = queue(&broker, "create other --json --definition", &[r#"{"sync":"memory"}"#]).json();
+    assert_eq!((&other["name"], &other["definition"]["sync"]), (&json!("other"), &json!("memory")));
+    assert_eq!(queue(&broker, "rm other --json", &[]).json(), json!({"name": "other", "messages": 0}));
     assert_eq!(queue(&broker, "rm jobs", &[]).text(), "the queue \"jobs\" is gone, with 1 message\n");
     assert_eq!(queue(&broker, "ls --json", &[]).json(), json!({"queues": []}));
 }

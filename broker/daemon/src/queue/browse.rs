@@ -64,7 +64,7 @@ fn from(text: &str) -> Result<Value, String> {
     }
 }
 
-pub(super) fn run(look: Look) -> anyhow::Result<ExitCode> {
+pub(super) fn run(look: &Look) -> anyhow::Result<ExitCode> {
     let ago = |time: Option<Duration>| time.map(|time| units::now_unix_ms().saturating_sub(units::millis(time)));
     let header = look.header.as_ref().map(|text| match text.split_once('=') {
         Some((name, value)) => json!({"name": name, "value": value}),

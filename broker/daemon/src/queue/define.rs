@@ -74,7 +74,7 @@ pub(super) struct Define {
     #[arg(long, value_enum)]
     sync: Option<Sync>,
     /// Topic filter: what is published there is pushed as well; may be given several times. `update` replaces those
-    /// that there are.
+    /// that there are; --definition {"bind":[]} leaves none.
     #[arg(long, value_name = "FILTER")]
     bind: Vec<String>,
     /// The same as JSON, such as {"messages_max": 1000}; the other options count where both say something.

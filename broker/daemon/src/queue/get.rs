@@ -66,7 +66,7 @@ impl Get {
     }
 }
 
-pub(super) fn run(get: Get) -> anyhow::Result<ExitCode> {
+pub(super) fn run(get: &Get) -> anyhow::Result<ExitCode> {
     if get.nack && get.count > NACKED_MAX {
         bail!("-n {}: {NACKED_MAX} at most with --nack, as they are with this client until the end", get.count);
     }
@@ -89,14 +89,14 @@ pub(super) fn run(get: Get) -> anyhow::Result<ExitCode> {
         held.extend(arrived.packet_id);
         // What is acknowledged makes room for one more. The last ones are held, so that no more come than are wanted.
         if got + u64::from(window) <= get.count {
-            answer(&mut client, &get, &mut held)?;
+            answer(&mut client, get, &mut held)?;
         }
     }
     if get.target.json {
         write(if got == 0 { b"[]\n" } else { b"]\n" })?;
     }
     client.unsubscribe(&filter)?;
-    answer(&mut client, &get, &mut held)?;
+    answer(&mut client, get, &mut held)?;
     client.disconnect()?;
     if got == 0 {
         eprintln!("primer: no message came within {}", units::span(units::millis(get.wait)));

@@ -12,6 +12,7 @@ mod table;
 mod units;
 
 use std::{
+    fmt,
     io::{self, Write},
     process::ExitCode,
 };
@@ -168,8 +169,15 @@ pub(crate) struct GroupRm {
     target: Target,
 }
 
-/// Runs one command.
+/// Runs one command. That nobody reads its output any more, such as `head`, is no fault.
 pub(crate) fn run(queue: Queue) -> anyhow::Result<ExitCode> {
+    match carry_out(queue) {
+        Err(error) if error.is::<Unread>() => Ok(ExitCode::SUCCESS),
+        result => result,
+    }
+}
+
+fn carry_out(queue: Queue) -> anyhow::Result<ExitCode> {
     match queue {
         Queue::Ls(Ls { target }) => show::list(&target)?,
         Queue::Stats(Stats { target }) => tell(&target, "stats", &json!({}), show::stats)?,
@@ -199,9 +207,9 @@ pub(crate) fn run(queue: Queue) -> anyhow::Result<ExitCode> {
                 format!("the group {} of the queue {} is gone\n", data["group"], data["name"])
             })?;
         }
-        Queue::Put(put) => put::run(put)?,
-        Queue::Get(get) => return get::run(get),
-        Queue::Browse(look) => return browse::run(look),
+        Queue::Put(put) => put::run(&put)?,
+        Queue::Get(get) => return get::run(&get),
+        Queue::Browse(look) => return browse::run(&look),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -229,11 +237,23 @@ fn print(target: &Target, data: &Value, people: impl FnOnce(&Value) -> String) -
     write(text.as_bytes())
 }
 
-/// Writes to standard output; a reader that has enough of it, such as `head`, ends the command without a word.
+/// Nobody reads standard output any more.
+#[derive(Debug)]
+struct Unread;
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody reads the output any more")
+    }
+}
+
+impl std::error::Error for Unread {}
+
+/// Writes to standard output.
 fn write(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Unread.into()),
         result => Ok(result?),
     }
 }

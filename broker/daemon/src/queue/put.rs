@@ -72,15 +72,15 @@ struct Putting {
     sent: usize,
 }
 
-pub(super) fn run(put: Put) -> anyhow::Result<()> {
-    let properties = properties(&put)?;
+pub(super) fn run(put: &Put) -> anyhow::Result<()> {
+    let properties = properties(put)?;
     let client = Client::connect(&put.target, None)?;
     let topic = format!("$queue/{}", put.name);
     let mut putting = Putting { client, topic, properties, sent: 0 };
-    let result = send(&put, &mut putting).and_then(|()| putting.client.settle());
+    let result = send(put, &mut putting).and_then(|()| putting.client.settle());
     let taken = putting.sent - putting.client.underway();
     if let Err(error) = result {
-        let before = if putting.sent > 1 { format!(", after {} that were taken", taken) } else { String::new() };
+        let before = if putting.sent > 1 { format!(", after {taken} that were taken") } else { String::new() };
         return Err(error.context(format!("{:?} did not take a message{before}", put.name)));
     }
     putting.client.disconnect()?;

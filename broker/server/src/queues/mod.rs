@@ -1,5 +1,5 @@
 //! The queues of the node as MQTT clients see them: what a topic means (`address`), publishing into a queue
-//! (`enqueue`), consuming from one (`consuming`), looking into one (`browse`), and commands (`control`). What is sent to
+//! (`enqueue`), consuming from one (`consuming`), looking into one (`browse`), and commands (`control`). What goes to
 //! one client alone goes through `direct`.
 
 pub(crate) mod address;

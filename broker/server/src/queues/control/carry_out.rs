@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use primer::{Browse, From, Moved, Node, Page, Queue, QueueError, name};
+use primer::{Browse, Counts, From, Moved, Node, Page, Queue, QueueError, name};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -18,7 +18,7 @@ use crate::{hub::Hub, limits::CONTROL_PAGE_MAX};
 pub(super) async fn carry_out(hub: &Arc<Hub>, command: Command, room: usize) -> Result<Value, String> {
     let node = &hub.node.queues;
     let changed = match command {
-        Command::ListQueues { after, limit } => return Ok(list(node, after, limit, room)),
+        Command::ListQueues { after, limit } => return Ok(list(node, after.as_deref(), limit, room)),
         Command::GetQueue { name } => return Ok(view::queue(node, &existing(node, &name)?.info(), true)),
         Command::Stats => return Ok(stats(hub).await),
         Command::Browse { name, browse, payload_max } => {
@@ -28,11 +28,11 @@ pub(super) async fn carry_out(hub: &Arc<Hub>, command: Command, room: usize) -> 
         Command::UpdateQueue { name, definition } => {
             let queue = existing(node, &name)?;
             let definition = request::changed(&queue.definition(), definition)?;
-            queue.redefine(definition).map_err(say)?;
+            queue.redefine(definition).map_err(|error| error.to_string())?;
             view::queue(node, &queue.info(), true)
         }
         Command::DeleteQueue { name } => {
-            json!({"name": name, "messages": node.delete_queue(&name).map_err(say)?})
+            json!({"name": name, "messages": node.delete_queue(&name).map_err(|error| error.to_string())?})
         }
         Command::PurgeQueue { name } => json!({"name": name, "messages": existing(node, &name)?.purge()}),
         Command::PauseQueue { name } => {
@@ -52,7 +52,7 @@ pub(super) async fn carry_out(hub: &Arc<Hub>, command: Command, room: usize) -> 
             if !queue.info().groups.iter().any(|known| known.name == group) {
                 return Err(format!("the queue {name:?} has no group {group:?}"));
             }
-            queue.group(&group).map_err(say)?.remove();
+            queue.group(&group).map_err(|error| error.to_string())?.remove();
             json!({"name": name, "group": group})
         }
     };
@@ -65,16 +65,12 @@ pub(super) async fn carry_out(hub: &Arc<Hub>, command: Command, room: usize) -> 
     }
 }
 
-fn say(error: QueueError) -> String {
-    error.to_string()
-}
-
 fn existing(node: &Node, name: &str) -> Result<Queue, String> {
     node.find_queue(name).ok_or_else(|| QueueError::Unknown(name.to_owned()).to_string())
 }
 
-fn list(node: &Node, after: Option<String>, limit: usize, room: usize) -> Value {
-    let page = node.queues(after.as_deref(), limit);
+fn list(node: &Node, after: Option<&str>, limit: usize, room: usize) -> Value {
+    let page = node.queues(after, limit);
     let is_last = page.len() < limit;
     let (mut queues, mut bytes) = (Vec::new(), 0);
     for queue in &page {
@@ -93,7 +89,7 @@ fn list(node: &Node, after: Option<String>, limit: usize, room: usize) -> Value 
 /// A queue that is not there yet begins with what the closest pattern says of it.
 fn create(node: &Node, name: &str, definition: Map<String, Value>) -> Result<Value, String> {
     let definition = request::changed(&node.defined_as(name), definition)?;
-    let queue = node.create_queue(name, definition).map_err(say)?;
+    let queue = node.create_queue(name, definition).map_err(|error| error.to_string())?;
     Ok(view::queue(node, &queue.info(), true))
 }
 
@@ -113,9 +109,9 @@ async fn move_messages(node: &Node, from: &str, to: Option<&str>, max: usize) ->
         return Err(format!("`to` and `from` are the same queue: {from:?}"));
     }
     if !node.knows_queue(to) {
-        return Err(say(QueueError::Unknown(to.to_owned())));
+        return Err(QueueError::Unknown(to.to_owned()).to_string());
     }
-    Ok(source.move_to(Some(&node.queue(to).map_err(say)?), max).await)
+    Ok(source.move_to(Some(&node.queue(to).map_err(|error| error.to_string())?), max).await)
 }
 
 async fn look(hub: &Arc<Hub>, queue: &Queue, browse: Browse, payload_max: usize, room: usize) -> Result<Value, String> {
@@ -151,7 +147,7 @@ async fn stats(hub: &Arc<Hub>) -> Value {
     let node = &hub.node.queues;
     let (mut queues, mut messages, mut bytes, mut dead) = (0_usize, 0_usize, 0_usize, 0_usize);
     let (mut groups, mut consumers, mut paused) = (0_usize, 0_usize, 0_usize);
-    let mut counts = Map::new();
+    let mut counts = Counts::default();
     let mut after: Option<String> = None;
     loop {
         let page = node.queues(after.as_deref(), CONTROL_PAGE_MAX);
@@ -165,7 +161,7 @@ async fn stats(hub: &Arc<Hub>) -> Value {
             if info.name.starts_with(name::DEAD) {
                 dead += info.messages;
             }
-            add(&mut counts, &view::counts(&info.counts));
+            add(&mut counts, &info.counts);
         }
         after = page.last().filter(|_| page.len() == CONTROL_PAGE_MAX).map(|last| last.name().to_owned());
         if after.is_none() {
@@ -181,16 +177,24 @@ async fn stats(hub: &Arc<Hub>) -> Value {
         "groups": groups,
         "consumers": consumers,
         "paused": paused,
-        "counts": counts,
+        "counts": view::counts(&counts),
         "uptime_ms": u64::try_from(hub.uptime().as_millis()).unwrap_or(u64::MAX),
     })
 }
 
-fn add(sums: &mut Map<String, Value>, more: &Value) {
-    for (name, count) in more.as_object().into_iter().flatten() {
-        let sum = sums.get(name).and_then(Value::as_u64).unwrap_or(0) + count.as_u64().unwrap_or(0);
-        sums.insert(name.clone(), json!(sum));
-    }
+fn add(sums: &mut Counts, more: &Counts) {
+    sums.pushed += more.pushed;
+    sums.duplicates += more.duplicates;
+    sums.refused += more.refused;
+    sums.delivered += more.delivered;
+    sums.redelivered += more.redelivered;
+    sums.acked += more.acked;
+    sums.expired += more.expired;
+    sums.trimmed += more.trimmed;
+    sums.evicted += more.evicted;
+    sums.dead += more.dead;
+    sums.removed += more.removed;
+    sums.lost += more.lost;
 }
 
 /// Bytes of a value as it is written.

@@ -62,12 +62,12 @@ pub(crate) fn take_in(
     let len = publication.payload.len();
     if len > CONTROL_REQUEST_BYTES_MAX {
         let why = format!("the request has {len} bytes, and may have {CONTROL_REQUEST_BYTES_MAX}");
-        answering.send(vec![refusal("unknown", None, &why)]);
+        answering.send(&[refusal("unknown", None, &why)]);
         return Ok(());
     }
     let Ok(permit) = Arc::clone(&hub.control_tasks).try_acquire_owned() else {
         let why = format!("{CONTROL_TASKS_MAX} requests are being carried out: try again when they are done");
-        answering.send(vec![refusal("unknown", None, &why)]);
+        answering.send(&[refusal("unknown", None, &why)]);
         return Ok(());
     };
     let (body, identity) = (publication.payload.to_vec(), identity.clone());
@@ -76,10 +76,10 @@ pub(crate) fn take_in(
             Ok(requests) => {
                 let answers = carry_out_all(&hub, &identity, requests).await;
                 if answering.direct.has_room().await {
-                    answering.send(answers);
+                    answering.send(&answers);
                 }
             }
-            Err(why) => answering.send(vec![refusal("unknown", None, &why)]),
+            Err(why) => answering.send(&[refusal("unknown", None, &why)]),
         }
         drop(permit);
     });
@@ -145,7 +145,7 @@ impl Answering {
         Self { direct: Direct::to(hub, cell), topic, properties }
     }
 
-    fn send(&self, answers: Vec<Value>) {
+    fn send(&self, answers: &[Value]) {
         self.direct.send(&self.topic, &self.properties, json!({"responses": answers}).to_string().as_bytes());
     }
 }
