@@ -123,7 +123,7 @@ fn messages_are_taken_given_back_and_given_up() {
     assert_eq!(dead["messages"][0]["dead"]["deliveries"], 3);
     assert_eq!(queue(&broker, "ls --json", &[]).json()["queues"][1]["dead_letters"], 1);
     let moved = queue(&broker, "move --dead q", &[]);
-    assert_eq!(moved.text(), "1 message moved from \"$dead/q\" to where they came from\n");
+    assert_eq!(moved.text(), "1 message moved back from \"$dead/q\"\n");
     assert_eq!(queue(&broker, "get q", &[]).text(), "one\n");
 }
 

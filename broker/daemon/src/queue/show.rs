@@ -185,8 +185,11 @@ pub(super) fn stats(data: &Value) -> String {
 
 /// What became of a move.
 pub(super) fn moved(data: &Value) -> String {
-    let to = data["to"].as_str().map_or_else(|| "where they came from".to_owned(), |to| format!("{to:?}"));
-    let mut shown = format!("{} moved from {} to {to}\n", messages(&data["moved"]), data["from"]);
+    let (moved, from) = (messages(&data["moved"]), &data["from"]);
+    let mut shown = match data["to"].as_str() {
+        Some(to) => format!("{moved} moved from {from} to {to:?}\n"),
+        None => format!("{moved} moved back from {from}\n"),
+    };
     let (refused, unreadable) = (number(&data["refused"]), number(&data["unreadable"]));
     if refused > 0 {
         let _a_string_takes_all = writeln!(shown, "{} refused there, and still here", messages(&json!(refused)));
