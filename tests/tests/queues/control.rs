@@ -100,6 +100,18 @@ fn nobody_else_hears_of_commands_and_nothing_is_retained() {
 }
 
 #[test]
+fn an_answer_that_a_client_does_not_take_is_told_in_short() {
+    let broker = Broker::start();
+    let small = prop::maximum_packet_size(400);
+    let mut client = Client::v5_with(broker.addr(), "c", |c| c.props(&[small]));
+    let all = ask(&mut client, &json!([{"command": "createQueue", "name": "jobs"}]));
+    let why = all[0]["error"].as_str().expect("an error");
+    assert!(why.contains("maximum packet size of 400") && why.contains("carried out"), "{why}");
+    assert_eq!(ask(&mut client, &json!([{"command": "purgeQueue", "name": "jobs"}]))[0]["data"]["messages"], 0);
+    client.disconnect();
+}
+
+#[test]
 fn lists_come_page_by_page() {
     let broker = Broker::start();
     let mut client = Client::v5(broker.addr(), "c");

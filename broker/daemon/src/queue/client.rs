@@ -28,7 +28,6 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the broker may say nothing until it is asked for a sign of life, and then until it counts as gone.
 const SILENCE: Duration = Duration::from_secs(15);
 
-const KEEP_ALIVE_S: u16 = 60;
 const READ_BYTES: usize = 64 * 1024;
 
 /// The largest packet of MQTT.
@@ -87,7 +86,7 @@ impl Client {
         client.send(&Packet::Connect(Box::new(Connect {
             version: Version::V5,
             clean_start: true,
-            keep_alive: KEEP_ALIVE_S,
+            keep_alive: 0, // what is piped into `put` may come hours later
             client_id: "", // the broker makes one up: two commands at a time are two clients
             will: None,
             username: target.username.as_deref(),

@@ -51,6 +51,11 @@ impl Direct {
         is_there.then(|| !is_held && state.backlog() < self.hub.options.outbox_bytes_max / 4)
     }
 
+    /// The largest packet that the client takes.
+    pub(super) fn packet_bytes_max(&self) -> usize {
+        self.cell.lock().machine.packet_bytes_max().map_or(usize::MAX, |bytes| bytes as usize)
+    }
+
     pub(super) fn send(&self, topic: &str, forward: &[u8], payload: &[u8]) {
         let publication = Publication {
             topic,

@@ -42,6 +42,9 @@ pub(crate) const CONTROL: &str = "$CONTROL/";
 const TOPIC: &str = "$CONTROL/queue/v1";
 const RESPONSE: &str = "$CONTROL/queue/v1/response";
 
+/// What a PUBLISH has beside topic, properties and payload: fixed header, lengths.
+const FRAME_BYTES_MAX: usize = 16;
+
 /// Whether a topic is one of commands.
 pub(crate) fn is_control(topic: &str) -> bool {
     topic.starts_with(CONTROL)
@@ -146,6 +149,15 @@ impl Answering {
     }
 
     fn send(&self, answers: &[Value]) {
-        self.direct.send(&self.topic, &self.properties, json!({"responses": answers}).to_string().as_bytes());
+        let mut response = json!({"responses": answers}).to_string();
+        let (len, max) = (self.topic.len() + self.properties.len() + response.len(), self.direct.packet_bytes_max());
+        if len.saturating_add(FRAME_BYTES_MAX) > max {
+            let why = format!(
+                "it was carried out, and its answer of {len} bytes is more than your maximum packet size of {max} \
+                 takes: ask for less at a time"
+            );
+            response = json!({"responses": [refusal("unknown", None, &why)]}).to_string();
+        }
+        self.direct.send(&self.topic, &self.properties, response.as_bytes());
     }
 }
