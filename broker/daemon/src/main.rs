@@ -1,10 +1,14 @@
 //! The binary `primer`: reads the command line, puts the parts together, and waits for a signal. No logic of its own.
 
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
+
 mod bench;
 mod data;
 mod dump;
 mod machine;
 mod probe;
+mod queue;
+mod queues_file;
 mod serve;
 mod store;
 
@@ -40,6 +44,9 @@ enum Command {
     /// Look after a data directory: check it, see what is in it, make it small. No broker runs on it.
     #[command(subcommand)]
     Store(store::Store),
+    /// Look after the queues of a running broker; put messages in and get them out.
+    #[command(subcommand)]
+    Queue(Box<queue::Queue>),
     /// Load a broker and say what it did and what it cost; or compare brokers.
     Bench(Box<bench::Bench>),
 }
@@ -51,6 +58,7 @@ fn main() -> ExitCode {
         Command::Dump(arguments) => dump::dump(arguments),
         Command::Restore(arguments) => dump::restore(arguments),
         Command::Store(what) => store::run(what),
+        Command::Queue(what) => queue::run(*what),
         Command::Bench(arguments) => bench::run(*arguments),
     };
     match result {

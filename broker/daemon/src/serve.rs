@@ -3,6 +3,7 @@
 use std::{
     io::IsTerminal,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -18,7 +19,7 @@ use primer_mqtt::auth::scram::{Credentials, SALT_BYTES};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::machine;
+use crate::{machine, queues_file};
 
 /// The longest time that an option takes, in seconds.
 const DAY_S: u64 = 24 * 3600;
@@ -58,6 +59,9 @@ pub(crate) struct Serve {
     node: String,
     #[command(flatten)]
     data: crate::data::Data,
+    /// What queues are to be, by the patterns of their names: a TOML file; config/queues.toml is one with everything.
+    #[arg(long, value_name = "FILE", env = "PRIMER_QUEUES")]
+    queues: Option<PathBuf>,
     /// Connections at a time.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     max_connections: u64,
@@ -271,6 +275,7 @@ fn options(arguments: Serve) -> anyhow::Result<Options> {
             Share::Sticky => ShareStrategy::StickyByPublisher,
         },
         sys_interval: Duration::from_secs(arguments.sys_interval),
+        queues: queues_file::read(arguments.queues.as_ref())?,
         ..Options::default()
     };
     options.data = arguments.data.options(matches!(arguments.overflow, Overflow::DropOldest))?;

@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use primer_mqtt::{ReasonCode, auth::scram::Credentials, codec::packet::QoS};
 
+use crate::queues::control::CONTROL;
+
 /// Who a connection belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -119,16 +121,48 @@ impl Authenticator for Users {
     }
 }
 
-/// Everybody may publish and subscribe to everything, except publish to `$SYS`, which is the broker's own.
+/// Everybody may publish and subscribe to everything, except publish to `$SYS`, which is the broker's own. Commands
+/// (`$CONTROL/...`) are taken from this machine alone: anybody on the network could end queues otherwise.
 #[derive(Debug, Default)]
 pub struct Open;
 
 impl Decider for Open {
-    fn may_publish(&self, _: &Identity, topic: &str, _: QoS, _: bool) -> bool {
+    fn may_publish(&self, identity: &Identity, topic: &str, _: QoS, _: bool) -> bool {
+        if topic.starts_with(CONTROL) {
+            return identity.peer.ip().to_canonical().is_loopback(); // ::ffff:127.0.0.1 as well
+        }
         !topic.starts_with("$SYS/") && topic != "$SYS"
     }
 
     fn may_subscribe(&self, _: &Identity, _: &str) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_taken_from_this_machine_alone() {
+        let may = |peer: &str, topic: &str| {
+            let identity = Identity { client_id: "c".into(), username: None, peer: peer.parse().unwrap() };
+            Open.may_publish(&identity, topic, QoS::AtLeastOnce, false)
+        };
+        for (peer, is_here) in [
+            ("127.0.0.1:1", true),
+            ("127.8.0.1:1", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("192.168.0.7:1", false),
+            ("[::ffff:192.168.0.7]:1", false),
+            ("[2001:db8::1]:1", false),
+            ("0.0.0.0:1", false),
+        ] {
+            assert_eq!(may(peer, "$CONTROL/queue/v1"), is_here, "{peer}");
+            assert_eq!(may(peer, "$CONTROL/anything/else"), is_here, "{peer}");
+            assert!(may(peer, "a/b"), "{peer}");
+            assert!(!may(peer, "$SYS/broker/uptime"), "{peer}");
+        }
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     batch::{Batch, Publication},
     counters::{Counters, Gauge},
     fanout::Subscription,
-    limits::PASSWORD_CHECKS_MAX,
+    limits::{CONTROL_TASKS_MAX, PASSWORD_CHECKS_MAX},
     moving::Moving,
     options::Options,
     pipeline,
@@ -78,6 +78,8 @@ pub(crate) struct Hub {
     /// Salts of unknown users.
     pub(crate) secret: [u8; 32],
     pub(crate) password_checks: Arc<Semaphore>,
+    /// Requests with commands about queues that may be carried out.
+    pub(crate) control_tasks: Arc<Semaphore>,
     report: OnceLock<Report>,
     me: OnceLock<Weak<Self>>,
     stopping: AtomicBool,
@@ -112,6 +114,7 @@ impl Hub {
             hasher: foldhash::fast::RandomState::default(),
             secret,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
+            control_tasks: Arc::new(Semaphore::new(CONTROL_TASKS_MAX)),
             report: OnceLock::new(),
             me: OnceLock::new(),
             stopping: AtomicBool::new(false),

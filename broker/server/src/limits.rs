@@ -115,5 +115,23 @@ pub(crate) const BROWSE_MAX: usize = 1_000;
 /// See [`BROWSE_MAX`].
 pub(crate) const BROWSE_PAGE: usize = 100;
 
+/// Bytes of a request with commands about queues: many definitions, and no more.
+pub(crate) const CONTROL_REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// Commands of one request.
+pub(crate) const CONTROL_COMMANDS_MAX: usize = 100;
+
+/// Requests that are carried out at the same time; more are refused, not queued.
+pub(crate) const CONTROL_TASKS_MAX: usize = 16;
+
+/// Queues or messages that one command shows.
+pub(crate) const CONTROL_PAGE_MAX: usize = 1_000;
+
+/// Bytes of a response, roughly: what comes behind is asked for page by page.
+pub(crate) const CONTROL_RESPONSE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of a payload that a look shows; whoever wants all of a larger one consumes it.
+pub(crate) const CONTROL_PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+
 /// How long the end of a connection waits for the store to say what became of its publishes.
 pub(crate) const STORE_PATIENCE: Duration = Duration::from_secs(3);

@@ -2,7 +2,7 @@
 //!
 //! Nothing here writes an acknowledgement. [`settle`] does, from what the notifier releases.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use primer::{
     drops::reason_of,
@@ -25,7 +25,7 @@ use crate::{
     hub::{Hub, Later},
     limits::DELAY_MAX_S,
     moving::{Moved, Replaced},
-    queues::enqueue,
+    queues::{control, enqueue},
     schema,
     session::{Cell, Delivered, State},
 };
@@ -43,7 +43,7 @@ pub(crate) struct Arrival<'s, 'a> {
 /// Who publishes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Publisher<'p> {
-    pub(crate) cell: &'p Cell,
+    pub(crate) cell: &'p Arc<Cell>,
     pub(crate) identity: &'p Identity,
     /// The session's queue in the store, if the session lasts.
     pub(crate) queue: Option<QueueId>,
@@ -79,6 +79,21 @@ pub(crate) fn publish(
             hub.node.drops.add(reason_of(why), burst.len() as u64);
             (0..burst.len()).for_each(|index| votes.count(index, Delivered::Queued(Err(why))));
         }
+        Ok(Destination::Now) if control::is_control(burst.first().topic) => {
+            for (index, one) in publications.iter().enumerate() {
+                let taken = control::take_in(hub, cell, identity, one);
+                if let Err(why) = taken {
+                    hub.node.drops.add(reason_of(why), 1);
+                }
+                votes.count(index, taken.map_or_else(|why| Delivered::Queued(Err(why)), |()| Delivered::Live));
+            }
+        }
+        Ok(Destination::Now)
+            if enqueue::is_queue(burst.first().topic)
+                && publications.iter().any(|one| enqueue::shown_topic(one).is_some()) =>
+        {
+            push_shown(hub, batch, identity, &publications, &mut votes);
+        }
         Ok(Destination::Now) => commit(hub, batch, burst, &mut votes),
         Ok(Destination::Later { seconds, topic }) if enqueue::is_queue(topic) => {
             // The queue itself delivers it later: so it is the queue that accepts it.
@@ -99,6 +114,26 @@ pub(crate) fn publish(
         }
     }
     votes.close(batch, burst.len());
+}
+
+/// Publishes into a queue that say under which topics they are to be shown: who may not publish there may not say so.
+fn push_shown(
+    hub: &Hub,
+    batch: &mut Batch<'_>,
+    identity: &Identity,
+    publications: &[Publication<'_>],
+    votes: &mut Votes<'_>,
+) {
+    for (index, one) in publications.iter().enumerate() {
+        let shown = Publication { topic: enqueue::shown_topic(one).unwrap_or(one.topic), ..*one };
+        let delivered = if hub.decider.may_publish(identity, shown.topic, shown.qos, shown.retain) {
+            enqueue::enqueue_shown(hub, batch, one.topic, &shown)
+        } else {
+            hub.node.drops.add(reason_of(Refused::NotAuthorized), 1);
+            Delivered::Queued(Err(Refused::NotAuthorized))
+        };
+        votes.count(index, delivered);
+    }
 }
 
 /// Until its PUBREL a QoS 2 publish must be known as such, also to the next process.
@@ -139,6 +174,9 @@ pub(crate) fn publish_own(hub: &Hub, batch: &mut Batch<'_>, publication: &Public
 pub(crate) fn publish_of_program(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>) {
     let mut nobody = Acks::default();
     let mut votes = Votes { acks: &mut nobody, first: None, stored: Vec::new() };
+    if control::is_control(publication.topic) {
+        return; // the program has the node itself
+    }
     batch.next_burst();
     let burst = Burst::one(publication);
     if publication.retain {
@@ -162,6 +200,9 @@ fn commit(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, votes: &mut Vo
         if first.topic.starts_with(primer::REPLY) {
             answer_calls(hub, batch, burst, votes);
             return;
+        }
+        if control::is_control(first.topic) {
+            return; // commands have somebody who gives them: a will, say, is nobody
         }
     }
     if first.retain {
@@ -320,7 +361,7 @@ fn destination(topic: &str) -> Result<Destination<'_>, Refused> {
     let Some(rest) = topic.strip_prefix("$delayed/") else { return Ok(Destination::Now) };
     let (seconds, topic) = rest.split_once('/').ok_or(Refused::InvalidTopic)?;
     let seconds = seconds.parse().ok().filter(|seconds| *seconds <= DELAY_MAX_S).ok_or(Refused::InvalidTopic)?;
-    if topic.is_empty() || topic.starts_with("$delayed/") || topic.starts_with("$share/") {
+    if topic.is_empty() || ["$delayed/", "$share/", control::CONTROL].iter().any(|prefix| topic.starts_with(prefix)) {
         return Err(Refused::InvalidTopic);
     }
     Ok(Destination::Later { seconds, topic })
@@ -328,7 +369,7 @@ fn destination(topic: &str) -> Result<Destination<'_>, Refused> {
 
 /// Whether a will may have this topic: a plain one, as a will has a delay of its own.
 pub(crate) fn is_plain(topic: &str) -> bool {
-    matches!(destination(topic), Ok(Destination::Now))
+    matches!(destination(topic), Ok(Destination::Now)) && !control::is_control(topic)
 }
 
 fn hold(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>, seconds: u32) -> Delivered {

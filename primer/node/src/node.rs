@@ -178,6 +178,12 @@ impl Node {
         self.find_queue(name).is_some() || self.inner.registry.is_defined(name)
     }
 
+    /// What the closest pattern says of queues of this name: what one gets that is made at its first use.
+    #[must_use]
+    pub fn defined_as(&self, name: &str) -> Definition {
+        self.inner.registry.defined_as(name)
+    }
+
     /// At most `queues_max` queues that exist, by name, after a name.
     #[must_use]
     pub fn queues(&self, after: Option<&str>, queues_max: usize) -> Vec<Queue> {

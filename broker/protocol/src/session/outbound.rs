@@ -178,6 +178,12 @@ impl Session {
         (link.aliases_out.is_off() && frame_bytes <= link.packet_bytes_max as usize).then_some(link.version)
     }
 
+    /// The largest packet that the client takes, in bytes; `None` without a connection.
+    #[must_use]
+    pub fn packet_bytes_max(&self) -> Option<u32> {
+        self.link.as_ref().map(|link| link.packet_bytes_max)
+    }
+
     /// Writes a QoS 0 publish.
     pub fn send_at_most_once(&mut self, delivery: &Delivery<'_>, out: &mut Vec<u8>) -> Sent {
         let Some(link) = &mut self.link else { return Sent::Offline };

@@ -41,8 +41,12 @@ struct Client {
 
 impl Client {
     fn of(broker: &Broker) -> Self {
+        Self::from(broker, HERE)
+    }
+
+    fn from(broker: &Broker, peer: SocketAddr) -> Self {
         let (stream, far) = duplex(4096);
-        broker.serve_stream(far, HERE);
+        broker.serve_stream(far, peer);
         Self { stream, unread: Vec::new() }
     }
 
@@ -272,4 +276,51 @@ async fn a_client_that_is_flooded_is_still_heard() {
     broker.serve_stream(stream, HERE);
     let writes = timeout(PATIENCE, writes).await.expect("the broker is silent").unwrap();
     assert!(writes < 1000, "its PINGREQ was not read during {writes} writes");
+}
+
+fn command(qos: QoS) -> Packet<'static> {
+    Packet::Publish(Publish {
+        dup: false,
+        qos,
+        retain: false,
+        topic: "$CONTROL/queue/v1",
+        packet_id: PacketId::new(9).filter(|_| qos != QoS::AtMostOnce),
+        topic_alias: None,
+        expiry: None,
+        properties: Properties::EMPTY,
+        forwards_unchanged: true,
+        payload: br#"{"commands":[{"command":"listQueues","correlationData":1}]}"#,
+    })
+}
+
+#[tokio::test]
+async fn more_commands_than_are_carried_out_at_a_time_are_refused_with_a_word() {
+    let broker = broker(|_| ());
+    let mut client = Client::connected(&broker, "c").await;
+    let all = u32::try_from(crate::limits::CONTROL_TASKS_MAX).unwrap();
+    let busy = Arc::clone(&broker.hub.control_tasks).acquire_many_owned(all).await.unwrap();
+    client.send(&command(QoS::AtMostOnce)).await;
+    let answer = client.read().await;
+    assert!(answer.contains("16 requests are being carried out: try again"), "{answer}");
+    drop(busy);
+    client.send(&command(QoS::AtMostOnce)).await;
+    let answer = client.read().await;
+    assert!(answer.starts_with("Publish $CONTROL/queue/v1/response 0 {"), "{answer}");
+    assert!(answer.contains(r#""correlationData":1"#) && answer.contains(r#""queues":[]"#), "{answer}");
+    broker.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn commands_from_elsewhere_are_refused_and_counted() {
+    let broker = broker(|_| ());
+    let mut client = Client::from(&broker, SocketAddr::from(([192, 0, 2, 7], 4711)));
+    client.connect("stranger").await;
+    assert_eq!(client.read().await, "ConnAck 0x00");
+    client.send(&command(QoS::AtMostOnce)).await;
+    client.send(&Packet::PingReq).await;
+    assert_eq!(client.read().await, "PingResp", "nobody answers it");
+    assert_eq!(broker.hub.node.drops.get(primer::drops::Reason::NotAuthorized), 1);
+    client.send(&command(QoS::AtLeastOnce)).await;
+    assert_eq!(client.read().await, "closed", "before 5.0 a refusal has no other form");
+    broker.shutdown(Duration::ZERO).await;
 }

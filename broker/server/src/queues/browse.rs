@@ -2,33 +2,26 @@
 //! under `$browse/NAME/POSITION`; at the end an empty one under `$browse/NAME/end`, whose user property `next` is where
 //! to go on if there is more. Nothing changes in the queue.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use primer::{Browse, Envelope, From, Page, Position, Seen, Standing};
-use primer_core::{
-    message::NEVER_MS,
-    properties::{Property, put},
-};
-use primer_mqtt::codec::packet::QoS;
+use primer_core::properties::{Property, put};
 
+use super::direct::Direct;
 use crate::{
-    batch::{Batch, Burst, Publication},
     hub::Hub,
     limits::{BROWSE_MAX, BROWSE_PAGE},
-    session::{Cell, Wish},
+    session::Cell,
 };
-
-/// How long a look waits for a client that does not read.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// Begins a look on a task of its own.
 pub(crate) fn begin(hub: &Arc<Hub>, cell: &Arc<Cell>, name: &str, from: u64) {
+    let direct = Direct::to(hub, cell);
     let Some(queue) = hub.node.queues.find_queue(name) else {
-        send_end(hub, cell, name, None);
+        send_end(&direct, name, None);
         return;
     };
-    let (hub, cell, name) = (Arc::clone(hub), Arc::clone(cell), name.to_owned());
+    let name = name.to_owned();
     tokio::spawn(async move {
         let mut next = Some(From::Position(Position(from)));
         let mut left = BROWSE_MAX;
@@ -39,43 +32,23 @@ pub(crate) fn begin(hub: &Arc<Hub>, cell: &Arc<Cell>, name: &str, from: u64) {
             let Page { messages, next: after, .. } = queue.browse(&browse).await;
             left -= messages.len();
             next = after;
-            if !has_room(&hub, &cell).await {
+            if !direct.has_room().await {
                 return;
             }
             for seen in &messages {
-                send(&hub, &cell, &name, seen);
+                send(&direct, &name, seen);
             }
         }
-        send_end(&hub, &cell, &name, next);
+        send_end(&direct, &name, next);
     });
 }
 
-/// Waits until the client has read what it was sent; `false` when it does not, or is gone.
-async fn has_room(hub: &Hub, cell: &Cell) -> bool {
-    let end = tokio::time::Instant::now() + PATIENCE;
-    while tokio::time::Instant::now() < end {
-        match room(hub, cell) {
-            Some(true) => return true,
-            Some(false) => tokio::time::sleep(PAUSE).await,
-            None => return false,
-        }
-    }
-    false
-}
-
-/// Whether there is room for a page now; `None` when nobody is connected.
-fn room(hub: &Hub, cell: &Cell) -> Option<bool> {
-    let state = cell.lock();
-    let is_held = state.durable.as_ref().is_some_and(|durable| durable.waits_for().is_some());
-    (state.connected.is_some() && !state.ended).then(|| !is_held && state.backlog() < hub.options.outbox_bytes_max / 4)
-}
-
-fn send(hub: &Hub, cell: &Cell, name: &str, seen: &Seen) {
+fn send(direct: &Direct, name: &str, seen: &Seen) {
     let Seen { envelope, standing } = seen;
     let mut properties = envelope.message().properties().to_vec();
     describe(&mut properties, envelope, *standing);
     let topic = format!("$browse/{name}/{}", envelope.position().0);
-    deliver(hub, cell, &topic, &properties, envelope.payload());
+    direct.send(&topic, &properties, envelope.payload());
 }
 
 fn describe(properties: &mut Vec<u8>, envelope: &Envelope, standing: Standing) {
@@ -85,42 +58,26 @@ fn describe(properties: &mut Vec<u8>, envelope: &Envelope, standing: Standing) {
     add("primer-topic", envelope.topic());
     add("primer-time", &envelope.time_unix_ms().to_string());
     add("primer-priority", &envelope.priority().to_string());
-    let standing = match standing {
-        Standing::Ready => "ready",
-        Standing::Leased => "leased",
-        Standing::Waiting(_) => "waiting",
-    };
-    add("primer-state", standing);
+    add("primer-state", word(standing));
     if let Some(letter) = envelope.dead_letter() {
         add("primer-dead-reason", letter.reason);
         add("primer-dead-deliveries", &letter.deliveries.to_string());
     }
 }
 
-fn send_end(hub: &Hub, cell: &Cell, name: &str, next: Option<From>) {
+/// What a standing is called.
+pub(super) const fn word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Ready => "ready",
+        Standing::Leased => "leased",
+        Standing::Waiting(_) => "waiting",
+    }
+}
+
+fn send_end(direct: &Direct, name: &str, next: Option<From>) {
     let mut properties = Vec::new();
     if let Some(From::Position(position)) = next {
         let _it_is_short = put(&mut properties, Property::User("next", &position.0.to_string()));
     }
-    deliver(hub, cell, &format!("$browse/{name}/end"), &properties, &[]);
-}
-
-fn deliver(hub: &Hub, cell: &Cell, topic: &str, forward: &[u8], payload: &[u8]) {
-    let publication = Publication {
-        topic,
-        forward,
-        payload,
-        qos: QoS::AtMostOnce,
-        retain: false,
-        expires_at_ms: NEVER_MS,
-        expiry_s: None,
-        from: None,
-        publisher: None,
-        shared_retain: false,
-    };
-    let mut batch = Batch::begin(hub);
-    batch.next_burst();
-    let wish = Wish { qos: QoS::AtMostOnce, retain: false, ids: &[], share: None };
-    cell.deliver(hub, &mut batch, &wish, Burst::one(&publication), 0..1, |_, _| ());
-    batch.finish(hub);
+    direct.send(&format!("$browse/{name}/end"), &properties, &[]);
 }

@@ -216,9 +216,14 @@ fn message(delivery: &Delivery) -> Message {
     })
 }
 
-/// A consumer has answered: the message is done with, or goes back to the queue.
+/// A consumer has answered: the message is done with, goes to the dead letters if its payload was no good (0x99), and
+/// back to the queue for any other error.
 pub(crate) fn settle(lease: Delivery, reason: ReasonCode) {
-    let said = if reason.is_error() { drop_unanswered(lease) } else { lease.ack().map(drop) };
+    let said = match reason {
+        ReasonCode::PAYLOAD_FORMAT_INVALID => lease.reject().map(drop),
+        reason if reason.is_error() => drop_unanswered(lease),
+        _ => lease.ack().map(drop),
+    };
     if said.is_err() {
         tracing::debug!("a consumer answered after its lease was over");
     }

@@ -2,14 +2,17 @@
 //! is: the publish is acknowledged when it has accepted, and with a store, when that is durable.
 
 use primer::{Offered, Queue, drops::reason_of};
-use primer_core::commit::Refused;
+use primer_core::{commit::Refused, properties::Properties, topic};
 
 use super::address::QUEUE;
 use crate::{
-    batch::{Batch, Burst},
+    batch::{Batch, Burst, Publication},
     hub::Hub,
     session::Delivered,
 };
+
+/// The user property by which a publisher says under which topic a message is to be shown.
+const TOPIC: &str = "primer-topic";
 
 /// Whether a topic names a queue: then the publish goes there and nowhere else.
 pub(crate) fn is_queue(topic: &str) -> bool {
@@ -45,6 +48,31 @@ pub(crate) fn enqueue(
             answer(index, delivered.unwrap_or_else(|why| Delivered::Queued(Err(why))));
         }
     }
+}
+
+/// The topic that a message is to be shown under, which its publisher may say where it publishes to the queue itself.
+/// What is no plain topic counts as not said.
+pub(crate) fn shown_topic<'a>(publication: &Publication<'a>) -> Option<&'a str> {
+    let topic = Properties::of(publication.forward).user(TOPIC)?;
+    (topic::check_topic(topic).is_ok() && !topic.starts_with('$')).then_some(topic)
+}
+
+/// Gives one message to the queue of `address`, to be shown under its own topic.
+pub(crate) fn enqueue_shown(
+    hub: &Hub,
+    batch: &mut Batch<'_>,
+    address: &str,
+    publication: &Publication<'_>,
+) -> Delivered {
+    batch.next_burst();
+    let burst = Burst::one(publication);
+    let queue = hub.node.queues.queues_of(address).ok().and_then(|mut queues| queues.pop());
+    let offered = queue.ok_or(Refused::InvalidTopic).and_then(|queue| offer(hub, batch, burst, 0, &queue, None));
+    batch.store(hub, burst);
+    offered.unwrap_or_else(|why| {
+        hub.node.drops.add(reason_of(why), 1);
+        Delivered::Queued(Err(why))
+    })
 }
 
 fn offer(

@@ -44,11 +44,12 @@ impl Queue {
                 match self.move_one(target, seen) {
                     Some(true) => moved.moved += 1,
                     Some(false) => moved.refused += 1,
-                    None => {}
+                    None => continue,
                 }
                 left -= 1;
             }
             from = page.next;
+            tokio::task::yield_now().await; // there may be millions, and others have to have their turn
         }
         moved
     }

@@ -88,6 +88,11 @@ impl Registry {
         self.patterns.read().of(name).1
     }
 
+    /// What the closest pattern says of a queue of this name.
+    pub(crate) fn defined_as(&self, name: &str) -> Definition {
+        self.patterns.read().of(name).0
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<Arc<QueueCell>> {
         self.by_name.read().get(name).cloned()
     }
