@@ -10,7 +10,7 @@ use crate::limits::SESSIONS_SHOWN_MAX;
 /// Bounded: sessions beyond the bound are counted together, as `...`. A session that ends takes its counters along.
 #[derive(Debug, Default)]
 pub(crate) struct SessionDrops {
-    counts: Mutex<BTreeMap<Arc<str>, BTreeMap<&'static str, (Reason, u64)>>>,
+    counts: Mutex<BTreeMap<Arc<str>, BTreeMap<Reason, u64>>>,
 }
 
 impl SessionDrops {
@@ -23,7 +23,7 @@ impl SessionDrops {
         let is_shown = !client_id.contains(['+', '#', '\0']) && !client_id.is_empty();
         let fits = counts.len() < SESSIONS_SHOWN_MAX || counts.contains_key(client_id);
         let name = if is_shown && fits { Arc::clone(client_id) } else { Arc::from("...") };
-        counts.entry(name).or_default().entry(reason.name()).or_insert((reason, 0)).1 += messages;
+        *counts.entry(name).or_default().entry(reason).or_default() += messages;
     }
 
     pub(crate) fn forget(&self, client_id: &str) {
@@ -32,7 +32,7 @@ impl SessionDrops {
 
     pub(crate) fn all(&self) -> Vec<(Arc<str>, Reason, u64)> {
         let counts = self.counts.lock();
-        let each = counts.iter().flat_map(|(client_id, reasons)| reasons.values().map(move |count| (client_id, count)));
+        let each = counts.iter().flat_map(|(client_id, reasons)| reasons.iter().map(move |count| (client_id, count)));
         each.map(|(client_id, (reason, messages))| (Arc::clone(client_id), *reason, *messages)).collect()
     }
 }

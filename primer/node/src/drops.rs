@@ -7,7 +7,7 @@ use primer_core::commit::Refused;
 macro_rules! reasons {
     ($($variant:ident, $name:literal, $text:literal;)*) => {
         /// Why a message was not delivered.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Reason {
             $(#[doc = $text] $variant,)*
