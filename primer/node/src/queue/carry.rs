@@ -164,10 +164,12 @@ impl QueueCell {
         draft: &mut Draft,
     ) -> Result<bool, Refused> {
         let ticket = inner.journal().map(|_| Arc::default());
-        let offer = Offer { message, wishes, time_unix_ms, ticket: ticket.as_ref(), is_own: true };
+        let (unix_ms, ticket_of_it) = (inner.clock.unix_ms(), ticket.as_ref());
+        let (message_of_it, wishes) = (message.compact(), wishes.clone());
+        let offer = Offer { message: message_of_it, wishes, unix_ms, time_unix_ms, ticket: ticket_of_it, is_own: true };
         let mut wakers = Vec::new();
         let mut state = self.state.lock();
-        let taken = self.accept(inner, &mut state, now_ms, &offer);
+        let taken = self.accept(inner, &mut state, now_ms, offer);
         let is_kept = taken.map(|taken| {
             let (Some(ticket), Some((queue, note)), Some(journal)) = (ticket, taken.note, inner.journal()) else {
                 return false;

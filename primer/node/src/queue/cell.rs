@@ -25,7 +25,7 @@ use primer_core::{
 use super::{
     burial::Burial,
     inbox::Inbox,
-    item::{Extra, Item, Shared, Wishes},
+    item::{Item, Shared, Wishes},
     record,
 };
 use crate::{
@@ -94,10 +94,12 @@ pub(crate) struct Taken {
 }
 
 /// A message that is to be pushed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Offer<'a> {
-    pub(crate) message: &'a Message,
-    pub(crate) wishes: &'a Wishes,
+    pub(crate) message: Message,
+    pub(crate) wishes: Wishes,
+    /// Now, in milliseconds since 1970.
+    pub(crate) unix_ms: u64,
     /// When it was published; now, if it is not said.
     pub(crate) time_unix_ms: Option<u64>,
     pub(crate) ticket: Option<&'a Arc<Ticket>>,
@@ -174,7 +176,7 @@ impl QueueCell {
         inner: &Inner,
         state: &mut State,
         now_ms: u64,
-        offer: &Offer<'_>,
+        offer: Offer<'_>,
     ) -> Result<Taken, Refused> {
         if inner.is_stopping() && !offer.is_own {
             return Err(Refused::Stopping);
@@ -183,11 +185,10 @@ impl QueueCell {
             return Err(Refused::MemoryFull);
         }
         self.make_known(inner, state);
-        let unix_ms = inner.clock.unix_ms();
-        let Wishes { priority, delay_ms, extra } = offer.wishes;
-        let mut extra = Extra { dead: extra.dead.clone(), ..extra.clone() };
-        let due_ms = (*delay_ms > 0).then(|| now_ms.saturating_add(*delay_ms));
-        extra.due_unix_ms = due_ms.map(|_| unix_ms.saturating_add(*delay_ms));
+        let unix_ms = offer.unix_ms;
+        let Wishes { priority, delay_ms, mut extra } = offer.wishes;
+        let due_ms = (delay_ms > 0).then(|| now_ms.saturating_add(delay_ms));
+        extra.due_unix_ms = due_ms.map(|_| unix_ms.saturating_add(delay_ms));
         let id = extra.id.clone();
         let at = match (&state.kept, offer.ticket) {
             (Some(_), Some(ticket)) => {
@@ -198,12 +199,12 @@ impl QueueCell {
         };
         let message = state.bounded(now_ms, offer.message);
         let time_unix_ms = offer.time_unix_ms.unwrap_or(unix_ms);
-        let item = Item::new(message, at, time_unix_ms, *priority, extra);
+        let item = Item::new(message, at, time_unix_ms, priority, extra);
         let mut note = Vec::new();
         if state.kept.is_some() {
             record::note(&mut note, &item);
         }
-        let pushed = state.machine.push(now_ms, *priority, due_ms, id.as_deref(), Shared(Arc::new(item)))?;
+        let pushed = state.machine.push(now_ms, priority, due_ms, id.as_deref(), Shared(Arc::new(item)))?;
         let (position, accepted, is_duplicate) = match pushed {
             Pushed::New(position, accepted) => (position, accepted, false),
             Pushed::Duplicate(position, accepted) => (position, accepted, true),
@@ -284,11 +285,10 @@ impl State {
     }
 
     /// The message with the queue's time to live, where that is less than its own.
-    fn bounded(&self, now_ms: u64, message: &Message) -> Message {
-        let compact = message.compact();
+    fn bounded(&self, now_ms: u64, message: Message) -> Message {
         match self.definition.ttl_ms {
-            Some(ttl_ms) => compact.expiring_at(compact.expires_at_ms().min(now_ms.saturating_add(ttl_ms))),
-            None => compact,
+            Some(ttl_ms) => message.expiring_at(message.expires_at_ms().min(now_ms.saturating_add(ttl_ms))),
+            None => message,
         }
     }
 

@@ -10,7 +10,7 @@ use primer_core::{
 
 use super::{
     Queue,
-    cell::{Offer, Taken},
+    cell::{Offer, State, Taken},
     item::Wishes,
 };
 use crate::{
@@ -84,11 +84,10 @@ pub enum Offered {
     WithLast(Accepted),
 }
 
-/// A message on its way: it is in the queue, and its publisher waits for the store.
-pub(crate) struct Underway {
-    notifier: Notifier<(Position, bool)>,
-    group: Option<Group>,
-    name: Arc<str>,
+/// A message on its way: it is in the queue, and its publisher waits for the store, if there is one to wait for.
+pub(crate) enum Underway {
+    Done(Result<Receipt, PushError>),
+    Waits { notifier: Notifier<(Position, bool)>, group: Group },
 }
 
 impl Queue {
@@ -129,32 +128,44 @@ impl Queue {
                 Ok((built, wishes))
             })
             .collect();
+        let unix_ms = inner.clock.unix_ms();
         self.cell.with(inner, |state, now_ms| {
             let mut begun = Vec::with_capacity(built.len());
             for one in built {
-                begun.push(one.map_err(PushError::from).and_then(|(message, wishes)| {
-                    let ticket = state.may_keep(inner).then(Arc::<Ticket>::default);
-                    let offer = Offer {
-                        message: &message,
-                        wishes: &wishes,
-                        time_unix_ms: None,
-                        ticket: ticket.as_ref(),
-                        is_own: false,
-                    };
-                    let taken = self.cell.accept(inner, state, now_ms, &offer).map_err(|why| self.refused(why))?;
-                    let note = taken.note.clone();
-                    if let (Some(ticket), Some((queue, note)), Some(journal)) = (ticket, note, inner.journal()) {
-                        let at = (queue, taken.position.0);
-                        content::write(&mut state.draft, journal, ticket, at, &note, &message);
-                    }
-                    Ok(taken)
-                }));
+                begun.push(
+                    one.map_err(PushError::from)
+                        .and_then(|(message, wishes)| self.take_in(state, (now_ms, unix_ms), message, wishes)),
+                );
             }
             let is_kept = state.kept.is_some();
             let group = state.submit(inner).filter(|_| is_kept);
             let last = inner.journal().filter(|_| is_kept).map(|journal| journal.store().last());
-            begun.into_iter().map(|one| one.map(|taken| self.underway(taken, group.or(last)))).collect()
+            let mut notifier = Notifier::default(); // in whose memory those that need not wait have their turns
+            let each = begun.into_iter();
+            each.map(|one| one.map(|taken| self.underway(taken, group.or(last), &mut notifier))).collect()
         })
+    }
+
+    /// Puts one message into the queue, and its record into the draft.
+    fn take_in(
+        &self,
+        state: &mut State,
+        (now_ms, unix_ms): (u64, u64),
+        message: Stored,
+        wishes: Wishes,
+    ) -> Result<Taken, PushError> {
+        let inner = &self.node.inner;
+        let ticket = state.may_keep(inner).then(Arc::<Ticket>::default);
+        let copy = ticket.is_some().then(|| message.clone());
+        let offer = Offer { message, wishes, unix_ms, time_unix_ms: None, ticket: ticket.as_ref(), is_own: false };
+        let mut taken = self.cell.accept(inner, state, now_ms, offer).map_err(|why| self.refused(why))?;
+        if let (Some(ticket), Some(copy), Some((queue, note)), Some(journal)) =
+            (ticket, copy, taken.note.take(), inner.journal())
+        {
+            let at = (queue, taken.position.0);
+            content::write(&mut state.draft, journal, ticket, at, &note, &copy);
+        }
+        Ok(taken)
     }
 
     pub(crate) fn begin_push(&self, message: &Message) -> Result<Underway, PushError> {
@@ -162,33 +173,46 @@ impl Queue {
         begun.pop().unwrap_or_else(|| Err(self.refused(Refused::Stopping)))
     }
 
-    fn underway(&self, taken: Taken, group: Option<Group>) -> Underway {
-        let mut notifier = Notifier::default();
+    fn underway(&self, taken: Taken, group: Option<Group>, notifier: &mut Notifier<(Position, bool)>) -> Underway {
+        let group = group.filter(|_| !taken.is_at_once);
+        let mut own = Notifier::default();
+        let notifier = if group.is_some() { &mut own } else { notifier };
         let ballot = notifier.open((taken.position, taken.is_duplicate));
         notifier.vote(ballot, Ok(taken.accepted));
-        let group = group.filter(|_| !taken.is_at_once);
         if group.is_some() {
             notifier.expect(ballot);
         }
         notifier.close(ballot);
-        Underway { notifier, group, name: Arc::clone(&self.cell.name) }
+        match group {
+            Some(group) => Underway::Waits { notifier: own, group },
+            None => Underway::Done(self.receipt(notifier)),
+        }
     }
 
-    pub(crate) async fn finish_push(&self, mut underway: Underway) -> Result<Receipt, PushError> {
-        if let (Some(group), Some(journal)) = (underway.group, self.node.inner.journal()) {
+    pub(crate) async fn finish_push(&self, underway: Underway) -> Result<Receipt, PushError> {
+        let (mut notifier, group) = match underway {
+            Underway::Done(receipt) => return receipt,
+            Underway::Waits { notifier, group } => (notifier, group),
+        };
+        if let Some(journal) = self.node.inner.journal() {
             let _it_is_asked_below = journal.store().ended(group).await;
             if let Some(answer) = Accepted::by(journal, group) {
                 let has_failed = answer.is_err();
-                underway.notifier.answer_first(answer);
+                notifier.answer_first(answer);
                 if has_failed {
                     self.cell.with(&self.node.inner, |state, _| state.machine.end_void());
                 }
             }
         }
-        match underway.notifier.release() {
+        self.receipt(&mut notifier)
+    }
+
+    fn receipt(&self, notifier: &mut Notifier<(Position, bool)>) -> Result<Receipt, PushError> {
+        let queue = || Arc::clone(&self.cell.name);
+        match notifier.release() {
             Some(Outcome::Committed(proof)) => Ok(Receipt::of(proof)),
-            Some(Outcome::Refused { why, .. }) => Err(PushError::Refused { queue: underway.name, why }),
-            None => Err(PushError::Refused { queue: underway.name, why: Refused::DiskFailed }),
+            Some(Outcome::Refused { why, .. }) => Err(PushError::Refused { queue: queue(), why }),
+            None => Err(PushError::Refused { queue: queue(), why: Refused::DiskFailed }),
         }
     }
 
@@ -210,9 +234,11 @@ impl Queue {
             let mut wishes = Wishes::of(message, publisher, &state.definition);
             wishes.delay_ms = delay_ms.unwrap_or(wishes.delay_ms);
             let ticket = ticket.filter(|_| state.may_keep(inner));
-            let offer = Offer { message, wishes: &wishes, time_unix_ms: None, ticket, is_own: false };
+            let message = message.compact();
+            let unix_ms = inner.clock.unix_ms();
+            let offer = Offer { message, wishes, unix_ms, time_unix_ms: None, ticket, is_own: false };
             let Taken { position, accepted, note, is_at_once, is_duplicate } =
-                self.cell.accept(inner, state, now_ms, &offer)?;
+                self.cell.accept(inner, state, now_ms, offer)?;
             Ok(match note {
                 Some((queue, note)) => {
                     Offered::ToStore { queue, position: position.0, note, at_once: is_at_once.then_some(accepted) }
