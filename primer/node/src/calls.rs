@@ -29,6 +29,17 @@ pub(crate) struct Calls {
 }
 
 /// Why a call has no answer.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// use std::time::Duration;
+/// use primer::CallError;
+/// let soon = Duration::from_millis(10);
+/// let nobody = node.queue("jobs")?.call("are you there?", soon).await;
+/// assert_eq!(nobody.unwrap_err(), CallError::TimedOut(soon));
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {

@@ -9,6 +9,17 @@ use primer_core::{
 use serde::{Deserialize, Serialize};
 
 /// What happens at the high watermark.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// use primer::{Definition, Full, PushError, Refused};
+/// let one = Definition { messages_max: 1, overflow: Full::Reject, ..Definition::default() };
+/// let queue = node.create_queue("small", one)?;
+/// queue.push("a").await?;
+/// assert!(matches!(queue.push("b").await, Err(PushError::Refused { why: Refused::QueueFull, .. })));
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Full {
@@ -22,6 +33,16 @@ pub enum Full {
 }
 
 /// When a message counts as taken in, in a node with a data directory.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// use primer::{Definition, Keeping};
+/// let fleeting = Definition { sync: Keeping::Memory, ..Definition::default() };
+/// let queue = node.create_queue("positions", fleeting)?;
+/// assert!(!queue.info().is_kept);
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keeping {
@@ -35,6 +56,18 @@ pub enum Keeping {
 }
 
 /// By what messages are kept in order in a group that does so, where they name no key of their own.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// use primer::{Definition, KeyOf, Message};
+/// let of_unit = Definition { key: KeyOf::Property("unit".to_owned()), ..Definition::default() };
+/// let queue = node.create_queue("orders", of_unit)?;
+/// queue.push(Message::new("stop").header("unit", "pump-7")).await?;
+/// let order = queue.consume(1)?.next().await.expect("it is there");
+/// assert_eq!(order.key(), Some(&b"pump-7"[..]));
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyOf {
@@ -50,6 +83,19 @@ pub enum KeyOf {
 }
 
 /// What a queue is told. All fields have defaults; see each.
+///
+/// ```
+/// use primer::{Definition, Keeping, KeyOf};
+/// let by_meter = Definition {
+///     by_key: true,
+///     key: KeyOf::Topic,
+///     ttl_ms: Some(86_400_000),
+///     bind: vec!["meters/+/reading".to_owned()],
+///     sync: Keeping::Group,
+///     ..Definition::default()
+/// };
+/// assert!(by_meter.check().is_ok());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Definition {
@@ -106,6 +152,11 @@ impl Default for Definition {
 }
 
 /// Why a definition cannot be one: the field, and what is allowed there.
+///
+/// ```
+/// let wrong = primer::Definition { priority: 10, ..primer::Definition::default() };
+/// assert_eq!(wrong.check().unwrap_err().to_string(), "priority: priorities are 0 to 9");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {why}")]
 pub struct DefinitionError {

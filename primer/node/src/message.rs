@@ -37,6 +37,14 @@ pub struct Message {
 }
 
 /// Why a message cannot be one. Nothing was pushed or published.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// let error = node.queue("jobs")?.push(primer::Message::new("x").priority(10)).await.unwrap_err();
+/// assert_eq!(error.to_string(), "priorities are 0 to 9, and this one is 10");
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
@@ -129,6 +137,13 @@ impl Message {
     pub const fn delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
         self
+    }
+
+    /// When it is to be delivered, at the earliest, by the wall clock; what has passed is at once.
+    #[must_use]
+    pub fn at(self, time: std::time::SystemTime) -> Self {
+        let delay = time.duration_since(std::time::SystemTime::now()).unwrap_or_default();
+        self.delay(delay)
     }
 
     /// How long it is worth a delivery.

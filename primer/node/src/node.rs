@@ -20,6 +20,16 @@ use crate::{
 /// A node: queues, groups and topics in this process. Cheap to clone; all clones are the same node.
 ///
 /// Several nodes may be in one process; nothing is global. A node runs on the tokio runtime in which it was started.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use primer::{Definition, Message, Node};
+/// let node = Node::builder().queue("jobs", Definition::default()).start().await?;
+/// node.publish(Message::new("21.5").topic("house/kitchen/temperature")).await?;
+/// node.queue("jobs")?.push("water the plants").await?;
+/// assert_eq!(node.infos().len(), 1);
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Node {
     pub(crate) inner: Arc<Inner>,
@@ -55,6 +65,15 @@ enum Data {
 }
 
 /// What a node is to be. See [`Node::builder`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use primer::{Definition, Full, Node};
+/// let small = Definition { messages_max: 1000, overflow: Full::DeadLetter, ..Definition::default() };
+/// let node = Node::builder().memory_limit(64 << 20).queue("plant/+/alarms", small).start().await?;
+/// assert_eq!(node.queue("plant/7/alarms")?.definition().messages_max, 1000);
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Default)]
 pub struct Builder {
     data: Option<Data>,

@@ -40,6 +40,14 @@ pub trait Face: Send + Sync + std::fmt::Debug {
 }
 
 /// Why a message was not published. Subscribers who had room may have got it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// let error = node.publish(primer::Message::new("x").topic("a/#")).await.unwrap_err();
+/// assert!(error.to_string().starts_with("\"a/#\" is no topic to publish to"));
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -201,6 +209,14 @@ impl Drop for Subscription {
 }
 
 /// Why a filter is none.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// let error = node.subscribe("a/#/b", 10).unwrap_err();
+/// assert!(error.to_string().starts_with("\"a/#/b\" is no topic filter"));
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{filter:?} is no topic filter: {why}")]
 pub struct FilterError {

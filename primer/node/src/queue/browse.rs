@@ -28,6 +28,22 @@ pub enum From {
 }
 
 /// What to look for. All conditions have to hold.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// use primer::{Browse, From, Message};
+/// let queue = node.queue("readings")?;
+/// for celsius in ["20", "21", "22"] {
+///     queue.push(Message::new(celsius).topic("house/kitchen")).await?;
+/// }
+/// let newest = Browse { from: From::Newest, messages_max: 2, topic: Some("house/+".to_owned()), ..Browse::default() };
+/// let page = queue.browse(&newest).await;
+/// let seen: Vec<_> = page.messages.iter().filter_map(|seen| seen.envelope.text()).collect();
+/// assert_eq!(seen, ["22", "21"]);
+/// assert!(page.next.is_some()); // there is more
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Browse {
     /// Where to begin.

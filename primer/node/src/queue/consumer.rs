@@ -72,6 +72,18 @@ impl Drop for Place {
 }
 
 /// How a consumer takes messages.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// use std::time::Duration;
+/// use primer::ConsumeOptions;
+/// let jobs = node.queue("jobs")?;
+/// let long = ConsumeOptions { lease: Some(Duration::from_secs(3600)), ..ConsumeOptions::prefetch(1) };
+/// let worker = jobs.group("default")?.consume_with(long)?;
+/// assert_eq!(worker.queue(), "jobs");
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConsumeOptions {
     /// Messages that it may have at a time, those that wait in its buffer included; at least 1.
@@ -102,6 +114,19 @@ pub(crate) const LEASE_MS: u64 = 60_000;
 
 /// Messages of a queue as they come: a [`Stream`] of [`Delivery`], with [`next`](Self::next) for those who need no
 /// stream. Dropping it gives back what it was given and nobody has taken; deliveries that were taken stay valid.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// let jobs = node.queue("jobs")?;
+/// jobs.push_all(&["a".into(), "b".into(), "c".into()]).await;
+/// let mut worker = jobs.consume(10)?;
+/// let batch = worker.next_batch(10).await;
+/// assert_eq!(batch.len(), 3);
+/// primer::Delivery::ack_all(batch);
+/// assert!(worker.try_next().is_none());
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Consumer {
     place: Arc<Place>,
@@ -188,6 +213,21 @@ impl Drop for Consumer {
 
 /// The lease of a message is over: its time was up and it may have gone to another consumer. What was to be said of it
 /// has not counted.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// use std::time::Duration;
+/// let short = primer::Definition { lease_ms: Some(1), ..primer::Definition::default() };
+/// let jobs = node.create_queue("jobs", short)?;
+/// jobs.push("a").await?;
+/// let (mut slow, mut other) = (jobs.consume(1)?, jobs.consume(1)?);
+/// let job = slow.next().await.expect("it is there");
+/// let again = other.next().await.expect("its time is up");
+/// assert_eq!(job.ack().unwrap_err(), primer::LeaseOver);
+/// again.ack()?;
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the lease of this message is over; it may have been delivered to another consumer")]
 pub struct LeaseOver;
@@ -196,6 +236,22 @@ pub struct LeaseOver;
 ///
 /// Dropping it without a word is a [`nack`](Self::nack): a handler that panics or returns early loses nothing. In a
 /// group that is at-most-once there is nothing to say, and nothing happens.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// use std::time::Duration;
+/// let jobs = node.queue("jobs")?;
+/// jobs.push("paint the fence").await?;
+/// let mut worker = jobs.consume(1)?;
+/// let job = worker.next().await.expect("it is there");
+/// job.extend(Duration::from_secs(600))?; // it takes longer
+/// job.nack(Duration::ZERO)?; // it did not work: again
+/// let job = worker.next().await.expect("it comes again");
+/// assert_eq!((job.text(), job.attempt()), (Some("paint the fence"), 2));
+/// job.ack()?;
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "a delivery that is dropped is delivered again"]
 pub struct Delivery {
@@ -206,6 +262,16 @@ pub struct Delivery {
 }
 
 /// That something was said of a message. It holds in this process at once; see [`durable`](Self::durable).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// let jobs = node.queue("jobs")?;
+/// jobs.push("a").await?;
+/// let job = jobs.consume(1)?.next().await.expect("it is there");
+/// assert!(job.ack()?.durable().await); // in memory there is nothing to wait for
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Settled {
     node: Node,

@@ -10,6 +10,19 @@ use primer_core::{
 use super::item::{DeadLetter, Item};
 
 /// A message with what the node knows of it. Cheap to clone.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// use primer::Message;
+/// let queue = node.queue("readings")?;
+/// queue.push(Message::new("21.5").topic("kitchen").header("unit", "C").content_type("text/plain")).await?;
+/// let reading = queue.consume(1)?.next().await.expect("it is there");
+/// let kept = reading.envelope().clone();
+/// reading.ack()?;
+/// assert_eq!((kept.topic(), kept.header("unit"), kept.content_type()), ("kitchen", Some("C"), Some("text/plain")));
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Envelope {
     item: Arc<Item>,

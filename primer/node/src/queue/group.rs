@@ -14,6 +14,22 @@ use super::{
 use crate::{journal::Change, node::Node};
 
 /// A group of a queue. It lasts until it is [removed](Self::remove), also while nobody consumes in it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// use primer::{GroupOptions, Mode, Order};
+/// let orders = node.queue("orders")?;
+/// let billing = orders.group("billing")?; // gets every message
+/// let once = GroupOptions { mode: Mode::AtMostOnce, order: Order::Any };
+/// let screen = orders.group_with("screen", once, true)?; // and so does this one, each at most once
+/// orders.push("7 pumps").await?;
+/// let pulled = billing.pull(10, std::time::Duration::from_secs(1)).await?;
+/// assert_eq!(pulled.len(), 1);
+/// primer::Delivery::ack_all(pulled);
+/// assert!(screen.consume(1)?.next().await.is_some());
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Group {
     node: Node,

@@ -27,6 +27,18 @@ pub(crate) const ID: &str = "primer-id";
 pub(crate) const DELAY_MS: &str = "primer-delay-ms";
 
 /// Why a message was given up, and where.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// let jobs = node.queue("jobs")?;
+/// jobs.push("nonsense").await?;
+/// jobs.consume(1)?.next().await.expect("it is there").reject()?;
+/// let letter = node.dead_letters("jobs")?.consume(1)?.next().await.expect("it went there");
+/// assert_eq!(letter.dead_letter().map(|why| why.reason), Some("rejected"));
+/// letter.ack()?;
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The queue that it was in.

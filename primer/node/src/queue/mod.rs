@@ -68,6 +68,16 @@ pub struct Queue {
 }
 
 /// How a queue is.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// let jobs = node.queue("jobs")?;
+/// jobs.push("a").await?;
+/// let info = jobs.info();
+/// assert_eq!((info.messages, info.counts.pushed, info.groups.len()), (1, 1, 0));
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct QueueInfo {
     /// Its name.
@@ -92,6 +102,16 @@ pub struct QueueInfo {
 }
 
 /// How a group is.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// let jobs = node.queue("jobs")?;
+/// let worker = jobs.consume(1)?;
+/// let group = jobs.group("default")?.info().expect("it is there");
+/// assert_eq!((group.figures.consumers, group.figures.pending), (1, 0));
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupInfo {
     /// Its name.

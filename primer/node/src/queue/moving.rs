@@ -13,6 +13,16 @@ use crate::{
 };
 
 /// What was moved.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// let jobs = node.queue("jobs")?;
+/// jobs.push("a").await?;
+/// let moved = jobs.move_to(Some(&node.queue("later")?), 100).await;
+/// assert_eq!((moved.moved, moved.refused), (1, 0));
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Moved {
     /// Messages that are in the other queue now.

@@ -20,6 +20,17 @@ use crate::{
 
 /// Where a message is that was pushed. It stands for what the queue's definition promises: there is one only when that
 /// is kept.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// let window = primer::Definition { dedupe_window_ms: 60_000, ..primer::Definition::default() };
+/// let queue = node.create_queue("readings", window)?;
+/// let first = queue.push(primer::Message::new("21.5").id("meter-7:1")).await?;
+/// let again = queue.push(primer::Message::new("21.5").id("meter-7:1")).await?;
+/// assert!(again.is_duplicate() && again.position() == first.position());
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     position: Position,
@@ -47,6 +58,16 @@ impl Receipt {
 }
 
 /// Why a message was not taken in. Nothing of it is in the queue; it may be tried again.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// let queue = node.queue("jobs")?;
+/// node.shutdown(std::time::Duration::ZERO).await;
+/// let error = queue.push("too late").await.unwrap_err();
+/// assert_eq!(error.to_string(), "the queue \"jobs\" did not take the message: the broker is stopping");
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PushError {

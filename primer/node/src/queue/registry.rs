@@ -24,6 +24,14 @@ use crate::{
 };
 
 /// Why a queue could not be made or changed. Nothing has changed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let node = primer::Node::builder().start().await?;
+/// let error = node.queue("a/+").unwrap_err().to_string();
+/// assert!(error.starts_with("\"a/+\" is no name of a queue: '+' cannot stand in a name"));
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
