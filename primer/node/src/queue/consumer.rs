@@ -161,6 +161,7 @@ impl Consumer {
     pub fn try_next(&mut self) -> Option<Delivery> {
         if self.taken.is_empty() {
             self.taken = self.place.inbox.take();
+            self.free_credit();
         }
         let parcel = self.taken.pop_front()?;
         Some(self.deliver(parcel))
@@ -172,7 +173,7 @@ impl Consumer {
             match self.place.inbox.poll_take(cx, &mut self.taken) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(false) => return Poll::Ready(None),
-                Poll::Ready(true) => {}
+                Poll::Ready(true) => self.free_credit(),
             }
         }
         let parcel = self.taken.pop_front();
@@ -186,12 +187,16 @@ impl Consumer {
     }
 
     fn deliver(&self, parcel: Parcel) -> Delivery {
-        if parcel.lease.is_none() {
-            self.place.cell.with(&self.place.node.inner, |state, _| {
-                state.machine.taken(self.place.group, self.place.consumer, 1);
-            });
-        }
         Delivery::new(&self.place, parcel)
+    }
+
+    /// What was taken out of the inbox and has no lease is the consumer's: its credit is free for more.
+    fn free_credit(&self) {
+        let once = self.taken.iter().filter(|parcel| parcel.lease.is_none()).count();
+        if let Ok(once @ 1..) = u32::try_from(once) {
+            let Place { node, cell, group, consumer, .. } = &*self.place;
+            cell.with(&node.inner, |state, _| state.machine.taken(*group, *consumer, once));
+        }
     }
 }
 
