@@ -117,9 +117,28 @@ async fn open(disk: &SimDisk) -> Node {
     Node::builder().disk(Arc::new(disk.clone())).store(small()).start().await.unwrap()
 }
 
+/// Two lives, one after the other: in the second one what the first has left is on the disk alone.
 async fn record(from: u64, steps: usize) -> (Vec<Op>, Life) {
     let disk = SimDisk::new().record();
-    let node = open(&disk).await;
+    let mut node = open(&disk).await;
+    let (jobs, consumers) = consume(&node);
+    let (begun, confirmed, random) = (Vec::new(), Vec::new(), Random(from));
+    let mut life = Life { disk: disk.clone(), jobs, consumers, begun, confirmed, random, next: 0 };
+    for step in 0..steps {
+        if step == steps / 2 {
+            life.consumers.clear();
+            node.shutdown(Duration::ZERO).await;
+            node = open(&disk).await;
+            (life.jobs, life.consumers) = consume(&node);
+        }
+        if life.random.below(3) == 0 { life.push().await } else { life.consume().await }
+    }
+    let log = disk.log();
+    node.shutdown(Duration::ZERO).await;
+    (log, life)
+}
+
+fn consume(node: &Node) -> (Queue, Vec<(&'static str, Consumer)>) {
     let definition = Definition { deliveries_max: 0, key: KeyOf::Nothing, ..Definition::default() };
     let jobs = node.create_queue("jobs", definition).unwrap();
     let mut consumers = Vec::new();
@@ -128,14 +147,7 @@ async fn record(from: u64, steps: usize) -> (Vec<Op>, Life) {
         consumers.push((name, group.consume(1).unwrap()));
         consumers.push((name, group.consume(2).unwrap()));
     }
-    let (begun, confirmed, random) = (Vec::new(), Vec::new(), Random(from));
-    let mut life = Life { disk: disk.clone(), jobs, consumers, begun, confirmed, random, next: 0 };
-    for _ in 0..steps {
-        if life.random.below(3) == 0 { life.push().await } else { life.consume().await }
-    }
-    let log = disk.log();
-    node.shutdown(Duration::ZERO).await;
-    (log, life)
+    (jobs, consumers)
 }
 
 /// Everything that is in the queue for a group, in order; it is acknowledged.
@@ -205,7 +217,7 @@ async fn what_was_confirmed_holds_after_a_crash_anywhere() {
     let mut cuts = 0;
     for life in 0..3 {
         let from = seed(40 + life);
-        let (log, life) = record(from, 150).await;
+        let (log, life) = record(from, 240).await;
         let (mut crashes, mut random) = (Crashes::default(), Random(from));
         assert!(life.confirmed.len() > 100, "little happened");
         for (at, op) in log.iter().enumerate() {

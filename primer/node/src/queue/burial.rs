@@ -30,6 +30,9 @@ use crate::{
 pub(crate) struct Burial {
     item: Arc<Item>,
     letter: DeadLetter,
+    /// The queue that it is given up by, and where it stands there.
+    origin: Arc<QueueCell>,
+    position: Position,
     /// What goes when it stands in the dead letters: from the queue, and what its group knows of it.
     leaves: Vec<(QueueId, Position)>,
     at: Whereabouts,
@@ -39,6 +42,8 @@ pub(crate) struct Burial {
 #[derive(Debug, Default)]
 pub(crate) struct Burials {
     unsure: Mutex<Vec<(Option<Group>, Burial)>>,
+    /// Messages that somebody moved. Should that fail, they are where they were, for the next start.
+    moved: Mutex<Vec<(Group, Arc<QueueCell>, Position)>>,
 }
 
 /// Why and by whom a message is given up.
@@ -81,12 +86,59 @@ impl QueueCell {
             deliveries: verdict.deliveries,
             died_unix_ms: inner.clock.unix_ms(),
         };
+        state.hold_floor(position);
         match left {
-            Left::Item(item) => state.burials.push(Burial { item: item.0, letter, leaves, at }),
-            Left::Stub(stub) => bury_stored(inner, state, stub, letter, leaves),
+            Left::Item(item) => {
+                let origin = Arc::clone(self);
+                state.burials.push(Burial { item: item.0, letter, origin, position, leaves, at });
+            }
+            Left::Stub(stub) => self.bury_stored(inner, state, stub, letter, leaves),
         }
     }
+
+    /// A message that has to be read first. Until that is done it is in the store as it was.
+    fn bury_stored(
+        self: &Arc<Self>,
+        inner: &Arc<Inner>,
+        state: &State,
+        stub: Stub,
+        letter: DeadLetter,
+        leaves: Vec<(QueueId, Position)>,
+    ) {
+        let (Some(kept), Some(journal)) = (&state.kept, inner.journal()) else { return };
+        let want = Want { sequence: stub.reference, queue: kept.id, position: stub.position.0 };
+        let (inner, origin, position) = (Arc::clone(inner), Arc::clone(self), stub.position);
+        journal.store().load(vec![want], move |loaded| {
+            let (Some(journal), Some(one)) = (inner.journal(), loaded.first()) else { return };
+            let at = Whereabouts::At { sequence: stub.reference, len: stub.len };
+            let mut draft = Draft::default();
+            let mut begun = None;
+            match read(one, &stub) {
+                Some(item) => {
+                    let burial =
+                        Burial { item: Arc::new(item), letter, origin: Arc::clone(&origin), position, leaves, at };
+                    match burial.attempt(&inner, inner.clock.now_ms(), &mut draft) {
+                        Ok(unsure) => begun = Some(unsure),
+                        Err(Ended) => origin.state.lock().let_go_of_floor(position),
+                    }
+                }
+                None if one.is_unreadable => {
+                    tracing::warn!(queue = &*letter.queue, "a dead letter cannot be read now: the next start finds it");
+                }
+                None => {
+                    inner.drops.add(Reason::Damaged, 1);
+                    leave(&mut draft, &leaves, at);
+                    origin.state.lock().let_go_of_floor(position);
+                }
+            }
+            let group = journal.store().submit(draft);
+            inner.burials.add(Some(group), begun.into_iter().collect());
+        });
+    }
 }
+
+/// A burial that has come to its end at once, one way or the other.
+struct Ended;
 
 impl State {
     fn leaves(&self, position: Position, verdict: &Verdict) -> Vec<(QueueId, Position)> {
@@ -99,8 +151,17 @@ impl State {
     /// Puts what is given up into the dead letters, as part of the draft.
     pub(super) fn bury_all(&mut self, inner: &Arc<Inner>, now_ms: u64) -> Vec<(bool, Burial)> {
         let burials = std::mem::take(&mut self.burials);
-        let draft = &mut self.draft;
-        burials.into_iter().filter_map(|burial| burial.attempt(inner, now_ms, draft)).collect()
+        let (draft, mut ended) = (&mut self.draft, Vec::new());
+        let mut unsure = Vec::new();
+        for burial in burials {
+            let position = burial.position;
+            match burial.attempt(inner, now_ms, draft) {
+                Ok(one) => unsure.push(one),
+                Err(Ended) => ended.push(position),
+            }
+        }
+        ended.into_iter().for_each(|position| self.let_go_of_floor(position));
+        unsure
     }
 }
 
@@ -111,32 +172,53 @@ impl Burials {
         self.unsure.lock().extend(unsure);
     }
 
+    /// Notes a message that was moved out of a queue with this group.
+    pub(super) fn moved(&self, group: Group, from: &Arc<QueueCell>, position: Position) {
+        self.moved.lock().push((group, Arc::clone(from), position));
+    }
+
     /// Looks at what has become sure, and tries again what has failed.
     pub(crate) fn look(&self, inner: &Arc<Inner>) {
         let Some(journal) = inner.journal() else { return };
         let store = journal.store();
-        let mut failed = Vec::new();
+        let (mut failed, mut sure) = (Vec::new(), Vec::new());
         self.unsure.lock().retain_mut(|(group, burial)| match group.map(|group| store.outcome(group)) {
             Some(None) => true,
-            Some(Some(true)) => false,
+            Some(Some(true)) => {
+                sure.push((Arc::clone(&burial.origin), burial.position));
+                false
+            }
             Some(Some(false)) | None => {
                 failed.push(burial.take());
                 false
             }
         });
-        if failed.is_empty() {
-            return;
+        self.moved.lock().retain(|(group, from, position)| {
+            let outcome = store.outcome(*group);
+            if outcome == Some(true) {
+                sure.push((Arc::clone(from), *position));
+            }
+            outcome.is_none()
+        });
+        let (mut draft, now_ms, mut begun) = (Draft::default(), inner.clock.now_ms(), Vec::new());
+        for burial in failed {
+            let of = (Arc::clone(&burial.origin), burial.position);
+            match burial.attempt(inner, now_ms, &mut draft) {
+                Ok(unsure) => begun.push(unsure),
+                Err(Ended) => sure.push(of),
+            }
         }
-        let (mut draft, now_ms) = (Draft::default(), inner.clock.now_ms());
-        let begun = failed.into_iter().filter_map(|burial| burial.attempt(inner, now_ms, &mut draft)).collect();
-        let group = store.submit(draft);
-        self.add(Some(group), begun);
+        sure.into_iter().for_each(|(origin, position)| origin.state.lock().let_go_of_floor(position));
+        if !draft.is_empty() || !begun.is_empty() {
+            let group = store.submit(draft);
+            self.add(Some(group), begun);
+        }
     }
 }
 
 impl Burial {
     /// Tries it; answers what has to be looked at later: whether it stands in the draft, or has to be tried again.
-    fn attempt(self, inner: &Arc<Inner>, now_ms: u64, draft: &mut Draft) -> Option<(bool, Self)> {
+    fn attempt(self, inner: &Arc<Inner>, now_ms: u64, draft: &mut Draft) -> Result<(bool, Self), Ended> {
         let mut extra = self.item.extra.as_deref().cloned().unwrap_or_default();
         (extra.id, extra.due_unix_ms, extra.dead) = (None, None, Some(self.letter.clone()));
         let wishes = Wishes { priority: self.item.priority, delay_ms: 0, extra };
@@ -152,34 +234,41 @@ impl Burial {
                 if !is_kept {
                     // Dead letters in memory of a queue on the disk: nothing else says that it is gone.
                     leave(draft, &self.leaves, self.at.clone());
-                    return None;
+                    return Err(Ended);
                 }
-                let ((queue, position), groups) = self.leaves.split_first()?;
+                let ((queue, position), groups) = self.leaves.split_first().ok_or(Ended)?;
                 let (queue, position, at) = (*queue, position.0, self.at.clone());
                 draft.when_durable(Move::Gone { queue, position, at });
                 for (queue, position) in groups {
                     let at = Whereabouts::Nowhere;
                     draft.when_durable(Move::Gone { queue: *queue, position: position.0, at });
                 }
-                Some((true, self))
+                Ok((true, self))
             }
             // A definition of somebody's own keeps the dead letters small, and they take no more.
             Err(Refused::QueueFull) => {
                 inner.drops.add(Reason::QueueFull, 1);
                 leave(draft, &self.leaves, self.at.clone());
-                None
+                Err(Ended)
             }
             Err(why) if inner.journal().is_none() => {
                 inner.drops.add(reason_of(why), 1);
-                None
+                Err(Ended)
             }
-            Err(_) => Some((false, self)),
+            Err(_) => Ok((false, self)),
         }
     }
 
     fn take(&mut self) -> Self {
-        let Self { item, letter, leaves, at } = self;
-        Self { item: Arc::clone(item), letter: letter.clone(), leaves: std::mem::take(leaves), at: at.clone() }
+        let Self { item, letter, origin, position, leaves, at } = self;
+        Self {
+            item: Arc::clone(item),
+            letter: letter.clone(),
+            origin: Arc::clone(origin),
+            position: *position,
+            leaves: std::mem::take(leaves),
+            at: at.clone(),
+        }
     }
 }
 
@@ -190,34 +279,4 @@ fn leave(draft: &mut Draft, leaves: &[(QueueId, Position)], at: Whereabouts) {
         let its = std::mem::replace(&mut at, Whereabouts::Nowhere);
         draft.change(Change::Gone { queue: *queue, position: position.0, floor: 0, at: its });
     }
-}
-
-/// A message that has to be read first. Until that is done it is in the store as it was.
-fn bury_stored(inner: &Arc<Inner>, state: &State, stub: Stub, letter: DeadLetter, leaves: Vec<(QueueId, Position)>) {
-    let (Some(kept), Some(journal)) = (&state.kept, inner.journal()) else { return };
-    let want = Want { sequence: stub.reference, queue: kept.id, position: stub.position.0 };
-    let inner = Arc::clone(inner);
-    journal.store().load(vec![want], move |loaded| {
-        let Some(journal) = inner.journal() else { return };
-        for one in &loaded {
-            let at = Whereabouts::At { sequence: stub.reference, len: stub.len };
-            let mut draft = Draft::default();
-            let mut begun = None;
-            match read(one, &stub) {
-                Some(item) => {
-                    let burial = Burial { item: Arc::new(item), letter: letter.clone(), leaves: leaves.clone(), at };
-                    begun = burial.attempt(&inner, inner.clock.now_ms(), &mut draft);
-                }
-                None if one.is_unreadable => {
-                    tracing::warn!(queue = &*letter.queue, "a dead letter cannot be read now: the next start finds it");
-                }
-                None => {
-                    inner.drops.add(Reason::Damaged, 1);
-                    leave(&mut draft, &leaves, at);
-                }
-            }
-            let group = journal.store().submit(draft);
-            inner.burials.add(Some(group), begun.into_iter().collect());
-        }
-    });
 }

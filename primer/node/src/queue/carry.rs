@@ -64,7 +64,7 @@ impl QueueCell {
                         state.group_is_done(group, position); // its count of deliveries goes as well
                     }
                     if let Some(kept) = state.kept.as_ref().filter(|_| fate != Fate::Void) {
-                        let (queue, floor) = (kept.id, state.machine.floor().0);
+                        let (queue, floor) = (kept.id, state.floor());
                         let at = whereabouts(&left);
                         state.draft.change(Change::Gone { queue, position: position.0, floor, at });
                     }
@@ -117,7 +117,7 @@ impl State {
 
     fn group_is_done(&mut self, group: GroupId, position: Position) {
         let Some(queue) = self.kept.as_ref().and_then(|kept| kept.groups.get(&group)) else { return };
-        let floor = self.machine.floor().0;
+        let floor = self.floor();
         let (position, at) = (position.0, Whereabouts::Nowhere);
         self.draft.change(Change::Gone { queue: *queue, position, floor, at });
     }

@@ -46,6 +46,9 @@ pub(crate) struct Kept {
     pub(crate) groups: BTreeMap<GroupId, QueueId>,
     /// Messages below this position were there when the process started.
     pub(crate) restored_below: u64,
+    /// Messages that are gone from the machine and not from the store, as it is not sure that they stand elsewhere:
+    /// their positions, and how many wait for that. What is below a floor is gone in the store: it stays below them.
+    pub(crate) unsure: BTreeMap<u64, u32>,
 }
 
 /// See the module's description.
@@ -158,7 +161,7 @@ impl QueueCell {
         }
         let id = journal.store().new_queue();
         state.draft.change(Change::Define { queue: id, name: record::queue_name(&self.name) });
-        state.kept = Some(Box::new(Kept { id, groups: BTreeMap::new(), restored_below: 0 }));
+        state.kept = Some(Box::new(Kept { id, groups: BTreeMap::new(), restored_below: 0, unsure: BTreeMap::new() }));
         if state.is_own {
             state.keep_definition();
         }
@@ -279,6 +282,31 @@ impl QueueCell {
 }
 
 impl State {
+    /// No message stands below this position, in the machine or in the store.
+    pub(crate) fn floor(&self) -> u64 {
+        let floor = self.machine.floor().0;
+        let unsure = self.kept.as_ref().and_then(|kept| kept.unsure.first_key_value());
+        unsure.map_or(floor, |(position, _)| floor.min(*position))
+    }
+
+    /// A message is gone from the machine, and may come back by the store.
+    pub(crate) fn hold_floor(&mut self, position: Position) {
+        if let Some(kept) = &mut self.kept {
+            *kept.unsure.entry(position.0).or_default() += 1;
+        }
+    }
+
+    /// It stands elsewhere for good.
+    pub(crate) fn let_go_of_floor(&mut self, position: Position) {
+        let Some(kept) = &mut self.kept else { return };
+        if let Some(count) = kept.unsure.get_mut(&position.0) {
+            *count -= 1;
+            if *count == 0 {
+                kept.unsure.remove(&position.0);
+            }
+        }
+    }
+
     /// Whether messages are to be written.
     pub(crate) fn may_keep(&self, inner: &Inner) -> bool {
         inner.journal().is_some() && self.definition.sync != Keeping::Memory

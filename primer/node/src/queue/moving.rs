@@ -90,7 +90,8 @@ impl Queue {
             }
         }
         if let Some(journal) = inner.journal() {
-            journal.store().submit(draft);
+            let group = journal.store().submit(draft);
+            inner.burials.moved(group, &self.cell, seen.envelope.position());
         }
         Some(is_taken.is_ok())
     }
@@ -109,6 +110,7 @@ impl Queue {
                 Left::Stub(stub) => Whereabouts::At { sequence: stub.reference, len: stub.len },
             };
             draft.when_durable(Move::Gone { queue, position, at });
+            state.hold_floor(Position(position));
         }
         true
     }

@@ -110,7 +110,7 @@ fn restore_one(
     messages.sort_by_key(|found| found.stub.position);
     let next = messages.last().map_or(0, |last| last.stub.position.0 + 1).max(known.next_free());
     cell.with(inner, |state, now_ms| {
-        let mut kept = Kept { id, groups: BTreeMap::new(), restored_below: next };
+        let mut kept = Kept { id, groups: BTreeMap::new(), restored_below: next, unsure: BTreeMap::new() };
         // What a group is done with, and where it began.
         let mut progress: BTreeMap<GroupId, (&QueueState, u64)> = BTreeMap::new();
         for (queue, name, group) in groups {
