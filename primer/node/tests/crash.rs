@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use primer::{Consumer, Definition, Delivery, GroupOptions, KeyOf, Message, Mode, Node, Order, Queue, journal};
+use primer::{Consumer, Definition, Delivery, Full, GroupOptions, KeyOf, Message, Mode, Node, Order, Queue, journal};
 use sim::{Crashes, Folder, Op, Random, SimDisk, seed};
 
 const LONG: Duration = Duration::from_secs(10);
@@ -79,7 +79,7 @@ impl Life {
         let (group, consumer) = &mut self.consumers[which];
         let group = *group;
         let Ok(Some(delivery)) = tokio::time::timeout(Duration::from_millis(2), consumer.next()).await else { return };
-        let number = number(&delivery);
+        let number = number_of(&delivery);
         if group == "once" {
             self.begin(Deed::Once(number));
             self.confirm(Deed::Once(number));
@@ -105,7 +105,7 @@ impl Life {
     }
 }
 
-fn number(delivery: &Delivery) -> u64 {
+fn number_of(delivery: &Delivery) -> u64 {
     delivery.text().unwrap().split(' ').next().unwrap().parse().unwrap()
 }
 
@@ -158,7 +158,7 @@ async fn drain(queue: &Queue, name: &str) -> Vec<u64> {
     let mut all = Vec::new();
     while all.len() < pending {
         let delivery = tokio::time::timeout(LONG, consumer.next()).await.expect("in time").expect("the node runs");
-        all.push(number(&delivery));
+        all.push(number_of(&delivery));
         delivery.ack().map(drop).unwrap_or_default();
     }
     all
@@ -234,4 +234,61 @@ async fn what_was_confirmed_holds_after_a_crash_anywhere() {
         check(crashes.cut(1), &life.begun, &life.confirmed, end).await;
     }
     assert!(cuts > 100, "only {cuts} cuts");
+}
+
+/// What makes room while it is on the disk alone has to be read before it can go to the dead letters; meanwhile others
+/// are acknowledged, and the floor of the queue rises above it. It used to be gone from the queue with that floor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_makes_room_is_in_one_of_two_places() {
+    let disk = SimDisk::new().record();
+    let definition = Definition { messages_max: 20, overflow: Full::DeadLetter, ..Definition::default() };
+    let (mut begun, mut confirmed) = (Vec::new(), Vec::new());
+    for life in 0..3_u64 {
+        let node = open(&disk).await;
+        let jobs = node.create_queue("jobs", definition.clone()).unwrap();
+        let group = jobs.group("any").unwrap();
+        for number in life * 20..life * 20 + 20 {
+            begun.push(Deed::Push(number));
+            disk.say(Op::Submitted(begun.len()));
+            jobs.push(number.to_string()).await.unwrap();
+            confirmed.push(Deed::Push(number));
+            disk.say(Op::Durable(confirmed.len()));
+            if number % 3 == 0 {
+                for delivery in group.pull(1, Duration::from_secs(1)).await.unwrap() {
+                    let number = number_of(&delivery);
+                    begun.push(Deed::Ack("any", number));
+                    disk.say(Op::Submitted(begun.len()));
+                    delivery.ack().unwrap();
+                }
+            }
+        }
+        drop(group);
+        node.shutdown(Duration::ZERO).await;
+    }
+    let (mut crashes, mut random, mut dead_seen) = (Crashes::default(), Random(seed(3)), 0);
+    let log = disk.log();
+    for (at, op) in log.iter().enumerate() {
+        if random.below(6) == 0 {
+            let says = format!("before operation {at} of {}", log.len());
+            let node = open(&SimDisk::of(crashes.cut(random.next()))).await;
+            let all = match node.find_queue("jobs") {
+                Some(jobs) => drain(&jobs, "any").await,
+                None => Vec::new(),
+            };
+            let dead = match node.find_queue("$dead/jobs") {
+                Some(dead) => drain(&dead, "default").await,
+                None => Vec::new(),
+            };
+            dead_seen += dead.len();
+            for deed in &confirmed[..crashes.durable] {
+                let Deed::Push(number) = deed else { continue };
+                let places = [all.contains(number), dead.contains(number)].into_iter().filter(|is| *is).count();
+                let is_done = begun[..crashes.submitted].contains(&Deed::Ack("any", *number));
+                assert!(places == 1 || is_done, "{says}: {number} is in {places} places");
+            }
+            node.shutdown(Duration::ZERO).await;
+        }
+        crashes.pass(op);
+    }
+    assert!(dead_seen > 100, "little made room: {dead_seen}");
 }
