@@ -243,6 +243,26 @@ impl Registry {
         bound
     }
 
+    /// Lets go of queues that do not exist, were only waited for, and that nobody waits for any more: names come from
+    /// outside.
+    pub(crate) fn forget_unused(&self, inner: &Inner) {
+        let unknown: Vec<Arc<str>> = {
+            let by_name = self.by_name.read();
+            by_name.values().filter(|cell| !cell.is_known()).map(|cell| Arc::clone(&cell.name)).collect()
+        };
+        for name in unknown {
+            let mut by_name = self.by_name.write();
+            let mut by_key = self.by_key.write();
+            // Nobody has it but the two maps, and nobody can look it up meanwhile: its lock is free.
+            let is_unused = |cell: &Arc<QueueCell>| !cell.is_known() && Arc::strong_count(cell) == 2;
+            if let Some(cell) = by_name.get(&name).filter(|cell| is_unused(cell)) {
+                by_key.remove(&cell.key);
+                cell.state.lock().charge.set(&inner.budget, 0);
+                by_name.remove(&name);
+            }
+        }
+    }
+
     fn add(&self, name: &str, definition: Definition, is_own: bool) -> Result<Arc<QueueCell>, QueueError> {
         let key = QueueKey(self.next_key.fetch_add(1, Ordering::Relaxed));
         let cell = Arc::new(QueueCell::new(name, key, definition, is_own));

@@ -86,6 +86,7 @@ async fn look_at_due(inner: &Arc<Inner>) {
 
 async fn sweep(inner: &Arc<Inner>) {
     inner.burials.look(inner);
+    inner.registry.forget_unused(inner);
     let evict_below = inner.journal().map_or(0, |journal| journal.store().evict_below());
     for (index, cell) in inner.registry.all().into_iter().enumerate() {
         if index % SLICE == SLICE - 1 {
