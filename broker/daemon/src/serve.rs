@@ -29,6 +29,8 @@ const DAY_S: u64 = 24 * 3600;
 enum Overflow {
     /// Trim the oldest messages; they are counted.
     DropOldest,
+    /// Put new ones into the queue `$dead/sessions`, with the client they were for.
+    DeadLetter,
     /// Refuse new ones: 0x97 to MQTT 5.0 publishers, a closed connection to older ones.
     Reject,
 }
@@ -284,8 +286,9 @@ fn options(arguments: Serve) -> anyhow::Result<Options> {
     options.queue.bytes_max = to_usize(arguments.max_queued_bytes);
     options.queue.overflow = match arguments.overflow {
         Overflow::DropOldest => OverflowPolicy::DropOldest,
-        Overflow::Reject => OverflowPolicy::Reject,
+        Overflow::DeadLetter | Overflow::Reject => OverflowPolicy::Reject,
     };
+    options.buries_overflow = matches!(arguments.overflow, Overflow::DeadLetter);
     let protocol = &mut options.protocol;
     protocol.packet_bytes_max = u32::try_from(arguments.max_packet_size)
         .ok()

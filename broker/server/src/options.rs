@@ -74,6 +74,8 @@ pub struct Options {
     pub disconnect_slow_consumers: bool,
     /// Bounds of each session's queue.
     pub queue: Bounds,
+    /// Whether what a session's queue has no room for goes to the dead letters of the sessions, `$dead/sessions`.
+    pub buries_overflow: bool,
     /// Whether QoS 0 messages are queued for sessions without a connection.
     pub queue_qos0: bool,
     /// Overlapping subscriptions.
@@ -105,6 +107,7 @@ impl Default for Options {
                 bytes_max: 256 * 1024 * 1024,
                 overflow: OverflowPolicy::DropOldest,
             },
+            buries_overflow: false,
             queue_qos0: false,
             overlap: Overlap::OneCopy,
             share: ShareStrategy::RoundRobin,

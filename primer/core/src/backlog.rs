@@ -135,6 +135,14 @@ impl<T: Item> Backlog<T> {
         Accepted::new()
     }
 
+    /// Whether a message of this cost fits, once what has expired is gone. Nothing else is trimmed for it.
+    pub fn fits(&mut self, now_ms: u64, cost: usize) -> bool {
+        if !self.has_room(cost) {
+            self.expire(now_ms);
+        }
+        self.has_room(cost)
+    }
+
     /// Appends a message.
     ///
     /// # Errors

@@ -51,8 +51,8 @@ pub use self::{
     plane::{NodeOptions, Plane},
     queue::{
         Browse, ConsumeOptions, Consumer, DEFAULT_GROUP, DeadLetter, Delivery, Envelope, FoundQueues, From, Group,
-        GroupInfo, LeaseOver, Moved, Offered, Page, Publisher, PushError, Queue, QueueError, QueueInfo, Receipt, Seen,
-        Settled,
+        GroupInfo, LeaseOver, Moved, Offered, Offering, Page, Publisher, PushError, Queue, QueueError, QueueInfo,
+        Receipt, Seen, Settled,
     },
     retained::{Kept, Published, RetainedPage, RetainedStore},
     routes::{Routes, SubscriberKey},

@@ -3,5 +3,6 @@
 
 mod browsing;
 mod consuming;
+mod overflow;
 mod publishing;
 mod shorthand;

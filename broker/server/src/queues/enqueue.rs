@@ -1,7 +1,9 @@
 //! Publishing into queues: `$queue/NAME`, and queues that are bound to the topic. A queue is a destination as a session
 //! is: the publish is acknowledged when it has accepted, and with a store, when that is durable.
 
-use primer::{Offered, Queue, drops::reason_of};
+use std::sync::Arc;
+
+use primer::{DeadLetter, Offered, Offering, Queue, drops::reason_of};
 use primer_core::{commit::Refused, properties::Properties, topic};
 
 use super::address::QUEUE;
@@ -13,6 +15,9 @@ use crate::{
 
 /// The user property by which a publisher says under which topic a message is to be shown.
 const TOPIC: &str = "primer-topic";
+
+/// The dead letters of sessions are those of a queue of this name.
+const SESSIONS: &str = "sessions";
 
 /// Whether a topic names a queue: then the publish goes there and nowhere else.
 pub(crate) fn is_queue(topic: &str) -> bool {
@@ -83,10 +88,41 @@ fn offer(
     queue: &Queue,
     delay_ms: Option<u64>,
 ) -> Result<Delivered, Refused> {
+    give(hub, batch, burst, index, queue, (delay_ms, None))
+}
+
+/// What a session has no room for goes to the dead letters of the sessions, in the name of its client.
+pub(crate) fn bury(
+    hub: &Hub,
+    batch: &mut Batch<'_>,
+    burst: Burst<'_, '_>,
+    index: usize,
+    client_id: &Arc<str>,
+) -> Result<Delivered, Refused> {
+    let letter = DeadLetter {
+        queue: SESSIONS.into(),
+        group: Arc::clone(client_id),
+        reason: "overflow",
+        deliveries: 0,
+        died_unix_ms: hub.node.clock.unix_ms(),
+    };
+    let dead = hub.node.queues.dead_letters(SESSIONS).map_err(|_| Refused::QueueFull)?;
+    give(hub, batch, burst, index, &dead, (None, Some(letter)))
+}
+
+fn give(
+    hub: &Hub,
+    batch: &mut Batch<'_>,
+    burst: Burst<'_, '_>,
+    index: usize,
+    queue: &Queue,
+    (delay_ms, letter): (Option<u64>, Option<DeadLetter>),
+) -> Result<Delivered, Refused> {
     let publisher = burst.get(index).publisher;
     let message = batch.own_message(burst, index);
     let ticket = hub.node.journal().map(|_| batch.ticket(index));
-    Ok(match queue.offer(&message, publisher, ticket.as_ref(), delay_ms)? {
+    let how = Offering { publisher, ticket: ticket.as_ref(), delay_ms, letter };
+    Ok(match queue.offer(&message, how)? {
         Offered::Accepted(accepted) => Delivered::Queued(Ok(accepted)),
         // The batch is submitted, or was, after what the duplicate is one of.
         Offered::WithLast(_accepted) => Delivered::Stored,

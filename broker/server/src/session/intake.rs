@@ -15,6 +15,7 @@ use crate::{
     delivery::{self, Ids, Queued},
     hub::Hub,
     limits::{PUMP_BYTES_MAX, READY_KEPT_MAX},
+    queues::enqueue,
 };
 
 impl State {
@@ -102,6 +103,15 @@ impl State {
             room = room.saturating_sub(publication.len());
             if goes_at_all && self.is_full(hub, delivery::cost(publication.len(), &ids) as usize) {
                 self.pump(hub, batch.now_ms); // what can go at once is not trimmed
+            }
+            let cost = delivery::cost(publication.len(), &ids) as usize;
+            if hub.options.buries_overflow && !self.queue.fits(batch.now_ms, cost) {
+                let buried = enqueue::bury(hub, batch, burst, index, &self.client_id);
+                if let Err(why) = &buried {
+                    self.count_drops(hub, primer::drops::reason_of(*why), 1);
+                }
+                answer(index, buried.unwrap_or_else(|why| Delivered::Queued(Err(why))));
+                continue;
             }
             let answered = if self.durable.is_none() {
                 let message = if goes_at_once { batch.message(publication) } else { batch.own_message(burst, index) };

@@ -31,7 +31,7 @@ pub use self::{
     item::DeadLetter,
     moving::Moved,
     publisher::Publisher,
-    push::{Offered, PushError, Receipt},
+    push::{Offered, Offering, PushError, Receipt},
     registry::QueueError,
     restore::FoundQueues,
 };

@@ -11,7 +11,7 @@ use primer_core::{
 use super::{
     Queue,
     cell::{Offer, State, Taken},
-    item::Wishes,
+    item::{DeadLetter, Wishes},
 };
 use crate::{
     journal::{Group, QueueId, Ticket, content},
@@ -82,6 +82,19 @@ pub enum PushError {
         /// Why.
         why: Refused,
     },
+}
+
+/// How a face offers a message to a queue.
+#[derive(Debug, Default)]
+pub struct Offering<'a> {
+    /// Who sent it.
+    pub publisher: Option<&'a Arc<str>>,
+    /// What its destinations in the store share, if it is to be written.
+    pub ticket: Option<&'a Arc<Ticket>>,
+    /// How long it waits, if that is not in its properties.
+    pub delay_ms: Option<u64>,
+    /// Why it was given up, for a message that goes to dead letters.
+    pub letter: Option<DeadLetter>,
 }
 
 /// What a face gets for a message that it offers.
@@ -237,23 +250,21 @@ impl Queue {
         }
     }
 
-    /// Takes in a message of a face of the node, which writes it together with its other destinations. `publisher` is
-    /// who sent it, `delay_ms` how long it waits, if that is not in its properties. What it says of
-    /// priority, key, identifier and delay stands there ([`crate::QUEUE_PROPERTIES`]).
+    /// Takes in a message of a face of the node, which writes it together with its other destinations. What it says of
+    /// priority, key, identifier and delay stands in its properties ([`crate::QUEUE_PROPERTIES`]).
     ///
     /// # Errors
     /// The queue does not take it; nothing of it is there.
-    pub fn offer(
-        &self,
-        message: &Stored,
-        publisher: Option<&Arc<str>>,
-        ticket: Option<&Arc<Ticket>>,
-        delay_ms: Option<u64>,
-    ) -> Result<Offered, Refused> {
+    pub fn offer(&self, message: &Stored, how: Offering<'_>) -> Result<Offered, Refused> {
+        let Offering { publisher, ticket, delay_ms, letter } = how;
         let inner = &self.node.inner;
         self.cell.with(inner, |state, now_ms| {
             let mut wishes = Wishes::of(message, publisher, &state.definition);
             wishes.delay_ms = delay_ms.unwrap_or(wishes.delay_ms);
+            if letter.is_some() {
+                // It is here because it could not be elsewhere: what it says of a queue was not meant for this one.
+                (wishes.delay_ms, wishes.extra.id, wishes.extra.dead) = (0, None, letter);
+            }
             let ticket = ticket.filter(|_| state.may_keep(inner));
             let message = message.compact();
             let unix_ms = inner.clock.unix_ms();
