@@ -14,6 +14,7 @@ use primer::{
     journal::{Kept, Report},
 };
 use primer_core::{
+    backlog::Bounds,
     commit::{Accepted, Refused},
     deadlines::Deadlines,
     message::Message,
@@ -58,6 +59,8 @@ pub(crate) enum Timer {
 /// See the module's description.
 pub(crate) struct Hub {
     pub(crate) options: Options,
+    /// The bounds of each session's queue.
+    pub(crate) queue_bounds: Arc<Bounds>,
     pub(crate) node: Plane<Subscription, Later>,
     pub(crate) registry: Registry,
     pub(crate) counters: Counters,
@@ -97,8 +100,10 @@ impl Hub {
     ) -> Self {
         let node = Plane::new(&options.node);
         let accept_rate = Mutex::new(Bucket::new(options.connection_rate_max, node.clock.now_ms()));
+        let queue_bounds = Arc::new(options.queue);
         Self {
             options,
+            queue_bounds,
             node,
             registry: Registry::default(),
             counters: Counters::default(),

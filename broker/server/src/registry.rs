@@ -100,7 +100,7 @@ impl Registry {
         let entry = cells.entry(hash, |cell| cell.client_id == *client_id, |cell| self.hash(&cell.client_id));
         let create = || {
             let key = SubscriberKey(self.next_key.fetch_add(1, Ordering::Relaxed));
-            Arc::new(Cell::new(key, Arc::clone(client_id), Backlog::new(hub.options.queue)))
+            Arc::new(Cell::new(key, Arc::clone(client_id), Backlog::new(Arc::clone(&hub.queue_bounds))))
         };
         Arc::clone(entry.or_insert_with(create).get())
     }

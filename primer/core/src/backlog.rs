@@ -6,7 +6,7 @@
 
 mod cold;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use self::cold::Cold;
 pub use self::cold::{Left, Stub};
@@ -106,8 +106,9 @@ pub struct Backlog<T> {
     ready_bytes: usize,
     /// No message that nobody has leased expires before.
     soonest_expiry_ms: u64,
-    bounds: Bounds,
-    dropped: Dropped,
+    bounds: Arc<Bounds>,
+    /// What was dropped and not told, if anything was.
+    dropped: Option<Box<Dropped>>,
     /// What is not in memory, if anything is not.
     cold: Option<Box<Cold<T>>>,
 }
@@ -115,7 +116,7 @@ pub struct Backlog<T> {
 impl<T: Item> Backlog<T> {
     /// An empty queue.
     #[must_use]
-    pub const fn new(bounds: Bounds) -> Self {
+    pub fn new(bounds: impl Into<Arc<Bounds>>) -> Self {
         Self {
             entries: VecDeque::new(),
             leased_entries: 0,
@@ -124,8 +125,8 @@ impl<T: Item> Backlog<T> {
             leased_bytes: 0,
             ready_bytes: 0,
             soonest_expiry_ms: u64::MAX,
-            bounds,
-            dropped: Dropped { expired: 0, overflow: 0, refused: 0, evicted: 0 },
+            bounds: bounds.into(),
+            dropped: None,
             cold: None,
         }
     }
@@ -151,7 +152,7 @@ impl<T: Item> Backlog<T> {
     pub fn push(&mut self, now_ms: u64, item: T) -> Result<Accepted, Refused> {
         let cost = item.cost();
         if !self.has_room(cost) && !self.make_room(now_ms, cost) {
-            self.dropped.refused += 1;
+            self.note_dropped().refused += 1;
             return Err(Refused::QueueFull);
         }
         self.soonest_expiry_ms = self.soonest_expiry_ms.min(item.expires_at_ms());
@@ -175,7 +176,7 @@ impl<T: Item> Backlog<T> {
             self.ready_bytes -= cost;
             if now_ms > expires_at_ms {
                 let (position, item) = (Position(entry.position), entry.item.take());
-                self.dropped.expired += 1;
+                self.note_dropped().expired += 1;
                 item.into_iter().for_each(|item| self.leave(position, Left::Item(item)));
                 self.sweep();
                 continue;
@@ -233,7 +234,8 @@ impl<T: Item> Backlog<T> {
             stays
         });
         self.soonest_expiry_ms = soonest;
-        self.dropped.expired += (before - self.len()) as u64;
+        let expired = (before - self.len()) as u64;
+        self.note_dropped().expired += expired;
     }
 
     /// Takes out the messages in memory that are so: those that were leased, and those that were not, oldest first.
@@ -297,7 +299,11 @@ impl<T: Item> Backlog<T> {
 
     /// What was dropped since the last call.
     pub fn take_dropped(&mut self) -> Dropped {
-        std::mem::take(&mut self.dropped)
+        self.dropped.take().map(|dropped| *dropped).unwrap_or_default()
+    }
+
+    fn note_dropped(&mut self) -> &mut Dropped {
+        self.dropped.get_or_insert_default()
     }
 
     /// Messages in the queue, leased ones included.
@@ -332,7 +338,7 @@ impl<T: Item> Backlog<T> {
     /// to the low watermark. Answers whether a message of `cost` bytes fits now.
     fn make_room(&mut self, now_ms: u64, cost: usize) -> bool {
         self.expire(now_ms);
-        let Bounds { messages_max, bytes_max, overflow } = self.bounds;
+        let Bounds { messages_max, bytes_max, overflow } = *self.bounds;
         let fits_beside_leased = self.leased_count < messages_max && self.leased_bytes + cost <= bytes_max;
         if self.has_room(cost) || overflow == OverflowPolicy::Reject || !fits_beside_leased {
             return self.has_room(cost);
@@ -345,7 +351,7 @@ impl<T: Item> Backlog<T> {
             }
             trimmed += 1;
         }
-        self.dropped.overflow += trimmed;
+        self.note_dropped().overflow += trimmed;
         give_back(&mut self.entries, BUSY_CAPACITY_MAX);
         self.has_room(cost)
     }

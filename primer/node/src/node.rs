@@ -216,7 +216,7 @@ impl Node {
         self.queues(None, usize::MAX).iter().map(Queue::info).collect()
     }
 
-    /// How many queues do not exist and are waited for, by consumers or by who holds one: as soon as something is pushed
+    /// How many queues do not exist and are waited for, by consumers or by who holds one: once something is pushed
     /// there, they do.
     #[must_use]
     pub fn waited_for(&self) -> usize {

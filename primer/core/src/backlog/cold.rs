@@ -181,7 +181,8 @@ impl<T: Item> Backlog<T> {
     pub fn evict_below(&mut self, reference: u64) {
         let before = self.len();
         self.retain_ready(|_, stub| stub.is_none_or(|stub| stub.reference >= reference));
-        self.dropped.evicted += (before - self.len()) as u64;
+        let evicted = (before - self.len()) as u64;
+        self.note_dropped().evicted += evicted;
     }
 
     /// What has left without its consumer's word since the last call.
