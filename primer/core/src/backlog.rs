@@ -235,7 +235,9 @@ impl<T: Item> Backlog<T> {
         });
         self.soonest_expiry_ms = soonest;
         let expired = (before - self.len()) as u64;
-        self.note_dropped().expired += expired;
+        if expired > 0 {
+            self.note_dropped().expired += expired;
+        }
     }
 
     /// Takes out the messages in memory that are so: those that were leased, and those that were not, oldest first.
@@ -351,7 +353,9 @@ impl<T: Item> Backlog<T> {
             }
             trimmed += 1;
         }
-        self.note_dropped().overflow += trimmed;
+        if trimmed > 0 {
+            self.note_dropped().overflow += trimmed;
+        }
         give_back(&mut self.entries, BUSY_CAPACITY_MAX);
         self.has_room(cost)
     }

@@ -182,7 +182,9 @@ impl<T: Item> Backlog<T> {
         let before = self.len();
         self.retain_ready(|_, stub| stub.is_none_or(|stub| stub.reference >= reference));
         let evicted = (before - self.len()) as u64;
-        self.note_dropped().evicted += evicted;
+        if evicted > 0 {
+            self.note_dropped().evicted += evicted;
+        }
     }
 
     /// What has left without its consumer's word since the last call.
