@@ -174,9 +174,16 @@ impl Queue {
         Underway { notifier, group, name: Arc::clone(&self.cell.name) }
     }
 
-    pub(crate) async fn finish_push(&self, mut underway: Underway) -> Result<Receipt, PushError> {
+    /// Waits until the store has said what became of a message.
+    pub(crate) async fn await_push(&self, underway: &Underway) {
         if let (Some(group), Some(journal)) = (underway.group, self.node.inner.journal()) {
-            let _it_is_asked_below = journal.store().ended(group).await;
+            let _finish_push_asks_again = journal.store().ended(group).await;
+        }
+    }
+
+    pub(crate) async fn finish_push(&self, mut underway: Underway) -> Result<Receipt, PushError> {
+        self.await_push(&underway).await;
+        if let (Some(group), Some(journal)) = (underway.group, self.node.inner.journal()) {
             if let Some(answer) = Accepted::by(journal, group) {
                 let has_failed = answer.is_err();
                 underway.notifier.answer_first(answer);

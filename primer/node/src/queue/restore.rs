@@ -109,6 +109,7 @@ fn restore_one(
 ) {
     messages.sort_by_key(|found| found.stub.position);
     let next = messages.last().map_or(0, |last| last.stub.position.0 + 1).max(known.next_free());
+    let kept_id = id;
     cell.with(inner, |state, now_ms| {
         let mut kept = Kept { id, groups: BTreeMap::new(), restored_below: next };
         // What a group is done with, and where it began.
@@ -139,6 +140,13 @@ fn restore_one(
                 && let Some((until_unix_ms, position)) = record::read_id(value)
                 && key.len() > 1
             {
+                let is_here = messages.binary_search_by_key(&position, |found| found.stub.position.0).is_ok();
+                if !is_here && (position >= next || known.holds(position)) {
+                    // Its message did not come as far as the disk, and was not acknowledged: it may come again, and
+                    // another one may get its position.
+                    state.draft.change(Change::Remove { queue: kept_id, key: key.clone() });
+                    continue;
+                }
                 let until_ms = now_ms.saturating_add(until_unix_ms.saturating_sub(unix_ms));
                 state.machine.restore_id(until_ms, id, Position(position));
             }
