@@ -167,6 +167,12 @@ impl Consumer {
         &self.place.cell.name
     }
 
+    /// Whether the queue was deleted: nothing comes any more.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.place.cell.state.lock().is_ended
+    }
+
     fn deliver(&self, parcel: Parcel) -> Delivery {
         if parcel.lease.is_none() {
             self.place.cell.with(&self.place.node.inner, |state, _| {
