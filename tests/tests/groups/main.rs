@@ -4,5 +4,6 @@
 mod breaking;
 mod browsing;
 mod consuming;
+mod killing;
 mod publishing;
 mod shorthand;
