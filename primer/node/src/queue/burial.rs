@@ -60,7 +60,9 @@ impl QueueCell {
         verdict: &Verdict,
     ) {
         let leaves = state.leaves(position, verdict);
+        // Of a message that other groups still want the store must not let go.
         let at = match &left {
+            _ if !verdict.is_gone => Whereabouts::Nowhere,
             Left::Item(item) => item.0.at.clone(),
             Left::Stub(stub) => Whereabouts::At { sequence: stub.reference, len: stub.len },
         };
@@ -83,7 +85,7 @@ impl QueueCell {
         };
         match left {
             Left::Item(item) => state.burials.push(Burial { item: item.0, letter, leaves, at }),
-            Left::Stub(stub) => bury_stored(inner, state, stub, letter, leaves),
+            Left::Stub(stub) => bury_stored(inner, state, stub, letter, leaves, at),
         }
     }
 }
@@ -193,14 +195,21 @@ fn leave(draft: &mut Draft, leaves: &[(QueueId, Position)], at: Whereabouts) {
 }
 
 /// A message that has to be read first. Until that is done it is in the store as it was.
-fn bury_stored(inner: &Arc<Inner>, state: &State, stub: Stub, letter: DeadLetter, leaves: Vec<(QueueId, Position)>) {
+fn bury_stored(
+    inner: &Arc<Inner>,
+    state: &State,
+    stub: Stub,
+    letter: DeadLetter,
+    leaves: Vec<(QueueId, Position)>,
+    at: Whereabouts,
+) {
     let (Some(kept), Some(journal)) = (&state.kept, inner.journal()) else { return };
     let want = Want { sequence: stub.reference, queue: kept.id, position: stub.position.0 };
     let inner = Arc::clone(inner);
     journal.store().load(vec![want], move |loaded| {
         let Some(journal) = inner.journal() else { return };
         for one in &loaded {
-            let at = Whereabouts::At { sequence: stub.reference, len: stub.len };
+            let at = at.clone();
             let mut draft = Draft::default();
             let mut begun = None;
             match read(one, &stub) {

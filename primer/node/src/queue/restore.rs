@@ -108,7 +108,14 @@ fn restore_one(
     mut messages: Vec<Found>,
 ) {
     messages.sort_by_key(|found| found.stub.position);
+    // Groups may be done with messages that did not come as far as the disk: whoever got their positions again would
+    // be gone for those groups at the next start.
+    let of_groups = groups.iter().map(|(_, _, group)| {
+        let options = group.entries.get(record::OPTIONS).and_then(|value| record::read_options(value));
+        group.next_free().max(options.map_or(0, |(_, from)| from))
+    });
     let next = messages.last().map_or(0, |last| last.stub.position.0 + 1).max(known.next_free());
+    let next = of_groups.fold(next, u64::max);
     let kept_id = id;
     cell.with(inner, |state, now_ms| {
         let mut kept = Kept { id, groups: BTreeMap::new(), restored_below: next };

@@ -28,7 +28,8 @@ struct Of {
 
 #[derive(Debug, Default)]
 struct Inner {
-    acknowledged: BTreeSet<Key>,
+    /// And when.
+    acknowledged: BTreeMap<Key, Instant>,
     sent: u64,
     /// When the broker was killed, or a consumer went without reading what came: its last words may be lost.
     breaks: Vec<(Instant, Option<&'static str>)>,
@@ -60,7 +61,7 @@ impl Ledger {
     }
 
     pub(super) fn acknowledged(&self, publisher: &str, number: u64) {
-        self.with(|inner| inner.acknowledged.insert((publisher.to_owned(), number)));
+        self.with(|inner| inner.acknowledged.insert((publisher.to_owned(), number), Instant::now()));
     }
 
     /// A consumer got it.
@@ -113,7 +114,7 @@ impl Ledger {
                     of.twice,
                     of.dead.len()
                 ));
-                let lost: Vec<&Key> = inner.acknowledged.iter().filter(|key| !distinct.contains(key)).collect();
+                let lost: Vec<&Key> = inner.acknowledged.keys().filter(|key| !distinct.contains(key)).collect();
                 let lost: Vec<&Key> = lost.into_iter().filter(|key| !of.dead.contains(*key)).collect();
                 if group == "once" {
                     // What was given to a connection that died is gone, and a kill takes what was not written yet.
@@ -123,18 +124,28 @@ impl Ledger {
                         faults.push(format!("once: {twice} came twice"));
                     }
                 } else if !lost.is_empty() {
-                    faults.push(format!("{group}: {} lost: {:?}", lost.len(), &lost[..lost.len().min(TOLD_MAX)]));
+                    faults.push(format!(
+                        "{group}: {} lost: {}",
+                        lost.len(),
+                        tell(&lost, &inner.acknowledged, &inner.breaks)
+                    ));
                 }
             }
             faults.extend(order(&inner.groups["keys"].came));
             let plain: Vec<&Key> = inner
                 .acknowledged
-                .iter()
-                .filter(|(publisher, _)| PUBLISHERS.iter().any(|(id, _, _, topic)| id == publisher && *topic == "shared/x"))
+                .keys()
+                .filter(|(publisher, _)| {
+                    PUBLISHERS.iter().any(|(id, _, _, topic)| id == publisher && *topic == "shared/x")
+                })
                 .filter(|key| !inner.plain.contains(*key))
                 .collect();
             if !plain.is_empty() {
-                faults.push(format!("plain: {} lost: {:?}", plain.len(), &plain[..plain.len().min(TOLD_MAX)]));
+                faults.push(format!(
+                    "plain: {} lost: {}",
+                    plain.len(),
+                    tell(&plain, &inner.acknowledged, &inner.breaks)
+                ));
             }
             println!(
                 "{rounds} kills, {} published, {} of them acknowledged\n{}\n{} faults, {:.1} s",
@@ -148,6 +159,18 @@ impl Ledger {
             assert!(inner.acknowledged.len() as u64 > rounds * 30, "so few messages prove nothing");
         });
     }
+}
+
+/// Some of what is lost, and how long before a kill it was acknowledged.
+fn tell(lost: &[&Key], acknowledged: &BTreeMap<Key, Instant>, breaks: &[(Instant, Option<&'static str>)]) -> String {
+    let kills: Vec<Instant> = breaks.iter().filter(|(_, of)| of.is_none()).map(|(at, _)| *at).collect();
+    let one = |key: &&Key| {
+        let at = acknowledged[*key];
+        let next = kills.iter().position(|kill| *kill > at);
+        let before = next.map(|kill| kills[kill].duration_since(at));
+        format!("{key:?} ({before:?} before kill {next:?})")
+    };
+    lost.iter().take(4 * TOLD_MAX).map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Of one key nothing overtakes: a message comes first after all before it had come.

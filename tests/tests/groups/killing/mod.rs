@@ -127,9 +127,12 @@ fn command(client: &mut Client, command: &serde_json::Value) -> serde_json::Valu
 fn prepare(broker: &Broker) {
     let mut client = Client::v5(broker.addr(), "operator");
     // The options of a group are those that the definition has when it is made.
-    for (is_first, group, at_most_once, by_key) in
-        [(true, "a", false, false), (false, "b", false, false), (false, "keys", false, true), (false, "once", true, false)]
-    {
+    for (is_first, group, at_most_once, by_key) in [
+        (true, "a", false, false),
+        (false, "b", false, false),
+        (false, "keys", false, true),
+        (false, "once", true, false),
+    ] {
         let definition = json!({
             "bind": ["bound/+", "shared/+"], "key": "publisher", "deliveries_max": 50, "at_most_once": at_most_once,
             "by_key": by_key,
