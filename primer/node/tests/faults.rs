@@ -126,7 +126,7 @@ async fn a_flush_that_is_cancelled_is_taken_up_again() {
 /// A message of a face of the node that the process ended before writing.
 fn offer_and_forget(queue: &primer::Queue, id: &str) {
     let mut properties = Vec::new();
-    put(&mut properties, Property::User("primer-id", id)).unwrap();
+    assert!(put(&mut properties, Property::User("primer-id", id)));
     let parts = Parts { topic: "$queue/jobs", properties: &properties, payload: b"lost", expires_at_ms: NEVER_MS };
     let ticket = Arc::new(Ticket::new());
     let offered = queue.offer(&primer_core::message::Message::new(&parts), None, Some(&ticket), None).unwrap();
