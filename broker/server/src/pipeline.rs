@@ -445,7 +445,7 @@ pub(crate) fn expires_at_ms(now_ms: u64, expiry_s: Option<u32>) -> u64 {
 fn code_of(why: Refused) -> ReasonCode {
     match why {
         Refused::NotAuthorized => ReasonCode::NOT_AUTHORIZED,
-        Refused::InvalidTopic => ReasonCode::TOPIC_NAME_INVALID,
+        Refused::InvalidTopic | Refused::Deleted => ReasonCode::TOPIC_NAME_INVALID,
         Refused::Stopping | Refused::DiskFailed => ReasonCode::IMPLEMENTATION_SPECIFIC,
         _ => ReasonCode::QUOTA_EXCEEDED,
     }

@@ -91,6 +91,9 @@ pub enum Refused {
     /// The topic names no place that can be published to.
     #[error("this topic cannot be published to")]
     InvalidTopic,
+    /// The queue was deleted.
+    #[error("the queue was deleted")]
+    Deleted,
 }
 
 /// Proof that every destination of a publish (or of a session's opening) has accepted it. Not `Clone`: one proof,

@@ -310,8 +310,11 @@ impl<T: Content> Queue<T> {
         item: T,
     ) -> Result<Pushed, Refused> {
         if let Some(known) = id.and_then(|id| self.known(now_ms, id)) {
-            self.counts.duplicates += 1;
-            return Ok(Pushed::Duplicate(known, Accepted::new()));
+            if !self.is_void(known) {
+                self.counts.duplicates += 1;
+                return Ok(Pushed::Duplicate(known, Accepted::new()));
+            }
+            self.end(known.0, Fate::Void);
         }
         let cost = item.cost();
         if !self.has_room(cost) && !self.make_room(now_ms, cost) {

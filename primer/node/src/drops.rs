@@ -55,7 +55,7 @@ pub const fn reason_of(why: Refused) -> Reason {
         Refused::QueueFull => Reason::QueueFull,
         Refused::MemoryFull => Reason::MemoryFull,
         Refused::NotAuthorized => Reason::NotAuthorized,
-        Refused::InvalidTopic => Reason::InvalidTopic,
+        Refused::InvalidTopic | Refused::Deleted => Reason::InvalidTopic,
         Refused::Stopping => Reason::Stopping,
         Refused::DiskFull => Reason::DiskFull,
         Refused::DiskFailed => Reason::DiskFailed,

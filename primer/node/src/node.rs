@@ -30,9 +30,16 @@ use crate::{
 /// assert_eq!(node.infos().len(), 1);
 /// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Node {
     pub(crate) inner: Arc<Inner>,
+}
+
+/// Not all that it holds: every handle has a node in it, and a delivery in a log would bring all queues along.
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Node")
+    }
 }
 
 /// Why a node did not start. Nothing is left running.

@@ -2,7 +2,10 @@
 //! is given goes through the session's own backlog as other messages do, and takes its lease along: a PUBACK or PUBREC
 //! settles it, and whatever ends the message otherwise gives it back to the queue.
 
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use primer::{ConsumeOptions, Consumer, Delivery};
 use primer_core::{
@@ -18,6 +21,9 @@ use crate::{
     limits::{PREFETCH_MAX, PUMP_BYTES_MAX},
     session::State,
 };
+
+/// How long a message waits that was too large for a consumer.
+const TOO_LARGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A subscription to a queue.
 #[derive(Debug)]
@@ -129,6 +135,7 @@ impl State {
     /// have their turns.
     pub(crate) fn consume(&mut self, hub: &Hub, cx: &Context<'_>, now_ms: u64) {
         let Some(mut consuming) = self.consuming.take() else { return };
+        let prefetch = self.prefetch();
         consuming.has_more = false;
         let count = consuming.subscriptions.len();
         let mut idle = 0;
@@ -140,7 +147,7 @@ impl State {
             let turn = consuming.turn % count;
             consuming.turn = turn + 1;
             let Some(subscription) = consuming.subscriptions.get_mut(turn) else { break };
-            match next(subscription, cx) {
+            match next(hub, subscription, prefetch, cx) {
                 Some(item) => {
                     idle = 0;
                     let _it_has_room = self.queue.push(now_ms, item);
@@ -169,9 +176,18 @@ impl State {
 }
 
 /// The next message of a subscription.
-fn next(subscription: &mut Subscription, cx: &Context<'_>) -> Option<Queued> {
-    let consumer = subscription.consumer.as_mut()?;
-    match consumer.poll_next_delivery(cx) {
+fn next(hub: &Hub, subscription: &mut Subscription, prefetch: u32, cx: &Context<'_>) -> Option<Queued> {
+    let mut polled = subscription.consumer.as_mut()?.poll_next_delivery(cx);
+    // Its queue was deleted, which the client does not know: it has subscribed to the next one of that name. A group
+    // that was removed is not made again by those who were in it.
+    while let Poll::Ready(None) = polled
+        && subscription.consumer.as_ref().is_some_and(Consumer::is_deleted)
+        && !hub.is_stopping()
+    {
+        subscription.consumer = join(hub, &subscription.whole, prefetch).ok().flatten();
+        polled = subscription.consumer.as_mut()?.poll_next_delivery(cx);
+    }
+    match polled {
         Poll::Ready(Some(delivery)) => {
             let message = message(&delivery);
             let ids = Ids::from_slice(subscription.id.as_slice());
@@ -180,7 +196,7 @@ fn next(subscription: &mut Subscription, cx: &Context<'_>) -> Option<Queued> {
             Some(item)
         }
         Poll::Ready(None) => {
-            subscription.consumer = None; // the queue has ended
+            subscription.consumer = None; // the group has ended, or the broker is stopping
             None
         }
         Poll::Pending => None,
@@ -227,6 +243,12 @@ pub(crate) fn settle(lease: Delivery, reason: ReasonCode) {
     if said.is_err() {
         tracing::debug!("a consumer answered after its lease was over");
     }
+}
+
+/// A consumer does not take packets so large. Others may, and have their chance: to be given it again at once, and
+/// again, would be all that this one does, and the end of its deliveries.
+pub(crate) fn pass_on(lease: Delivery) {
+    let _it_may_be_over = lease.nack(TOO_LARGE_PAUSE);
 }
 
 /// It is delivered again, as the queue's definition says.

@@ -13,6 +13,9 @@ use crate::{
     session::Delivered,
 };
 
+/// How often a queue is looked for that is being deleted.
+const TRIES_MAX: usize = 1_000;
+
 /// The user property by which a publisher says under which topic a message is to be shown.
 const TOPIC: &str = "primer-topic";
 
@@ -44,15 +47,34 @@ pub(crate) fn enqueue(
             return;
         }
     };
-    for queue in queues {
+    for mut queue in queues {
         for index in 0..burst.len() {
-            let delivered = offer(hub, batch, burst, index, &queue, delay_ms);
+            let mut delivered = offer(hub, batch, burst, index, &queue, delay_ms);
+            if let Err(Refused::Deleted) = delivered {
+                // Since it was looked up: a queue that is bound is no destination any more, one that is named is made.
+                let Some(next) = anew(hub, topic) else { break };
+                queue = next;
+                delivered = offer(hub, batch, burst, index, &queue, delay_ms);
+            }
             if let Err(why) = &delivered {
                 hub.node.drops.add(reason_of(*why), 1);
             }
             answer(index, delivered.unwrap_or_else(|why| Delivered::Queued(Err(why))));
         }
     }
+}
+
+/// The queue that a topic names, after it was deleted.
+fn anew(hub: &Hub, topic: &str) -> Option<Queue> {
+    let mut last = None;
+    for _ in 0..TRIES_MAX {
+        last = hub.node.queues.queues_of(topic).ok().filter(|_| is_queue(topic)).and_then(|mut queues| queues.pop());
+        if last.as_ref().is_none_or(|queue| !queue.is_deleted()) {
+            break;
+        }
+        std::thread::yield_now(); // who deletes it is about to take its name away
+    }
+    last
 }
 
 /// The topic that a message is to be shown under, which its publisher may say where it publishes to the queue itself.

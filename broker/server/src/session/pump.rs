@@ -113,10 +113,10 @@ impl State {
             }
             if at_most_once || sent == Sent::TooLarge {
                 let item = self.take_out(position);
-                if sent == Sent::Written
-                    && let Some(lease) = item.and_then(|item| item.lease)
-                {
-                    consuming::settle(*lease, ReasonCode::SUCCESS);
+                match item.and_then(|item| item.lease) {
+                    Some(lease) if sent == Sent::Written => consuming::settle(*lease, ReasonCode::SUCCESS),
+                    Some(lease) => consuming::pass_on(*lease),
+                    None => {}
                 }
             } else if let Some(durable) = self.durable.as_mut().filter(|_| is_durable) {
                 let tag = self.machine.last_packet_id();

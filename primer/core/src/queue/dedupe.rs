@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::{Content, Position, Queue};
+use super::{Content, Position, Queue, line::Place};
 use crate::limits::DEDUPE_IDS_MAX;
 
 /// Identifiers, the messages that had them, and until when they are remembered.
@@ -51,13 +51,20 @@ impl<T: Content> Queue<T> {
         }
     }
 
-    /// Forgets a message's identifier, because the message was not taken in after all.
-    pub fn unremember(&mut self, id: &[u8], position: Position) {
-        if let Some(dedupe) = &mut self.dedupe
-            && dedupe.known.get(id).is_some_and(|known| known.position == position.0)
-        {
+    /// Forgets a message's identifier, because the message was not taken in after all; answers whether it was known.
+    pub fn unremember(&mut self, id: &[u8], position: Position) -> bool {
+        let Some(dedupe) = &mut self.dedupe else { return false };
+        let is_its = dedupe.known.get(id).is_some_and(|known| known.position == position.0);
+        if is_its {
             dedupe.known.remove(id);
         }
+        is_its
+    }
+
+    /// Whether the store has refused the message at a position.
+    pub(super) fn is_void(&self, position: Position) -> bool {
+        let found = self.find(position.0);
+        found.is_some_and(|(_, entry)| matches!(&entry.place, Place::Hot(item) if item.is_void()))
     }
 
     /// Identifiers that are remembered no longer, since the last call: an owner without a store has to call it too.

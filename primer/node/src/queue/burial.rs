@@ -65,7 +65,9 @@ impl QueueCell {
         verdict: &Verdict,
     ) {
         let leaves = state.leaves(position, verdict);
+        // Of a message that other groups still want the store must not let go.
         let at = match &left {
+            _ if !verdict.is_gone => Whereabouts::Nowhere,
             Left::Item(item) => item.0.at.clone(),
             Left::Stub(stub) => Whereabouts::At { sequence: stub.reference, len: stub.len },
         };
@@ -92,7 +94,7 @@ impl QueueCell {
                 let origin = Arc::clone(self);
                 state.burials.push(Burial { item: item.0, letter, origin, position, leaves, at });
             }
-            Left::Stub(stub) => self.bury_stored(inner, state, stub, letter, leaves),
+            Left::Stub(stub) => self.bury_stored(inner, state, stub, letter, leaves, at),
         }
     }
 
@@ -104,13 +106,13 @@ impl QueueCell {
         stub: Stub,
         letter: DeadLetter,
         leaves: Vec<(QueueId, Position)>,
+        at: Whereabouts,
     ) {
         let (Some(kept), Some(journal)) = (&state.kept, inner.journal()) else { return };
         let want = Want { sequence: stub.reference, queue: kept.id, position: stub.position.0 };
         let (inner, origin, position) = (Arc::clone(inner), Arc::clone(self), stub.position);
         journal.store().load(vec![want], move |loaded| {
             let (Some(journal), Some(one)) = (inner.journal(), loaded.first()) else { return };
-            let at = Whereabouts::At { sequence: stub.reference, len: stub.len };
             let mut draft = Draft::default();
             let mut begun = None;
             match read(one, &stub) {

@@ -1,19 +1,19 @@
 //! Carrying out what a queue's machine says: messages to inboxes, endings to the store and the counters, dead letters
 //! to their queue, reads to the store, the next deadline to the timer.
 
-use std::{sync::Arc, task::Waker};
+use std::{collections::VecDeque, sync::Arc, task::Waker};
 
 use primer_core::{
     commit::Refused,
     message::Message,
-    queue::{Event, Fate, GroupId, Position},
+    queue::{ConsumerId, Event, Fate, GroupId, Left, Position},
 };
 
 use super::{
     burial::Verdict,
     cell::{Offer, QueueCell, State, whereabouts},
     inbox::{Inbox, Parcel},
-    item::Wishes,
+    item::{Item, Wishes},
     record,
 };
 use crate::{
@@ -32,7 +32,7 @@ impl QueueCell {
     /// Deals, and carries out what has happened. See the module's description.
     pub(crate) fn turn(self: &Arc<Self>, inner: &Arc<Inner>, state: &mut State, now_ms: u64, wakers: &mut Vec<Waker>) {
         state.machine.deal(now_ms);
-        let mut held: Vec<(Arc<Inbox>, Parcel)> = Vec::new();
+        let mut held: Vec<Held> = Vec::new();
         let mut events = std::mem::take(&mut state.events);
         state.machine.swap_events(&mut events);
         for event in events.drain(..) {
@@ -42,7 +42,7 @@ impl QueueCell {
                     let Some(inbox) = state.inboxes.get(&(group, consumer)) else { continue };
                     let parcel = Parcel { lease, position, attempt, item };
                     if lease.is_none() && state.kept.is_some() {
-                        held.push((Arc::clone(inbox), parcel));
+                        held.push(Held { group, consumer, inbox: Arc::clone(inbox), parcel });
                     } else {
                         inbox.put(parcel, wakers);
                     }
@@ -60,6 +60,9 @@ impl QueueCell {
                 }
                 Event::Gone { group, position, fate, attempts, left } => {
                     count(inner, fate);
+                    if let (Fate::Void, Left::Item(item)) = (fate, &left) {
+                        state.unremember(&item.0, position);
+                    }
                     if let Some(group) = group.filter(|_| attempts > 1) {
                         state.group_is_done(group, position); // its count of deliveries goes as well
                     }
@@ -79,7 +82,7 @@ impl QueueCell {
         let burials = if state.burials.is_empty() { Vec::new() } else { state.bury_all(inner, now_ms) };
         let mut group = None;
         if !held.is_empty() {
-            group = deliver_when_durable(inner, state, held);
+            group = self.deliver_when_durable(inner, state, held);
         } else if let Some(journal) = inner.journal()
             && !state.draft.is_empty()
         {
@@ -122,6 +125,16 @@ impl State {
         self.draft.change(Change::Gone { queue: *queue, position, floor, at });
     }
 
+    /// A message was not taken in after all: the next one of its identifier is not one that comes again.
+    fn unremember(&mut self, item: &Item, position: Position) {
+        let Some(id) = item.extra.as_ref().and_then(|extra| extra.id.as_deref()) else { return };
+        if self.machine.unremember(id, position)
+            && let Some(kept) = &self.kept
+        {
+            self.draft.change(Change::Remove { queue: kept.id, key: record::id_key(id) });
+        }
+    }
+
     fn forget_ids(&mut self) {
         let forgotten = self.machine.take_forgotten_ids();
         let Some(kept) = &self.kept else { return };
@@ -131,24 +144,61 @@ impl State {
     }
 }
 
-/// Where once is enough, the next process must know that it was before anybody gets it.
-fn deliver_when_durable(inner: &Arc<Inner>, state: &mut State, held: Vec<(Arc<Inbox>, Parcel)>) -> Option<Group> {
-    let (Some(group), Some(runtime)) = (state.submit(inner), inner.runtime()) else { return None };
-    let inner = Arc::clone(inner);
-    runtime.spawn(async move {
-        let Some(journal) = inner.journal() else { return };
-        if !journal.store().ended(group).await {
-            inner.drops.add(Reason::DiskFailed, held.len() as u64);
-            return;
-        }
-        let mut wakers = Vec::new();
-        held.into_iter().for_each(|(inbox, parcel)| inbox.put(parcel, &mut wakers));
-        wakers.into_iter().for_each(Waker::wake);
-    });
-    Some(group)
+/// A message that is handed over when the disk knows of it.
+#[derive(Debug)]
+pub(super) struct Held {
+    group: GroupId,
+    consumer: ConsumerId,
+    inbox: Arc<Inbox>,
+    parcel: Parcel,
+}
+
+/// What is held back, by commits, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Holding {
+    turns: VecDeque<(Group, Vec<Held>)>,
+    /// A task waits for the first of them.
+    is_awaited: bool,
 }
 
 impl QueueCell {
+    /// Where once is enough, the next process must know that it was before anybody gets it.
+    fn deliver_when_durable(self: &Arc<Self>, inner: &Arc<Inner>, state: &mut State, held: Vec<Held>) -> Option<Group> {
+        let (Some(group), Some(runtime)) = (state.submit(inner), inner.runtime()) else { return None };
+        state.holding.turns.push_back((group, held));
+        if !std::mem::replace(&mut state.holding.is_awaited, true) {
+            runtime.spawn(Arc::clone(self).hand_over(Arc::clone(inner)));
+        }
+        Some(group)
+    }
+
+    /// Hands over what is held back as it becomes durable. One task does it for a queue: two would overtake each other.
+    async fn hand_over(self: Arc<Self>, inner: Arc<Inner>) {
+        let Some(journal) = inner.journal() else { return };
+        loop {
+            let first = {
+                let holding = &mut self.state.lock().holding;
+                holding.is_awaited = !holding.turns.is_empty();
+                holding.turns.front().map(|(group, _)| *group)
+            };
+            let Some(group) = first else { return };
+            let is_durable = journal.store().ended(group).await;
+            let Some((_, held)) = self.state.lock().holding.turns.pop_front() else { continue };
+            if is_durable {
+                let mut wakers = Vec::new();
+                held.into_iter().for_each(|Held { inbox, parcel, .. }| inbox.put(parcel, &mut wakers));
+                wakers.into_iter().for_each(Waker::wake);
+                continue;
+            }
+            inner.drops.add(Reason::DiskFailed, held.len() as u64);
+            self.with(&inner, |state, _| {
+                for Held { group, consumer, .. } in &held {
+                    state.machine.taken(*group, *consumer, 1); // nobody will take it, and it may have another one
+                }
+            });
+        }
+    }
+
     /// Pushes a message of the node's own as part of a draft; answers whether it stands there, which it does if the
     /// queue is one on the disk.
     ///

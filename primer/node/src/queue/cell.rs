@@ -24,6 +24,7 @@ use primer_core::{
 
 use super::{
     burial::Burial,
+    carry::Holding,
     inbox::Inbox,
     item::{Item, Shared, Wishes},
     record,
@@ -52,7 +53,6 @@ pub(crate) struct Kept {
 }
 
 /// See the module's description.
-#[derive(Debug)]
 pub(crate) struct QueueCell {
     pub(crate) name: Arc<str>,
     pub(crate) key: QueueKey,
@@ -81,6 +81,8 @@ pub(crate) struct State {
     pub(crate) armed_ms: u64,
     pub(crate) is_loading: bool,
     pub(crate) is_ended: bool,
+    /// What consumers get when the disk knows of it.
+    pub(crate) holding: Holding,
 }
 
 /// What became of a message that was pushed.
@@ -110,6 +112,12 @@ pub(crate) struct Offer<'a> {
     pub(crate) is_own: bool,
 }
 
+impl std::fmt::Debug for QueueCell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("QueueCell").field(&self.name).finish()
+    }
+}
+
 impl QueueCell {
     pub(crate) fn new(name: &str, key: QueueKey, definition: Definition, is_own: bool) -> Self {
         let machine = Queue::new(definition.terms(name.starts_with(name::DEAD)));
@@ -126,6 +134,7 @@ impl QueueCell {
             armed_ms: u64::MAX,
             is_loading: false,
             is_ended: false,
+            holding: Holding::default(),
         };
         Self { name: name.into(), key, is_known: AtomicBool::new(false), state: Mutex::new(state) }
     }
@@ -152,23 +161,8 @@ impl QueueCell {
 
     /// From now on the queue is one that exists: it is shown, and the store knows it.
     pub(crate) fn make_known(&self, inner: &Inner, state: &mut State) {
-        if self.is_known.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let Some(journal) = inner.journal() else { return };
-        if state.definition.sync == Keeping::Memory || state.kept.is_some() {
-            return;
-        }
-        let id = journal.store().new_queue();
-        state.draft.change(Change::Define { queue: id, name: record::queue_name(&self.name) });
-        state.kept = Some(Box::new(Kept { id, groups: BTreeMap::new(), restored_below: 0, unsure: BTreeMap::new() }));
-        if state.is_own {
-            state.keep_definition();
-        }
-        let groups: Vec<(GroupId, Box<str>, GroupOptions)> =
-            state.machine.groups().map(|(group, name, options)| (group, name.into(), options)).collect();
-        for (group, name, options) in groups {
-            state.keep_group(inner, group, &name, options, 0);
+        if !self.is_known.swap(true, Ordering::AcqRel) {
+            state.begin_keeping(&self.name, inner);
         }
     }
 
@@ -181,6 +175,9 @@ impl QueueCell {
         now_ms: u64,
         offer: Offer<'_>,
     ) -> Result<Taken, Refused> {
+        if state.is_ended {
+            return Err(Refused::Deleted);
+        }
         if inner.is_stopping() && !offer.is_own {
             return Err(Refused::Stopping);
         }
@@ -212,7 +209,7 @@ impl QueueCell {
             Pushed::New(position, accepted) => (position, accepted, false),
             Pushed::Duplicate(position, accepted) => (position, accepted, true),
         };
-        let is_at_once = state.definition.sync == Keeping::Never;
+        let is_at_once = state.definition.sync != Keeping::Group;
         let note = state.kept.as_ref().map(|kept| kept.id).map(|queue| (queue, note));
         if let (Some((queue, _)), Some(id)) = (&note, &id) {
             // A duplicate is told anew as well: it may not be acknowledged before what it is one of is durable.
@@ -262,19 +259,24 @@ impl QueueCell {
         state.machine.groups().map(|(group, ..)| state.machine.group_figures(group).leased).sum()
     }
 
-    /// A consumer joins.
+    /// A consumer joins. One that comes while the node stops gets an end at once.
     pub(crate) fn attach(
         self: &Arc<Self>,
         inner: &Arc<Inner>,
-        group: GroupId,
+        (group, name): (GroupId, &str),
         credit: Credit,
     ) -> Option<(ConsumerId, Arc<Inbox>)> {
         self.with(inner, |state, _| {
-            if state.is_ended {
+            if state.is_ended || state.machine.group_named(name) != Some(group) {
                 return None;
             }
+            let is_stopping = inner.is_stopping();
+            let credit = if is_stopping { Credit { messages: 0, ..credit } } else { credit };
             let consumer = state.machine.attach(group, credit)?;
             let inbox = Arc::new(Inbox::default());
+            if is_stopping {
+                inbox.close(&mut Vec::new());
+            }
             state.inboxes.insert((group, consumer), Arc::clone(&inbox));
             Some((consumer, inbox))
         })
@@ -307,9 +309,41 @@ impl State {
         }
     }
 
-    /// Whether messages are to be written.
+    /// The store learns of the queue, if it is to be there and is not.
+    pub(crate) fn begin_keeping(&mut self, name: &str, inner: &Inner) {
+        let Some(journal) = inner.journal() else { return };
+        if self.definition.sync == Keeping::Memory || self.kept.is_some() || self.is_ended {
+            return;
+        }
+        let id = journal.store().new_queue();
+        self.draft.change(Change::Define { queue: id, name: record::queue_name(name) });
+        self.kept = Some(Box::new(Kept { id, groups: BTreeMap::new(), restored_below: 0, unsure: BTreeMap::new() }));
+        if self.is_own {
+            self.keep_definition();
+        }
+        if self.machine.is_paused() {
+            self.keep_paused();
+        }
+        let groups: Vec<(GroupId, Box<str>, GroupOptions)> =
+            self.machine.groups().map(|(group, name, options)| (group, name.into(), options)).collect();
+        for (group, name, options) in groups {
+            self.keep_group(inner, group, &name, options, 0);
+        }
+    }
+
+    /// The store learns whether the queue is paused.
+    pub(crate) fn keep_paused(&mut self) {
+        let Some(queue) = self.kept.as_ref().map(|kept| kept.id) else { return };
+        let key = record::PAUSED.into();
+        self.draft.change(match self.machine.is_paused() {
+            true => Change::Put { queue, key, value: Box::default() },
+            false => Change::Remove { queue, key },
+        });
+    }
+
+    /// Whether messages are to be written. What is on the disk stays there, also when it is told otherwise later.
     pub(crate) fn may_keep(&self, inner: &Inner) -> bool {
-        inner.journal().is_some() && self.definition.sync != Keeping::Memory
+        inner.journal().is_some() && (self.kept.is_some() || self.definition.sync != Keeping::Memory)
     }
 
     /// The message with the queue's time to live, where that is less than its own.

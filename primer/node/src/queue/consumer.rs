@@ -29,8 +29,15 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn join(node: &Node, cell: &Arc<QueueCell>, group: GroupId, credit: Credit) -> Option<Arc<Self>> {
-        let (consumer, inbox) = cell.attach(&node.inner, group, credit)?;
+    /// Joins a group, which is told by its identifier and its name: one that was removed may have left its identifier
+    /// to another.
+    pub(crate) fn join(
+        node: &Node,
+        cell: &Arc<QueueCell>,
+        (group, name): (GroupId, &str),
+        credit: Credit,
+    ) -> Option<Arc<Self>> {
+        let (consumer, inbox) = cell.attach(&node.inner, (group, name), credit)?;
         Some(Arc::new(Self { node: node.clone(), cell: Arc::clone(cell), group, consumer, inbox }))
     }
 
@@ -184,6 +191,12 @@ impl Consumer {
     #[must_use]
     pub fn queue(&self) -> &str {
         &self.place.cell.name
+    }
+
+    /// Whether the queue was deleted: nothing comes any more.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.place.cell.state.lock().is_ended
     }
 
     fn deliver(&self, parcel: Parcel) -> Delivery {

@@ -1,6 +1,6 @@
 //! Groups: each gets every message, and one of its consumers handles it.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, task::Waker, time::Duration};
 
 use parking_lot::Mutex;
 use primer_core::queue::{Credit, GroupId};
@@ -36,8 +36,20 @@ pub struct Group {
     cell: Arc<QueueCell>,
     group: GroupId,
     name: Box<str>,
-    /// Whoever pulls in this group by this handle.
+    /// Whoever pulled in this group by this handle, and does not now.
     puller: Mutex<Option<Arc<Place>>>,
+}
+
+/// A pull under way, also one that is cancelled: its place is there for the next one.
+struct Puller<'g> {
+    group: &'g Group,
+    place: Arc<Place>,
+}
+
+impl Drop for Puller<'_> {
+    fn drop(&mut self) {
+        let _one_is_enough = self.group.puller.lock().replace(Arc::clone(&self.place));
+    }
 }
 
 impl Group {
@@ -55,7 +67,8 @@ impl Group {
     #[must_use]
     pub fn info(&self) -> Option<GroupInfo> {
         let state = self.cell.state.lock();
-        let (group, name, options) = state.machine.groups().find(|(group, ..)| *group == self.group)?;
+        let is_it = |(group, name, _): &(GroupId, &str, _)| *group == self.group && **name == *self.name;
+        let (group, name, options) = state.machine.groups().find(is_it)?;
         Some(GroupInfo { name: name.to_owned(), options, figures: state.machine.group_figures(group) })
     }
 
@@ -82,16 +95,17 @@ impl Group {
     /// The queue or the group is gone.
     pub async fn pull(&self, messages_max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
         let messages = u32::try_from(messages_max).unwrap_or(u32::MAX);
-        let place = self.puller()?;
-        let mut consumer = Consumer::new(Arc::clone(&place));
-        self.ask(&place, messages);
+        let puller = self.puller()?;
+        let place = &puller.place;
+        let mut consumer = Consumer::new(Arc::clone(place));
+        self.ask(place, messages);
         let end = Instant::now() + wait;
         let first = match consumer.try_next() {
             Some(first) => Some(first),
             None if wait.is_zero() && !self.is_cold() => None,
             None => {
                 // Credit for what comes while it waits; what comes beyond it goes back when the consumer is dropped.
-                self.set_credit_beyond(&place, messages);
+                self.set_credit_beyond(place, messages);
                 timeout_at(end, consumer.next()).await.ok().flatten()
             }
         };
@@ -102,17 +116,22 @@ impl Group {
         {
             pulled.push(delivery);
         }
+        drop(consumer); // before another pull has the place
         Ok(pulled)
     }
 
-    /// Ends the group: what only it wanted is gone.
+    /// Ends the group: what only it wanted is gone, and its consumers get an end.
     pub fn remove(self) {
+        let mut wakers = Vec::new();
         self.cell.with(&self.node.inner, |state, _| {
+            if state.machine.group_named(&self.name) != Some(self.group) {
+                return; // somebody else was faster, and the identifier may be another group's
+            }
             state.machine.remove_group(self.group);
             state.inboxes.retain(|(group, _), inbox| {
                 let stays = *group != self.group;
                 if !stays {
-                    inbox.close(&mut Vec::new());
+                    inbox.close(&mut wakers);
                 }
                 stays
             });
@@ -120,32 +139,42 @@ impl Group {
                 state.draft.change(Change::Drop(id));
             }
         });
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn place(&self, credit: Credit) -> Result<Arc<Place>, QueueError> {
-        Place::join(&self.node, &self.cell, self.group, credit)
+        Place::join(&self.node, &self.cell, (self.group, &self.name), credit)
             .ok_or_else(|| QueueError::Unknown(self.cell.name.to_string()))
     }
 
-    fn puller(&self) -> Result<Arc<Place>, QueueError> {
-        let mut puller = self.puller.lock();
-        if let Some(place) = &*puller {
-            return Ok(Arc::clone(place));
-        }
-        let lease_ms = self.cell.state.lock().definition.lease_ms;
-        let place = self.place(Credit { messages: 0, lease_ms: Some(lease_ms.unwrap_or(LEASE_MS)) })?;
-        *puller = Some(Arc::clone(&place));
-        Ok(place)
+    /// A place to pull at. Each pull has one of its own: two at one place would take each other's messages and wakers.
+    fn puller(&self) -> Result<Puller<'_>, QueueError> {
+        let idle = self.puller.lock().take();
+        let idle = idle.filter(|place| self.cell.state.lock().inboxes.contains_key(&(self.group, place.consumer)));
+        let place = match idle {
+            Some(place) => place,
+            None => {
+                let lease_ms = self.cell.state.lock().definition.lease_ms;
+                self.place(Credit { messages: 0, lease_ms: Some(lease_ms.unwrap_or(LEASE_MS)) })?
+            }
+        };
+        Ok(Puller { group: self, place })
     }
 
     fn ask(&self, place: &Place, messages: u32) {
         self.cell.with(&self.node.inner, |state, now_ms| {
+            if self.node.inner.is_stopping() {
+                return; // nothing goes out any more
+            }
             state.machine.pull(now_ms, self.group, place.consumer, messages);
         });
     }
 
     fn set_credit_beyond(&self, place: &Place, messages: u32) {
         self.cell.with(&self.node.inner, |state, _| {
+            if self.node.inner.is_stopping() {
+                return;
+            }
             let has = state.machine.has(self.group, place.consumer);
             state.machine.set_credit(self.group, place.consumer, has.saturating_add(messages));
         });

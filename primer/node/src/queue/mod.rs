@@ -43,7 +43,7 @@ pub(crate) use self::{
     registry::{Registry, check_definition},
     timers::{Timers, evict, run},
 };
-use crate::{definition::Definition, journal::Change, node::Node};
+use crate::{definition::Definition, node::Node};
 
 /// The group of consumers that name none.
 pub const DEFAULT_GROUP: &str = "default";
@@ -221,12 +221,7 @@ impl Queue {
             } else {
                 state.machine.resume();
             }
-            let Some(queue) = state.kept.as_ref().map(|kept| kept.id) else { return };
-            let key = record::PAUSED.into();
-            state.draft.change(match is_paused {
-                true => Change::Put { queue, key, value: Box::default() },
-                false => Change::Remove { queue, key },
-            });
+            state.keep_paused();
         });
     }
 
@@ -239,6 +234,12 @@ impl Queue {
     #[must_use]
     pub fn exists(&self) -> bool {
         self.cell.is_known()
+    }
+
+    /// Whether it was deleted. One of the same name that was made since is another queue.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.cell.state.lock().is_ended
     }
 
     /// The node that it is a queue of.

@@ -28,6 +28,8 @@ pub struct Publisher {
     window: usize,
     underway: VecDeque<Underway>,
     confirmed: u64,
+    /// A message was not taken in: those after it do not count as confirmed.
+    has_gap: bool,
 }
 
 impl std::fmt::Debug for Underway {
@@ -48,6 +50,7 @@ impl Queue {
             window: window.max(1),
             underway: VecDeque::new(),
             confirmed: next.saturating_sub(1),
+            has_gap: false,
         }
     }
 }
@@ -86,9 +89,14 @@ impl Publisher {
     }
 
     async fn confirm_first(&mut self) -> Result<Option<Receipt>, PushError> {
+        // It stays here while it is waited for: whoever gives the waiting up has not confirmed it.
+        if let Some(first) = self.underway.front() {
+            self.queue.await_push(first).await;
+        }
         let Some(first) = self.underway.pop_front() else { return Ok(None) };
-        let receipt = self.queue.finish_push(first).await?;
-        self.confirmed += 1;
-        Ok(Some(receipt))
+        let receipt = self.queue.finish_push(first).await;
+        self.has_gap |= receipt.is_err();
+        self.confirmed += u64::from(!self.has_gap);
+        receipt.map(Some)
     }
 }

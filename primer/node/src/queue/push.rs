@@ -223,13 +223,20 @@ impl Queue {
         }
     }
 
+    /// Waits until the store has said what became of a message.
+    pub(crate) async fn await_push(&self, underway: &Underway) {
+        if let (Underway::Waits { group, .. }, Some(journal)) = (underway, self.node.inner.journal()) {
+            let _finish_push_asks_again = journal.store().ended(*group).await;
+        }
+    }
+
     pub(crate) async fn finish_push(&self, underway: Underway) -> Result<Receipt, PushError> {
+        self.await_push(&underway).await;
         let (mut notifier, group) = match underway {
             Underway::Done(receipt) => return receipt,
             Underway::Waits { notifier, group } => (notifier, group),
         };
         if let Some(journal) = self.node.inner.journal() {
-            let _it_is_asked_below = journal.store().ended(group).await;
             if let Some(answer) = Accepted::by(journal, group) {
                 let has_failed = answer.is_err();
                 notifier.answer_first(answer);

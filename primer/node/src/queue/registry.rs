@@ -10,7 +10,7 @@ use std::{
 };
 
 use hashbrown::HashMap;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use primer_core::{
     queue::name::{self, NameError},
     trie::Trie,
@@ -65,7 +65,8 @@ pub enum QueueError {
     TooManyGroups,
 }
 
-/// See the module's description. Its locks are never held while a queue's is taken.
+/// See the module's description. Its locks are never held while a queue's is taken, but for `changes`, which comes
+/// before all others.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     by_name: RwLock<BTreeMap<Arc<str>, Arc<QueueCell>>>,
@@ -76,6 +77,9 @@ pub(crate) struct Registry {
     /// Whether there are any, to be looked at without their lock.
     has_bindings: AtomicBool,
     next_key: AtomicU64,
+    /// Held while a queue is made by hand, given another definition, or removed: what it is bound to has to be what its
+    /// definition says when two do so at a time.
+    changes: Mutex<()>,
 }
 
 /// Queues of a node, at most: each takes memory that nobody has asked for if names come from outside.
@@ -147,16 +151,23 @@ impl Registry {
     ) -> Result<Arc<QueueCell>, QueueError> {
         check_name(name)?;
         check_definition(name, &definition)?;
+        let _one_at_a_time = self.changes.lock();
         let cell = match self.get(name) {
             Some(known) if known.is_known() => {
                 let is_same = *known.state.lock().definition == definition;
                 return if is_same { Ok(known) } else { Err(QueueError::Exists(name.to_owned())) };
             }
             Some(waited_for) => {
-                self.redefine(inner, &waited_for, definition)?;
+                self.change(inner, &waited_for, definition);
                 return Ok(waited_for);
             }
-            None => self.add(name, definition, true)?,
+            None => {
+                let cell = self.add(name, definition.clone(), true)?;
+                if *cell.state.lock().definition != definition {
+                    self.change(inner, &cell, definition); // somebody waited for it at the same moment
+                }
+                cell
+            }
         };
         self.make_known(inner, &cell);
         Ok(cell)
@@ -170,15 +181,25 @@ impl Registry {
         definition: Definition,
     ) -> Result<(), QueueError> {
         check_definition(&cell.name, &definition)?;
+        let _one_at_a_time = self.changes.lock();
+        if cell.state.lock().is_ended {
+            return Err(QueueError::Unknown(cell.name.to_string()));
+        }
+        self.change(inner, cell, definition);
+        Ok(())
+    }
+
+    /// The same, of a definition that can be one, by who holds `changes`.
+    fn change(&self, inner: &Arc<Inner>, cell: &Arc<QueueCell>, definition: Definition) {
         self.unbind(cell);
         cell.with(inner, |state, _| {
             state.machine.set_terms(definition.terms(cell.is_dead()));
             (state.definition, state.is_own) = (Arc::new(definition), true);
             cell.make_known(inner, state);
+            state.begin_keeping(&cell.name, inner); // what is pushed from now on, if it was in memory before
             state.keep_definition();
         });
         self.bind(cell);
-        Ok(())
     }
 
     /// The dead letters of a queue.
@@ -201,10 +222,9 @@ impl Registry {
 
     /// Ends a queue: what is in it is gone, and its consumers get nothing more. Its dead letters stay.
     pub(crate) fn remove(&self, inner: &Arc<Inner>, name: &str) -> Result<usize, QueueError> {
+        let _one_at_a_time = self.changes.lock();
         let cell = self.get(name).filter(|cell| cell.is_known()).ok_or_else(|| QueueError::Unknown(name.to_owned()))?;
         self.unbind(&cell);
-        self.by_name.write().remove(name);
-        self.by_key.write().remove(&cell.key);
         let mut wakers = Vec::new();
         let gone = cell.with(inner, |state, _| {
             state.is_ended = true;
@@ -222,6 +242,9 @@ impl Registry {
             }
             left.len()
         });
+        // Not before the store has heard of it: two queues of one name would not come back after a crash.
+        self.by_name.write().remove(name);
+        self.by_key.write().remove(&cell.key);
         wakers.into_iter().for_each(Waker::wake);
         Ok(gone)
     }
@@ -293,6 +316,10 @@ impl Registry {
                 let _they_were_checked = bindings.insert(filter, None, cell.key, Arc::clone(cell));
             }
             self.has_bindings.store(true, Ordering::Release);
+            drop(bindings);
+            if cell.state.lock().is_ended {
+                self.unbind(cell); // it was removed meanwhile
+            }
         }
     }
 

@@ -108,7 +108,15 @@ fn restore_one(
     mut messages: Vec<Found>,
 ) {
     messages.sort_by_key(|found| found.stub.position);
+    // Groups may be done with messages that did not come as far as the disk: whoever got their positions again would
+    // be gone for those groups at the next start.
+    let of_groups = groups.iter().map(|(_, _, group)| {
+        let options = group.entries.get(record::OPTIONS).and_then(|value| record::read_options(value));
+        group.next_free().max(options.map_or(0, |(_, from)| from))
+    });
     let next = messages.last().map_or(0, |last| last.stub.position.0 + 1).max(known.next_free());
+    let next = of_groups.fold(next, u64::max);
+    let kept_id = id;
     cell.with(inner, |state, now_ms| {
         let mut kept = Kept { id, groups: BTreeMap::new(), restored_below: next, unsure: BTreeMap::new() };
         // What a group is done with, and where it began.
@@ -139,6 +147,13 @@ fn restore_one(
                 && let Some((until_unix_ms, position)) = record::read_id(value)
                 && key.len() > 1
             {
+                let is_here = messages.binary_search_by_key(&position, |found| found.stub.position.0).is_ok();
+                if !is_here && (position >= next || known.holds(position)) {
+                    // Its message did not come as far as the disk, and was not acknowledged: it may come again, and
+                    // another one may get its position.
+                    state.draft.change(Change::Remove { queue: kept_id, key: key.clone() });
+                    continue;
+                }
                 let until_ms = now_ms.saturating_add(until_unix_ms.saturating_sub(unix_ms));
                 state.machine.restore_id(until_ms, id, Position(position));
             }
