@@ -7,7 +7,7 @@ mod sim;
 
 use std::{sync::Arc, time::Duration};
 
-use primer::{Definition, GroupOptions, Message, Mode, Node, Offered, Order, Receipt, journal::Ticket};
+use primer::{Definition, GroupOptions, Message, Mode, Node, Offered, Offering, Order, Receipt, journal::Ticket};
 use primer_core::{
     message::{NEVER_MS, Parts},
     properties::{Property, put},
@@ -115,7 +115,7 @@ async fn a_flush_that_is_cancelled_is_taken_up_again() {
         let cancelled = publisher.flush();
         let mut cancelled = std::pin::pin!(cancelled);
         let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
-        let _it_waits_for_the_disk = std::future::Future::poll(cancelled.as_mut(), cx);
+        let _it_waits_for_the_disk = Future::poll(cancelled.as_mut(), cx);
     }
     publisher.flush().await.unwrap();
     assert_eq!(publisher.confirmed(), 10);
@@ -129,7 +129,9 @@ fn offer_and_forget(queue: &primer::Queue, id: &str) {
     assert!(put(&mut properties, Property::User("primer-id", id)));
     let parts = Parts { topic: "$queue/jobs", properties: &properties, payload: b"lost", expires_at_ms: NEVER_MS };
     let ticket = Arc::new(Ticket::new());
-    let offered = queue.offer(&primer_core::message::Message::new(&parts), None, Some(&ticket), None).unwrap();
+    let offered = queue
+        .offer(&primer_core::message::Message::new(&parts), Offering { ticket: Some(&ticket), ..Offering::default() })
+        .unwrap();
     assert!(matches!(offered, Offered::ToStore { .. }));
 }
 
