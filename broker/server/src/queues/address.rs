@@ -6,6 +6,7 @@
 //! $dead/NAME                 consume the dead letters of a queue; with $share/GROUP/ as above
 //! $browse/NAME               look into a queue, oldest message first
 //! $browse/NAME/from/POSITION the same from a position on
+//! $browse/NAME/from/TIME     the same, of what was published since (RFC 3339 in UTC: 2026-11-28T18:30:00Z)
 //! ```
 //! `$queue/FILTER` where no queue is meant is a shared subscription, as EMQX 4 has it: with a wildcard, or while nobody
 //! has made, defined or used a queue of that name. In the second case it consumes from the queue as well, as soon as
@@ -21,6 +22,14 @@ pub(crate) const QUEUE: &str = "$queue/";
 pub(crate) const EMQX_GROUP: &str = "$queue";
 
 const BROWSE: &str = "$browse/";
+
+/// Where a look begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    Position(u64),
+    /// In milliseconds since 1970.
+    Time(u64),
+}
 
 /// What a filter names, if it is one of queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +48,7 @@ pub(crate) enum Address<'a> {
         /// The queue's name.
         name: &'a str,
         /// Where to begin.
-        from: u64,
+        from: Start,
     },
     /// A shared subscription and nothing else.
     Shared,
@@ -70,10 +79,39 @@ pub(crate) fn of(whole: &str) -> Option<Address<'_>> {
 
 fn browse(rest: &str) -> Address<'_> {
     let (name, from) = rest.rsplit_once("/from/").unwrap_or((rest, "0"));
-    match (name::check(name), from.parse()) {
-        (Ok(()), Ok(from)) => Address::Browse { name, from },
+    let start = from.parse().map(Start::Position).ok().or_else(|| unix_ms(from).map(Start::Time));
+    match (name::check(name), start) {
+        (Ok(()), Some(from)) => Address::Browse { name, from },
         _ => Address::Wrong,
     }
+}
+
+/// A time as RFC 3339 has it, in UTC, to the second or its thousandths, in milliseconds since 1970.
+fn unix_ms(text: &str) -> Option<u64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let numbers = |text: &str, by: char| -> Option<[u64; 3]> {
+        let all: Option<Vec<u64>> = text.split(by).map(|part| part.parse().ok()).collect();
+        all?.try_into().ok()
+    };
+    let (time, millis) = time.split_once('.').unwrap_or((time, "0"));
+    let [year, month, day] = numbers(date, '-')?;
+    let [hour, minute, second] = numbers(time, ':')?;
+    let is_in_range = (1970..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60
+        && millis.len() <= 3;
+    if !is_in_range {
+        return None;
+    }
+    // Days from 1970 by the civil calendar, with years that begin in March.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    let seconds = days.checked_sub(719_468)? * 86_400 + hour * 3600 + minute * 60 + second;
+    let thousandths: u64 = format!("{millis:0<3}").parse().ok()?;
+    Some(seconds * 1000 + thousandths)
 }
 
 #[cfg(test)]
@@ -99,12 +137,30 @@ mod tests {
             ("$share/g/$queue/a/+", Some(Address::Wrong)),
             ("$queue/", Some(Address::Wrong)),
             ("$dead/a/#", Some(Address::Wrong)),
-            ("$browse/jobs", Some(Address::Browse { name: "jobs", from: 0 })),
-            ("$browse/$dead/jobs/from/17", Some(Address::Browse { name: "$dead/jobs", from: 17 })),
+            ("$browse/jobs", Some(Address::Browse { name: "jobs", from: Start::Position(0) })),
+            ("$browse/$dead/jobs/from/17", Some(Address::Browse { name: "$dead/jobs", from: Start::Position(17) })),
             ("$browse/jobs/from/x", Some(Address::Wrong)),
             ("$browse/+", Some(Address::Wrong)),
         ] {
             assert_eq!(of(filter), wanted, "{filter}");
         }
+    }
+
+    #[test]
+    fn times_are_those_of_rfc_3339() {
+        for (text, wanted) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2000-02-29T12:00:00.5Z", Some(951_825_600_500)),
+            ("2024-02-29T23:59:59.999Z", Some(1_709_251_199_999)),
+            ("2100-03-01T00:00:00Z", Some(4_107_542_400_000)),
+            ("2026-11-28T18:30:00", None),
+            ("2026-13-28T18:30:00Z", None),
+            ("2026-11-28T24:30:00Z", None),
+            ("yesterday", None),
+        ] {
+            assert_eq!(unix_ms(text), wanted, "{text}");
+        }
+        let wanted = Some(Address::Browse { name: "a/b", from: Start::Time(0) });
+        assert_eq!(of("$browse/a/b/from/1970-01-01T00:00:00Z"), wanted);
     }
 }
