@@ -5,4 +5,5 @@ mod faults;
 mod fixture;
 mod large;
 mod merge;
+mod queues;
 mod store;

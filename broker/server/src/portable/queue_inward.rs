@@ -67,16 +67,17 @@ impl Target {
         Ok((self.queue, position, note))
     }
 
-    /// What is below the first message counts as gone, and so does what is below the next one: a position is not used
-    /// again.
+    /// A position is not used again: the last one before the next counts as gone if no message stands there, and so does
+    /// what is below the first message.
     pub(super) fn end(&self) -> Option<Change> {
         let lowest = self.used.iter().next().map(|(first, _)| first);
-        let used = self.used.iter().last().map_or(0, |(_, last)| last + 1);
-        let (position, floor) = if self.next > used {
-            (self.next - 1, lowest.unwrap_or(self.next))
-        } else {
-            let lowest = lowest.filter(|lowest| *lowest > 0)?;
-            (lowest - 1, lowest)
+        let last_before = self.next.checked_sub(1).filter(|position| !self.used.contains(*position));
+        let (position, floor) = match (last_before, lowest) {
+            (Some(position), lowest) => (position, lowest.map_or(self.next, |lowest| lowest.min(self.next))),
+            (None, lowest) => {
+                let lowest = lowest.filter(|lowest| *lowest > 0)?;
+                (lowest - 1, lowest)
+            }
         };
         Some(Change::Gone { queue: self.queue, position, floor, at: Whereabouts::Nowhere })
     }

@@ -1,0 +1,310 @@
+//! Queues with groups, from one broker to another: the second one does what the first would have done.
+
+use std::time::{Duration, Instant};
+
+use primer_harness::{Broker, Client};
+use serde_json::{Value, json};
+
+use crate::faults::{crc32c, refused};
+use crate::fixture::{Place, Ran, content, durable, lines, primer, primer_with, serve, stop};
+
+/// `primer queue` with these words, and then these, at a broker.
+#[track_caller]
+fn ask(broker: &Broker, words: &str, more: &[&str]) -> Ran {
+    let port = broker.port().to_string();
+    let words = ["queue", "-p", &port].into_iter().chain(words.split_ascii_whitespace());
+    // The options of a command come behind it.
+    let words: Vec<&str> = words.collect();
+    let words: Vec<&str> = [&words[..1], &words[3..], more, &words[1..3]].concat();
+    primer(&words)
+}
+
+#[track_caller]
+fn queue(broker: &Broker, words: &str) -> Value {
+    let words = format!("{words} --json");
+    ask(broker, &words, &[]).good().json()
+}
+
+/// The texts of what a group is given now.
+#[track_caller]
+fn got(broker: &Broker, words: &str) -> Vec<String> {
+    let wait = if words.contains("--wait") { "" } else { "--wait 700ms" };
+    let ran = ask(broker, &format!("get {words} --json {wait}"), &[]);
+    let messages: Value = if ran.stdout.is_empty() { json!([]) } else { ran.json() };
+    let text = |message: &Value| {
+        let headers = message["headers"].as_array().cloned().unwrap_or_default();
+        let attempt = headers.iter().find(|header| header[0] == "primer-attempt").map(|header| header[1].clone());
+        let text = message["text"].as_str().unwrap_or("(no text)");
+        attempt.map_or_else(|| text.to_owned(), |attempt| format!("{text} #{}", attempt.as_str().unwrap_or("?")))
+    };
+    messages.as_array().expect("a list").iter().map(text).collect()
+}
+
+/// What is in a queue.
+#[track_caller]
+fn seen(broker: &Broker, name: &str) -> Vec<Value> {
+    let ran = ask(broker, &format!("browse {name} -n 1000 --json"), &[]);
+    let page = if ran.stdout.is_empty() { json!({ "messages": [] }) } else { ran.json() };
+    page["messages"].as_array().expect("a list").clone()
+}
+
+fn texts(messages: &[Value]) -> Vec<&str> {
+    messages.iter().map(|message| message["text"].as_str().unwrap_or("(no text)")).collect()
+}
+
+/// Queues in every state; answers when what is delayed was put in.
+fn fill(broker: &Broker) -> Instant {
+    queue(broker, "create jobs --dedupe-window 1h --max-deliveries 3 --max-messages 500");
+    // A group gets what is there when it begins, and what comes then.
+    assert_eq!((got(broker, "jobs --wait 10ms"), got(broker, "jobs --group audit --wait 10ms")), (vec![], vec![]));
+    queue(broker, "create keyed --by-key --key-of topic");
+    queue(broker, "create once --at-most-once");
+    queue(broker, "create bound --bind plant/+");
+    for (n, options) in
+        ["--id i-0", "--key k", "", "--priority 9 --id i-3 --ttl 1h", "", "--header a=b", ""].iter().enumerate()
+    {
+        queue(broker, &format!("put jobs -m job-{n} {options}"));
+    }
+    assert_eq!(got(broker, "jobs"), ["job-3"]);
+    assert_eq!(got(broker, "jobs --reject"), ["job-0"]);
+    assert_eq!(got(broker, "jobs --group audit -n 3"), ["job-3", "job-0", "job-1"]);
+    assert_eq!(got(broker, "jobs --nack"), ["job-1"]);
+    assert_eq!(got(broker, "jobs --nack"), ["job-1 #2"]);
+    queue(broker, "put keyed -m first --topic a");
+    queue(broker, "put keyed -m second --topic a");
+    queue(broker, "put keyed -m other --topic b");
+    assert_eq!(got(broker, "keyed --nack"), ["first"]);
+    queue(broker, "put once -m 1");
+    assert_eq!(got(broker, "once --nack"), ["1"]);
+    queue(broker, "put once -m 2");
+    queue(broker, "put stopped -m waits");
+    queue(broker, "pause stopped");
+    // Nobody is there yet: these wait for the first group.
+    queue(broker, "put waiting -m w-1 -m w-2");
+    let mut session = durable(broker, "s");
+    session.subscribe("plant/+", 1);
+    session.disconnect();
+    let mut publisher = Client::v5(broker.addr(), "publisher");
+    publisher.publish_retained("plant/7", "for three", 1);
+    publisher.disconnect();
+    let delayed_since = Instant::now();
+    queue(broker, "put late -m soon --delay 4s");
+    queue(broker, "put late -m never --delay 10h");
+    delayed_since
+}
+
+/// Everything that can be seen and done, in words.
+fn tell(broker: &Broker, delayed_since: Instant) -> Vec<String> {
+    let mut told = Vec::new();
+    let list = queue(broker, "ls");
+    let names: Vec<String> =
+        list["queues"].as_array().expect("queues").iter().map(|one| one["name"].to_string()).collect();
+    for name in &names {
+        let name = name.trim_matches('"');
+        let info = queue(broker, &format!("info {name}"));
+        let groups = info["groups"].as_array().expect("groups").iter().map(Value::to_string);
+        let (definition, is_paused, messages) = (&info["definition"], &info["is_paused"], &info["messages"]);
+        told.push(format!("{name}: {messages}, {is_paused}, {definition}"));
+        told.extend(groups);
+        for mut message in seen(broker, name) {
+            if let Some(fields) = message.as_object_mut().filter(|fields| fields["text"] == "soon") {
+                // Its time may come between two looks.
+                fields.retain(|name, _| !["state", "due_unix_ms"].contains(&name.as_str()));
+            }
+            told.push(message.to_string());
+        }
+    }
+    let mut does = |what: &str, got: Vec<String>| told.push(format!("{what}: {got:?}"));
+    let soon = got(broker, "late --wait 6s");
+    assert!(delayed_since.elapsed() >= Duration::from_secs(4), "it came early");
+    does("soon", soon);
+    queue(broker, "put jobs -m twice --id i-0");
+    queue(broker, "put jobs -m new");
+    does("texts", texts(&seen(broker, "jobs")).into_iter().map(str::to_owned).collect());
+    does("last", vec![seen(broker, "jobs").last().expect("a message")["position"].to_string()]);
+    does("third", got(broker, "jobs --nack"));
+    does("jobs", got(broker, "jobs -n 10"));
+    does("audit", got(broker, "jobs --group audit -n 10"));
+    does("empty", texts(&seen(broker, "jobs")).into_iter().map(str::to_owned).collect());
+    let dead = seen(broker, "jobs --dead");
+    let dead =
+        dead.iter().map(|one| format!("{} {} {}", one["text"], one["dead"]["reason"], one["dead"]["deliveries"]));
+    does("dead", dead.collect());
+    does("back", vec![queue(broker, "move --dead jobs")["moved"].to_string()]);
+    does("again", got(broker, "jobs -n 10"));
+    for words in
+        ["keyed -n 10", "keyed", "once -n 10", "bound", "waiting -n 10", "waiting --group second -n 10", "stopped"]
+    {
+        does(words, got(broker, words));
+    }
+    queue(broker, "resume stopped");
+    does("resumed", got(broker, "stopped"));
+    let mut session = durable(broker, "s");
+    does("session", vec![session.recv().text()]);
+    told
+}
+
+#[test]
+fn a_broker_on_restored_queues_does_what_the_one_that_was_killed_would_have_done() {
+    let place = Place::new();
+    let (first, second) = (place.arg("first"), place.arg("second"));
+    let mut broker = serve(&first);
+    let delayed_since = fill(&broker);
+    broker.kill9();
+    let dump = primer(&["dump", "--data", &first]).good();
+    primer_with(&["restore", "--data", &second, "-"], &dump.stdout).good();
+    primer(&["store", "check", "--data", &first]).good();
+    primer(&["store", "check", "--data", &second]).good();
+    let again = primer(&["dump", "--data", &second]).good();
+    for (one, other) in content(&dump.stdout).iter().zip(content(&again.stdout)) {
+        assert_eq!(*one, other);
+    }
+    assert_eq!(content(&dump.stdout).len(), content(&again.stdout).len());
+    let lines = lines(&dump.stdout);
+    let end = &lines.last().expect("a last line")["end"];
+    assert_eq!((&end["queues"], &end["left_out"]), (&json!(8), &json!(0)), "{end}");
+    let shared = lines.iter().filter(|line| line["message"]["topic"] == "plant/7").collect::<Vec<_>>();
+    assert_eq!(shared.len(), 1, "a payload is there once");
+    assert_eq!(shared[0]["message"]["to"].as_array().map(Vec::len), Some(3), "{}", shared[0]);
+    // Side by side: what is delayed waits in both.
+    let told = std::thread::scope(|scope| {
+        let brokers = [&first, &second].map(|data| {
+            scope.spawn(move || {
+                let broker = serve(data);
+                let told = tell(&broker, delayed_since);
+                stop(broker);
+                told
+            })
+        });
+        brokers.map(|broker| broker.join().expect("what it tells"))
+    });
+    for (one, other) in told[0].iter().zip(&told[1]) {
+        assert_eq!(one, other);
+    }
+    assert_eq!(told[0].len(), told[1].len());
+    let said = |what: &str| told[1].iter().any(|line| line == what);
+    for what in [
+        r#"texts: ["job-1", "job-2", "job-4", "job-5", "job-6", "new"]"#,
+        r#"last: ["7"]"#,
+        r#"third: ["job-1 #3"]"#,
+        r#"jobs: ["job-2", "job-4", "job-5", "job-6", "new"]"#,
+        r#"audit: ["job-2", "job-4", "job-5", "job-6", "new"]"#,
+        r#"dead: ["\"job-0\" \"rejected\" 1", "\"job-1\" \"max_deliveries\" 3"]"#,
+        r#"keyed -n 10: ["first", "other"]"#, // one message of a key at a time
+        r#"keyed: ["second"]"#,
+        r#"once -n 10: ["2"]"#,
+        r#"waiting -n 10: ["w-1", "w-2"]"#,
+        r#"stopped: []"#,
+        r#"resumed: ["waits"]"#,
+        r#"soon: ["soon"]"#,
+        r#"session: ["for three"]"#,
+    ] {
+        assert!(said(what), "no {what} in {:#?}", told[1]);
+    }
+}
+
+/// A dump by hand: header, lines, and a last line that says what is given.
+fn made_up(format: u32, body: &[&str], end: &str) -> Vec<u8> {
+    let header = format!(r#"{{"primer_dump":{{"format":{format},"program":"0","time":"","incarnation":0}}}}"#);
+    let body = [&[&*header], body].concat().join("\n") + "\n";
+    let crc = crc32c(body.as_bytes());
+    format!(r#"{body}{{"end":{{{end},"left_out":0,"crc32c":"{crc:08x}"}}}}"#).into_bytes()
+}
+
+#[test]
+fn what_is_wrong_with_a_queue_is_told_with_its_line() {
+    let place = Place::new();
+    let jobs = r#"{"queue":{"name":"jobs","paused":false,"next":0,"groups":[]}}"#;
+    let group = r#"{"name":"g","at_most_once":false,"by_key":false,"from":0}"#;
+    let with_group = |groups: &str| jobs.replace("\"groups\":[]", &format!("\"groups\":[{groups}]"));
+    let to = |place: &str| {
+        format!(
+            r#"{{"message":{{"sequence":1,"topic":"t","payload":"","to":[{{"queue":{{"name":"jobs",{place}}}}}]}}}}"#
+        )
+    };
+    let message = to(r#""position":0,"priority":4,"published_unix_ms":1"#);
+    let many: Vec<String> = (0..65).map(|n| group.replace("\"g\"", &format!("\"g{n}\""))).collect();
+    for (lines, texts) in [
+        (vec![jobs.replace("\"next\"", "\"color\":1,\"next\"")], vec!["line 2", "unknown field `color`"]),
+        (vec![with_group(&group.replace("\"from\"", "\"color\":1,\"from\""))], vec!["line 2", "unknown field `color`"]),
+        (vec![jobs.replace("\"paused\":false,", "")], vec!["line 2", "missing field `paused`"]),
+        (vec![jobs.replace("\"jobs\"", "\"a//b\"")], vec!["line 2", "\"a//b\"", "level"]),
+        (vec![jobs.to_owned(), jobs.to_owned()], vec!["line 3", "\"jobs\" was there before", "once in a dump"]),
+        (vec![with_group(&format!("{group},{group}"))], vec!["line 2", "\"g\" was there before"]),
+        (vec![with_group(&many.join(","))], vec!["line 2", "65 groups", "64 at most"]),
+        (vec![with_group(&group.replace("0}", "0,\"done\":[[7,3]]}"))], vec!["line 2", "ends before it begins"]),
+        (vec![jobs.replace("\"next\":0", "\"next\":4611686018427387904")], vec!["line 2", "below 2^62"]),
+        (
+            vec![jobs.replace("\"paused\"", "\"definition\":{\"priority\":10},\"paused\"")],
+            vec!["line 2", "priority", "0 to 9"],
+        ),
+        (
+            vec![jobs.replace("\"paused\"", "\"definition\":{\"what\":10},\"paused\"")],
+            vec!["line 2", "unknown field `what`"],
+        ),
+        (vec![message.clone()], vec!["line 2", "no queue \"jobs\"", "expected a queue that has a line"]),
+        (vec![jobs.to_owned(), message.clone(), message.clone()], vec!["line 4", "second message at position 0"]),
+        (vec![jobs.to_owned(), message.replace("4,", "10,")], vec!["line 3", "priority 10", "0 to 9"]),
+        (vec![jobs.to_owned(), message.replace("1}", "1,\"color\":1}")], vec!["line 3", "unknown field `color`"]),
+        (vec![jobs.to_owned(), message.replace("1}", "1,\"key\":7}")], vec!["line 3", "a text, or {\"base64\""]),
+        (
+            vec![
+                jobs.to_owned(),
+                to(
+                    r#""position":0,"priority":4,"published_unix_ms":1,"dead":{"queue":"q","group":"","reason":"bored","deliveries":1,"died_unix_ms":1}"#,
+                ),
+            ],
+            vec!["line 3", "the reason \"bored\"", "`rejected`"],
+        ),
+    ] {
+        let lines: Vec<&str> = lines.iter().map(|line| &**line).collect();
+        refused(&place, &made_up(2, &lines, r#""sessions":0,"queues":0,"messages":0"#), &texts);
+    }
+    let (wrong, none) = (r#""sessions":0,"queues":2,"messages":0"#, r#""sessions":0,"messages":0"#);
+    refused(&place, &made_up(2, &[jobs], wrong), &["altered", "1 queues", "says 2"]);
+    refused(&place, &made_up(2, &[jobs], none), &["line 3", "missing field `queues`"]);
+    refused(&place, &made_up(1, &[jobs], none), &["line 2", "a queue in a dump of format 1"]);
+    refused(&place, &made_up(3, &[jobs], none), &["format 3", "newer"]);
+}
+
+#[test]
+fn a_dump_of_format_1_is_restored() {
+    let place = Place::new();
+    let lines = [
+        r#"{"session":{"client_id":"s","expiry_s":null,"gone_unix_ms":1,"subscriptions":[]}}"#,
+        r#"{"message":{"sequence":7,"topic":"t","payload":"b2xk","to":[{"session":{"client_id":"s","position":3,"qos":1,"retain":false}},{"retained":{"position":0,"qos":1}}]}}"#,
+    ];
+    let dump = made_up(1, &lines, r#""sessions":1,"messages":1"#);
+    let data = place.arg("data");
+    primer_with(&["restore", "--data", &data, "-"], &dump).good();
+    assert_eq!(content(&primer(&["dump", "--data", &data]).good().stdout), content(&dump));
+    let broker = serve(&data);
+    assert_eq!(durable(&broker, "s").recv().text(), "old");
+    stop(broker);
+}
+
+/// Keys and identifiers that are no text, and a group that began late, go there and back.
+#[test]
+fn what_no_client_of_mqtt_can_say_is_restored_as_well() {
+    let place = Place::new();
+    let queue = concat!(
+        r#"{"queue":{"name":"q","paused":true,"next":9,"groups":[{"name":"g","at_most_once":true,"by_key":true,"from":4,"#,
+        r#""done":[[6,6]],"deliveries":[[5,3]]}],"#,
+        r#""ids":[{"id":"a","until_unix_ms":99,"position":2},{"id":{"base64":"/w=="},"until_unix_ms":7,"position":5}]}}"#,
+    );
+    let message = |position: u64, more: &str| {
+        let place = format!(r#""name":"q","position":{position},"priority":0,"published_unix_ms":5{more}"#);
+        format!(r#"{{"message":{{"sequence":1,"topic":"t","payload":"","to":[{{"queue":{{{place}}}}}]}}}}"#)
+    };
+    let (third, fifth, sixth) = (message(3, ""), message(5, r#","key":{"base64":"/w=="}"#), message(6, r#","id":"a""#));
+    let dump = made_up(2, &[queue, &third, &sixth, &fifth], r#""sessions":0,"queues":1,"messages":3"#);
+    let (data, other) = (place.arg("data"), place.arg("other"));
+    primer_with(&["restore", "--data", &data, "-"], &dump).good();
+    let again = primer(&["dump", "--data", &data]).good().stdout;
+    assert_eq!(content(&again), content(&dump));
+    // A store in which only a queue would be lost is not empty.
+    let nothing =
+        made_up(2, &[&queue.replace("true,\"next", "false,\"next")], r#""sessions":0,"queues":1,"messages":0"#);
+    primer_with(&["restore", "--data", &other, "-"], &nothing).good();
+    primer_with(&["restore", "--data", &other, "-"], &dump).failed_with(&["0 sessions, 1 queues and 0 messages"]);
+}
