@@ -203,6 +203,128 @@ fn a_broker_on_restored_queues_does_what_the_one_that_was_killed_would_have_done
     }
 }
 
+/// A queue `jobs` with the group `default` and another one: of three messages the first is acknowledged to `default`.
+fn half_done(broker: &Broker, other_group: &str, of: &str) {
+    assert_eq!(got(broker, "jobs --wait 10ms"), Vec::<String>::new());
+    assert_eq!(got(broker, &format!("jobs --group {other_group} --wait 10ms")), Vec::<String>::new());
+    queue(broker, &format!("put jobs -m {of}-0 --id id"));
+    queue(broker, &format!("put jobs -m {of}-1"));
+    queue(broker, &format!("put jobs -m {of}-2 --id {of}"));
+    assert_eq!(got(broker, "jobs"), [format!("{of}-0")]);
+    assert_eq!(got(broker, "jobs --nack"), [format!("{of}-1")]);
+    assert_eq!(got(broker, "jobs --nack"), [format!("{of}-1 #2")]);
+}
+
+#[test]
+fn a_merge_puts_the_messages_of_the_dump_behind_those_that_are_there() {
+    let place = Place::new();
+    let (from, into) = (place.arg("from"), place.arg("into"));
+    let broker = serve(&from);
+    queue(&broker, "create jobs --dedupe-window 1h --max-messages 7");
+    half_done(&broker, "backup", "dump");
+    queue(&broker, "create only-in-dump --max-messages 8");
+    queue(&broker, "pause only-in-dump");
+    // One that has no messages any more, and a group that waits for some.
+    queue(&broker, "put quiet -m gone");
+    assert_eq!(got(&broker, "quiet --group g"), ["gone"]);
+    stop(broker);
+    let dump = primer(&["dump", "--data", &from]).good().stdout;
+    let broker = serve(&into);
+    queue(&broker, "create jobs --dedupe-window 1h --max-messages 500");
+    half_done(&broker, "there", "kept");
+    queue(&broker, "put quiet -m waits-for-a-group");
+    queue(&broker, "put only-there -m stays");
+    stop(broker);
+    primer_with(&["restore", "--data", &into, "-"], &dump).failed_with(&["3 queues and 5 messages", "--merge"]);
+    primer_with(&["restore", "--merge", "--data", &into, "-"], &dump).good();
+    primer(&["store", "check", "--data", &into]).good();
+    let merged = primer(&["dump", "--data", &into]).good().stdout;
+    let merged = lines(&merged);
+    let jobs = merged.iter().map(|line| &line["queue"]).find(|queue| queue["name"] == "jobs").expect("the queue");
+    let groups: Vec<&Value> = jobs["groups"].as_array().expect("groups").iter().map(|group| &group["done"]).collect();
+    assert_eq!(groups, [&json!([[0, 0], [3, 3]]), &Value::Null, &Value::Null], "{jobs}");
+    assert_eq!(jobs["groups"][0]["deliveries"], json!([[1, 2], [4, 2]]));
+    let broker = serve(&into);
+    assert_eq!(queue(&broker, "info jobs")["definition"]["messages_max"], 500, "what is there says what it is");
+    assert_eq!(queue(&broker, "info only-in-dump")["definition"]["messages_max"], 8);
+    assert_eq!(queue(&broker, "info only-in-dump")["is_paused"], true);
+    // Identifiers of both are known.
+    for id in ["id", "dump", "kept"] {
+        ask(&broker, "put jobs -m again --id", &[id]).good();
+    }
+    let all = ["kept-0", "kept-1", "kept-2", "dump-0", "dump-1", "dump-2"];
+    assert_eq!(texts(&seen(&broker, "jobs")), all);
+    assert_eq!(got(&broker, "jobs -n 10"), ["kept-1 #3", "kept-2", "dump-1 #3", "dump-2"]);
+    assert_eq!(got(&broker, "jobs --group there -n 10"), all);
+    assert_eq!(got(&broker, "jobs --group backup -n 10"), all);
+    assert!(seen(&broker, "jobs").is_empty());
+    assert_eq!(got(&broker, "quiet --group g -n 10"), ["waits-for-a-group"]);
+    assert_eq!(got(&broker, "only-there"), ["stays"]);
+    queue(&broker, "put jobs -m last");
+    assert_eq!(seen(&broker, "jobs")[0]["position"], 6);
+    stop(broker);
+}
+
+/// What there are more of together than one queue may have is refused, and nothing is changed.
+#[test]
+fn a_merge_into_too_many_groups_is_refused() {
+    let place = Place::new();
+    let with_groups = |of: &str| {
+        let group = |n| format!(r#"{{"name":"{of}-{n}","at_most_once":false,"by_key":false,"from":0}}"#);
+        let groups = (0..40).map(group).collect::<Vec<_>>().join(",");
+        let queue = format!(r#"{{"queue":{{"name":"q","paused":false,"next":0,"groups":[{groups}]}}}}"#);
+        made_up(2, &[&queue], r#""sessions":0,"queues":1,"messages":0"#)
+    };
+    let data = place.arg("data");
+    primer_with(&["restore", "--data", &data, "-"], &with_groups("a")).good();
+    let before = primer(&["dump", "--data", &data]).good().stdout;
+    primer_with(&["restore", "--merge", "--data", &data, "-"], &with_groups("b")).failed_with(&["line 2", "80 groups"]);
+    assert_eq!(content(&primer(&["dump", "--data", &data]).good().stdout), content(&before));
+    primer_with(&["restore", "--merge", "--data", &data, "-"], &with_groups("a")).good();
+    assert_eq!(content(&primer(&["dump", "--data", &data]).good().stdout), content(&before));
+}
+
+#[test]
+fn stats_name_queues_beside_sessions() {
+    let place = Place::new();
+    let data = place.arg("data");
+    let broker = serve(&data);
+    queue(&broker, "create empty");
+    assert_eq!(got(&broker, "jobs --wait 10ms"), Vec::<String>::new());
+    queue(&broker, "put jobs -m one -m two");
+    let mut session = durable(&broker, "s");
+    session.subscribe("t", 1);
+    session.disconnect();
+    Client::v5(broker.addr(), "publisher").publish("t", "for the session", 1);
+    stop(broker);
+    let stats = primer(&["store", "stats", "--json", "--by", "messages", "--data", &data]).good().json();
+    for (name, number) in [
+        ("named_queues", 2),
+        ("in_named_queues", 2),
+        ("sessions", 1),
+        ("queued", 1),
+        ("messages", 3),
+        ("records_damaged", 0),
+    ] {
+        assert_eq!(stats[name], number, "{name} in {stats}");
+    }
+    let largest: Vec<(&Value, &Value, &Value)> = stats["queues"]
+        .as_array()
+        .expect("queues")
+        .iter()
+        .map(|queue| (&queue["name"], &queue["messages"], &queue["groups"]))
+        .collect();
+    let named = json!(["queue jobs", "session s", "queue empty"]);
+    assert_eq!(largest[0], (&named[0], &json!(2), &json!(1)));
+    assert_eq!(largest[1], (&named[1], &json!(1), &Value::Null));
+    assert_eq!(largest[2], (&named[2], &json!(0), &json!(0)));
+    assert!(stats["queues"][0]["oldest_unix_ms"].as_u64().is_some_and(|unix_ms| unix_ms > 1_600_000_000_000));
+    let text = String::from_utf8(primer(&["store", "stats", "--data", &data]).good().stdout).expect("text");
+    assert!(text.contains("queue jobs  1 groups, the oldest ") && text.contains("queue empty  0 groups\n"), "{text}");
+    let check = primer(&["store", "check", "--json", "--data", &data]).good().json();
+    assert_eq!((&check["sound"], &check["records_damaged"]), (&json!(true), &json!(0)));
+}
+
 /// A dump by hand: header, lines, and a last line that says what is given.
 fn made_up(format: u32, body: &[&str], end: &str) -> Vec<u8> {
     let header = format!(r#"{{"primer_dump":{{"format":{format},"program":"0","time":"","incarnation":0}}}}"#);

@@ -134,7 +134,7 @@ pub enum PortableError {
         directory: PathBuf,
         /// Sessions there.
         sessions: u64,
-        /// Queues there, but for those that are only a name.
+        /// Queues there.
         queues: u64,
         /// Messages there.
         messages: u64,

@@ -18,7 +18,6 @@ use super::{
     merge::{self, Queues},
     outward,
     pack::unpack,
-    queue_lines::Queue,
     queue_outward,
 };
 
@@ -173,12 +172,15 @@ fn look_at(directory: &Path, existing: &mut Reading, merge: bool) -> Result<(), 
         return Ok(());
     }
     let sessions = existing.state().queues().filter(|(_, queue)| outward::client_id(queue).is_some()).count() as u64;
-    let says_something = |(queue, nonsense): &(Queue, u64)| queue.says_something() || *nonsense > 0;
-    let queues = queue_outward::queues(existing.state()).filter(says_something).count() as u64;
+    let (mut queues, mut says_something) = (0, false);
+    for (queue, nonsense) in queue_outward::queues(existing.state()) {
+        queues += 1;
+        says_something |= queue.says_something() || nonsense > 0;
+    }
     let visited = existing.visit(&mut |_, _| {});
     visited.map_err(|source| PortableError::Open { directory: directory.to_owned(), source })?;
     let messages = existing.report().messages;
-    if sessions > 0 || queues > 0 || messages > 0 {
+    if sessions > 0 || says_something || messages > 0 {
         return Err(PortableError::NotEmpty { directory: directory.to_owned(), sessions, queues, messages });
     }
     Ok(())
