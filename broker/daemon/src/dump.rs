@@ -45,7 +45,8 @@ pub(crate) struct Restore {
     #[arg(long = "data", value_name = "DIR", env = "PRIMER_DATA")]
     directory: PathBuf,
     /// Add to what is in the directory. Sessions of the same client identifier are replaced with all their messages,
-    /// and so are retained messages of the same topic; queues of the same name get the messages of the dump behind theirs.
+    /// and so are retained messages of the same topic; queues of the same name get the messages of the dump behind
+    /// theirs.
     #[arg(long)]
     merge: bool,
     /// The most that the data directory may take; 4G, or half of what is free if that is less, if not given.

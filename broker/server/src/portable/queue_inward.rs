@@ -67,8 +67,8 @@ impl Target {
         Ok((self.queue, position, note))
     }
 
-    /// A position is not used again: the last one before the next counts as gone if no message stands there, and so does
-    /// what is below the first message.
+    /// A position is not used again: the last one before the next counts as gone if no message stands there, and so
+    /// does what is below the first message.
     pub(super) fn end(&self) -> Option<Change> {
         let lowest = self.used.iter().next().map(|(first, _)| first);
         let last_before = self.next.checked_sub(1).filter(|position| !self.used.contains(*position));
@@ -155,8 +155,8 @@ impl Inward {
     }
 }
 
-/// One queue of two: `there` as it is, and what another store has of it behind that. A group gets what the other one has
-/// as if it had been pushed: nothing of it was done with.
+/// One queue of two: `there` as it is, and what another store has of it behind that. A group gets what the other one
+/// has as if it had been pushed: nothing of it was done with.
 fn unite(there: &Queue, queue: &Queue) -> (Queue, u64) {
     let offset = there.groups.iter().map(|group| group.from).fold(there.next, u64::max);
     let shifted = |position: u64| position.saturating_add(offset);
