@@ -28,7 +28,7 @@ fn queue(broker: &Broker, words: &str) -> Value {
 /// The texts of what a group is given now.
 #[track_caller]
 fn got(broker: &Broker, words: &str) -> Vec<String> {
-    let wait = if words.contains("--wait") { "" } else { "--wait 700ms" };
+    let wait = if words.contains("--wait") { "" } else { "--wait 1s" };
     let ran = ask(broker, &format!("get {words} --json {wait}"), &[]);
     let messages: Value = if ran.stdout.is_empty() { json!([]) } else { ran.json() };
     let text = |message: &Value| {

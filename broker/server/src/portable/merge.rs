@@ -1,4 +1,5 @@
-//! What was in a data directory goes into the new store as well, where the dump has nothing of the same name.
+//! What was in a data directory goes into the new store as well, where the dump has nothing of the same name; of a
+//! queue that both have, `queue_inward` makes one.
 
 use std::collections::{BTreeMap, HashSet};
 

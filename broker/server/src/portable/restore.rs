@@ -46,7 +46,7 @@ pub struct Restore {
     pub store: Options,
     /// Tries files of the store that is there, if there is one.
     pub probe: Option<Probe>,
-    /// Whether what is there may stay, where the dump has nothing of the same name.
+    /// Whether what is there may stay, where the dump has nothing of the same name; queues have then what both have.
     pub merge: bool,
 }
 
