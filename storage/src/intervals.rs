@@ -1,20 +1,23 @@
-//! A set of numbers as intervals: what is gone of a queue above its floor.
+//! A set of numbers as intervals: what is gone of a queue above its floor, for one.
 
 use std::collections::BTreeMap;
 
-/// First to last number of each interval. Invariant: they neither overlap nor touch.
+/// See the module's description. Invariant: the intervals neither overlap nor touch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Intervals {
+pub struct Intervals {
+    /// First to last number of each.
     last_by_first: BTreeMap<u64, u64>,
 }
 
 impl Intervals {
-    pub(crate) fn contains(&self, number: u64) -> bool {
+    /// Whether the number is one of them.
+    #[must_use]
+    pub fn contains(&self, number: u64) -> bool {
         self.last_by_first.range(..=number).next_back().is_some_and(|(_, last)| number <= *last)
     }
 
-    /// Adds the numbers from `first` to `last`.
-    pub(crate) fn insert(&mut self, first: u64, last: u64) {
+    /// Adds the numbers from `first` to `last`, which counts as `first` if it is lower.
+    pub fn insert(&mut self, first: u64, last: u64) {
         let (mut first, mut last) = (first, last.max(first));
         if let Some((before, end)) = self.last_by_first.range(..first).next_back()
             && end.saturating_add(1) >= first
@@ -44,7 +47,15 @@ impl Intervals {
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+    /// First and last number of each interval that has one from `first` to `last`, ascending.
+    pub fn overlapping(&self, first: u64, last: u64) -> impl Iterator<Item = (u64, u64)> {
+        let from = self.last_by_first.range(..=first).next_back().map_or(first, |(from, _)| *from);
+        let known = self.last_by_first.range(from..).map(|(first, last)| (*first, *last));
+        known.skip_while(move |(_, end)| *end < first).take_while(move |(begin, _)| *begin <= last)
+    }
+
+    /// First and last number of each interval, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
         self.last_by_first.iter().map(|(first, last)| (*first, *last))
     }
 }
@@ -68,6 +79,9 @@ mod tests {
                 intervals.insert(first, first + len);
                 model.extend(first..=first + len);
             }
+            let around: Vec<(u64, u64)> = intervals.overlapping(first, first + len).collect();
+            let wanted = intervals.iter().filter(|(begin, end)| *end >= first && *begin <= first + len);
+            assert_eq!(around, wanted.collect::<Vec<_>>());
             for number in 0..530 {
                 assert_eq!(intervals.contains(number), model.contains(&number), "{number}");
             }

@@ -47,6 +47,7 @@ pub use self::{
     change::{Change, Move, QueueId, Whereabouts},
     disk::{Disk, Folder},
     draft::Draft,
+    intervals::Intervals,
     loader::{Loaded, Want},
     recover::{OpenError, Report, Stored},
     state::{QueueState, State},

@@ -45,6 +45,12 @@ impl QueueState {
     pub const fn floor(&self) -> u64 {
         self.floor
     }
+
+    /// What is gone from the floor on.
+    #[must_use]
+    pub const fn gone(&self) -> &Intervals {
+        &self.gone
+    }
 }
 
 /// All queues.

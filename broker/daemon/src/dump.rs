@@ -45,7 +45,8 @@ pub(crate) struct Restore {
     #[arg(long = "data", value_name = "DIR", env = "PRIMER_DATA")]
     directory: PathBuf,
     /// Add to what is in the directory. Sessions of the same client identifier are replaced with all their messages,
-    /// and so are retained messages of the same topic.
+    /// and so are retained messages of the same topic; queues of the same name get the messages of the dump behind
+    /// theirs.
     #[arg(long)]
     merge: bool,
     /// The most that the data directory may take; 4G, or half of what is free if that is less, if not given.
@@ -125,8 +126,9 @@ pub(crate) fn restore(arguments: Restore) -> anyhow::Result<ExitCode> {
     let restored = restored.with_context(|| format!("{}: nothing was restored", file.display()))?;
     shown.end(&restored.progress);
     if shown.is_terminal && merge {
-        let Restored { sessions_kept, sessions_replaced, messages_kept, .. } = restored;
-        eprintln!("kept {sessions_kept} sessions and {messages_kept} messages; {sessions_replaced} sessions replaced");
+        let Restored { sessions_kept, sessions_replaced, queues_kept, queues_united, messages_kept, .. } = restored;
+        eprintln!("kept {sessions_kept} sessions, {queues_kept} queues and {messages_kept} messages");
+        eprintln!("{sessions_replaced} sessions replaced, {queues_united} queues got what the dump has as well");
     }
     if restored.left_out > 0 {
         eprintln!("primer: {} records were damaged where they came from, and are not here", restored.left_out);
@@ -166,9 +168,9 @@ impl Shown {
     fn line(&self, done: &Progress) -> String {
         let seconds = self.begun.elapsed().as_secs_f64();
         let mib = done.bytes as f64 / f64::from(1 << 20);
-        let Progress { sessions, messages, .. } = done;
+        let Progress { sessions, queues, messages, .. } = done;
         format!(
-            "{} {sessions} sessions, {messages} messages: {mib:.1} MiB in {seconds:.1} s, {:.1} MiB/s",
+            "{} {sessions} sessions, {queues} queues, {messages} messages: {mib:.1} MiB in {seconds:.1} s, {:.1} MiB/s",
             self.did,
             mib / seconds.max(0.001)
         )

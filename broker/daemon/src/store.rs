@@ -1,6 +1,11 @@
 //! `primer store check | stats | compact`.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use clap::{Args, Subcommand, ValueEnum};
 use primer_broker::{
@@ -23,7 +28,7 @@ pub(crate) enum Store {
     /// Read every record of every file and say what is damaged, and where. Ends with 0 if all is sound, 1 if something
     /// is damaged, 2 if it could not be checked. Changes nothing.
     Check(Place),
-    /// Say what is in it: files, sessions, messages, the largest queues. Changes nothing.
+    /// Say what is in it: files, sessions, queues, messages, the largest of both. Changes nothing.
     Stats {
         #[command(flatten)]
         place: Place,
@@ -156,24 +161,35 @@ fn stats(place: &Place, top: usize, by: By) -> anyhow::Result<ExitCode> {
         println!("  {name}  {bytes} bytes, {live_bytes} wanted, in {live_records} messages");
     }
     println!("sessions       {:>14}  {} subscriptions", survey.sessions, survey.subscriptions);
+    println!("queues         {:>14}", survey.named_queues);
     println!("messages       {:>14}", survey.messages);
     println!("  in sessions  {:>14}  {} of them in flight", survey.queued, survey.in_flight);
+    println!("  in queues    {:>14}", survey.in_named_queues);
     println!("  retained     {:>14}", survey.retained);
     println!("  delayed      {:>14}", survey.delayed);
     if let Some(oldest) = &survey.oldest {
         println!("oldest message {:>14}  {}, in {}", oldest.sequence, oldest.topic, oldest.queue);
     }
     if !survey.queues.is_empty() {
-        println!("largest queues       messages           bytes");
+        println!("largest              messages           bytes");
     }
     for queue in &survey.queues {
-        println!("  {:>25}  {:>14}  {}", queue.messages, queue.bytes, queue.name);
+        let more = queue.groups.map_or_else(String::new, |groups| more(groups, queue.oldest_unix_ms));
+        println!("  {:>25}  {:>14}  {}{more}", queue.messages, queue.bytes, queue.name);
     }
     if survey.files_damaged > 0 || survey.records_damaged > 0 {
         let (files, records) = (survey.files_damaged, survey.records_damaged);
         println!("DAMAGED: {files} files, {records} records: `primer store check` says more");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is said of a queue with groups beside its size.
+fn more(groups: u64, oldest_unix_ms: Option<u64>) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let oldest = oldest_unix_ms.map(|unix_ms| now.saturating_sub(Duration::from_millis(unix_ms)).as_secs());
+    let oldest = oldest.map_or_else(String::new, |seconds| format!(", the oldest {seconds} s old"));
+    format!("  {groups} groups{oldest}")
 }
 
 fn compact(place: &Place, disk_limit: Option<u64>) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,7 @@
 //! The node's durable store: the store of `primer-storage` in the node's time and the core's words.
 
 pub mod content;
+pub mod queues;
 
 use std::sync::{
     Arc,
@@ -14,8 +15,8 @@ use primer_core::{
 pub use primer_storage::Disk;
 use primer_storage::Refusal;
 pub use primer_storage::{
-    Change, Draft, Figures, Folder, Group, Loaded, Move, OpenError, Options, QueueId, QueueState, Report, State, Store,
-    Stored, Sync, Ticket, Want, Whereabouts,
+    Change, Draft, Figures, Folder, Group, Intervals, Loaded, Move, OpenError, Options, QueueId, QueueState, Report,
+    State, Store, Stored, Sync, Ticket, Want, Whereabouts,
     disk::{FolderError, Probe},
     draft::Destinations,
     limits::BUDGET_BYTES_MIN,

@@ -5,4 +5,6 @@ mod faults;
 mod fixture;
 mod large;
 mod merge;
+mod queue_lines;
+mod queues;
 mod store;

@@ -14,6 +14,7 @@ use super::{
     format::{End, FORMAT, Header, Line, Message},
     lines::hexadecimal,
     outward::{self, Gathering},
+    queue_outward,
 };
 
 /// What was written.
@@ -64,7 +65,7 @@ pub fn dump(
     let time = rfc3339(SystemTime::now());
     let incarnation = reading.report().incarnation;
     writer.write(&Line::PrimerDump(Header { format: FORMAT, program: program.to_owned(), time, incarnation }));
-    let mut left_out = writer.sessions(reading.state());
+    let mut left_out = writer.sessions(reading.state()) + writer.queues(reading.state());
     let mut gathering = Gathering::default();
     let visited = reading.visit(&mut |state, stored| {
         if writer.error.is_none() {
@@ -74,8 +75,14 @@ pub fn dump(
     gathering.end(&mut |message| writer.message(message));
     visited.map_err(|source| PortableError::Open { directory: directory.to_owned(), source })?;
     left_out += gathering.left_out + reading.report().damaged;
-    let Progress { sessions, messages, .. } = writer.done;
-    writer.write(&Line::End(End { sessions, messages, left_out, crc32c: hexadecimal(writer.crc) }));
+    let Progress { sessions, queues, messages, .. } = writer.done;
+    writer.write(&Line::End(End {
+        sessions,
+        queues: Some(queues),
+        messages,
+        left_out,
+        crc32c: hexadecimal(writer.crc),
+    }));
     if let Some(error) = writer.error {
         return Err(PortableError::Write(error));
     }
@@ -101,6 +108,17 @@ impl Writer<'_> {
             left_out += nonsense;
             self.done.sessions += 1;
             self.write(&Line::Session(session));
+        }
+        left_out
+    }
+
+    /// Answers how many entries make no sense.
+    fn queues(&mut self, state: &State) -> u64 {
+        let mut left_out = 0;
+        for (queue, nonsense) in queue_outward::queues(state) {
+            left_out += nonsense;
+            self.done.queues += 1;
+            self.write(&Line::Queue(queue));
         }
         left_out
     }

@@ -8,8 +8,13 @@ use std::{borrow::Cow, fmt};
 use base64::{Engine, display::Base64Display, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::queue_lines::{Place, Queue};
+
 /// The format that is written, and the newest that is read.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
+
+/// The first format that has queues.
+pub(super) const FORMAT_OF_QUEUES: u32 = 2;
 
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,6 +24,7 @@ pub(super) enum Line<'a> {
     PrimerDump(Header),
     #[serde(borrow)]
     Session(Session<'a>),
+    Queue(Queue),
     #[serde(borrow)]
     Message(Message<'a>),
     /// The last one.
@@ -136,6 +142,7 @@ pub(super) enum Destination {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         packet_id: Option<u16>,
     },
+    Queue(Place),
     Retained {
         position: u64,
         qos: u8,
@@ -159,6 +166,9 @@ pub(super) struct Share {
 #[serde(deny_unknown_fields)]
 pub(super) struct End {
     pub(super) sessions: u64,
+    /// Dumps of format 1 do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) queues: Option<u64>,
     pub(super) messages: u64,
     /// Records that were damaged or made no sense, and are not here.
     pub(super) left_out: u64,

@@ -24,6 +24,7 @@ use primer_mqtt::{
 use super::{
     PortableError,
     format::{Destination, Message, Properties, Session, Subscription, Will},
+    queue_inward,
 };
 use crate::{
     delivery,
@@ -42,7 +43,7 @@ pub(super) struct Wrong {
     pub(super) expected: &'static str,
 }
 
-fn wrong(says: impl Into<String>, expected: &'static str) -> Wrong {
+pub(super) fn wrong(says: impl Into<String>, expected: &'static str) -> Wrong {
     Wrong { says: says.into(), expected }
 }
 
@@ -53,6 +54,8 @@ pub(super) struct Inward {
     changes: usize,
     on_the_way: VecDeque<Group>,
     sessions: HashMap<Box<str>, Target>,
+    /// Queues with a name of their own.
+    pub(super) queues: HashMap<Box<str>, queue_inward::Target>,
     retained: QueueId,
     delayed: QueueId,
     /// What is added to positions of retained and delayed messages, and the lowest free one.
@@ -86,6 +89,7 @@ impl Inward {
             changes: 2,
             on_the_way: VecDeque::new(),
             sessions: HashMap::new(),
+            queues: HashMap::new(),
             retained,
             delayed,
             own_from: 0,
@@ -98,8 +102,13 @@ impl Inward {
         self.sessions.contains_key(client_id)
     }
 
+    pub(super) fn has_queue(&self, name: &str) -> bool {
+        self.queues.contains_key(name)
+    }
+
     /// The topics of retained messages so far; what comes from now on is of another store.
     pub(super) fn begin_another(&mut self) -> HashSet<Box<str>> {
+        self.queues.values_mut().for_each(queue_inward::Target::begin_another);
         self.own_from = self.own_next;
         self.topics.take().unwrap_or_default()
     }
@@ -113,7 +122,6 @@ impl Inward {
         if self.has_session(client_id) {
             return Err(wrong(format!("the session of {client_id:?} was there before"), CLIENT_ID));
         }
-        let queue = self.store.new_queue();
         let mut entries: Vec<Entry> = Vec::new();
         let expiry_s = session.expiry_s.unwrap_or(SESSION_NEVER_EXPIRES);
         entries.push((schema::EXPIRY.into(), expiry_s.to_le_bytes().into()));
@@ -133,7 +141,7 @@ impl Inward {
             let key = schema::by_packet_id(schema::OUTBOUND, packet_id(*id)?);
             entries.push((key, order.to_le_bytes().into()));
         }
-        self.change(Change::Define { queue, name: schema::session_name(client_id) });
+        let queue = self.define(schema::session_name(client_id));
         for (key, value) in entries {
             self.change(Change::Put { queue, key, value });
         }
@@ -149,11 +157,11 @@ impl Inward {
         }
         let mut destinations = Destinations::default();
         let ticket = Arc::new(Ticket::new());
-        let mut leases = Vec::new();
+        let mut changes = Vec::new();
         for one in &message.to {
-            let (queue, position, note) = self.destination(one)?;
+            let (queue, position, note) = self.destination(one, &mut changes)?;
             if let Destination::Session { packet_id: Some(id), .. } = one {
-                leases.push(Change::Lease { queue, position, tag: packet_id(*id)?.get() });
+                changes.push(Change::Lease { queue, position, tag: packet_id(*id)?.get() });
             }
             if let (Destination::Retained { .. }, Some(topics)) = (one, &mut self.topics) {
                 topics.insert((*message.topic).into());
@@ -164,12 +172,12 @@ impl Inward {
         let head = schema::content_head(&message.topic, &properties);
         let parts: [&[u8]; 4] = [&head, message.topic.as_bytes(), &properties, &message.payload.0];
         self.draft.message(ticket, &destinations, message.expires_unix_ms, &parts);
-        leases.into_iter().for_each(|lease| self.change(lease));
+        changes.into_iter().for_each(|change| self.change(change));
         Ok(())
     }
 
-    /// Queue, position and note of a destination.
-    fn destination(&mut self, one: &Destination) -> Result<(QueueId, u64, Vec<u8>), Wrong> {
+    /// Queue, position and note of a destination; what else it changes goes to `changes`.
+    fn destination(&mut self, one: &Destination, changes: &mut Vec<Change>) -> Result<(QueueId, u64, Vec<u8>), Wrong> {
         match one {
             Destination::Session { client_id, position, qos, retain, ids, share, .. } => {
                 const KNOWN: &str = "a session that has a line before its messages";
@@ -182,6 +190,12 @@ impl Inward {
                 let mut note = Vec::new();
                 schema::note(&mut note, self::qos(*qos)?, *retain, ids, share.as_ref());
                 Ok((target.queue, *position, note))
+            }
+            Destination::Queue(place) => {
+                const KNOWN: &str = "a queue that has a line before its messages";
+                let target = self.queues.get_mut(&*place.name);
+                let target = target.ok_or_else(|| wrong(format!("there is no queue {:?}", place.name), KNOWN))?;
+                target.take(place, changes)
             }
             Destination::Retained { position, qos } => {
                 let note = schema::retained_note(self::qos(*qos)?).to_vec();
@@ -200,7 +214,14 @@ impl Inward {
         position
     }
 
-    fn change(&mut self, change: Change) {
+    /// A queue of the store comes into being.
+    pub(super) fn define(&mut self, name: Box<[u8]>) -> QueueId {
+        let queue = self.store.new_queue();
+        self.change(Change::Define { queue, name });
+        queue
+    }
+
+    pub(super) fn change(&mut self, change: Change) {
         self.changes += 1;
         self.draft.change(change);
     }
@@ -242,6 +263,12 @@ impl Inward {
             let at = Whereabouts::Nowhere;
             self.change(Change::Gone { queue, position: lowest - 1, floor: lowest, at });
             self.write()?;
+        }
+        for target in std::mem::take(&mut self.queues).into_values() {
+            if let Some(change) = target.end() {
+                self.change(change);
+                self.write()?;
+            }
         }
         self.submit()?;
         while !self.on_the_way.is_empty() {

@@ -4,11 +4,12 @@ use std::io::{BufRead, Read};
 
 use super::{
     PortableError, Progress,
-    format::{End, FORMAT, Header, Line},
+    format::{End, FORMAT, FORMAT_OF_QUEUES, Header, Line},
 };
 
-/// The longest line that is read: a message of the longest kind, in base64, with as much beside it.
-const LINE_BYTES_MAX: u64 = 1 << 29;
+/// The longest line that is read: a queue with as many identifiers as one may have, each as long as they are. A message
+/// of the longest kind, in base64, with as much beside it, is half of that.
+const LINE_BYTES_MAX: u64 = 1 << 30;
 
 /// See the module's description.
 pub(super) struct Lines<R> {
@@ -18,21 +19,25 @@ pub(super) struct Lines<R> {
     crc: u32,
     pub(super) progress: Progress,
     pub(super) left_out: u64,
+    /// Of the first line.
+    format: u32,
 }
 
 impl<R: BufRead> Lines<R> {
     /// Begins, with the first line.
     pub(super) fn begin(input: R) -> Result<(Self, Header), PortableError> {
-        let mut lines = Self { input, line: Vec::new(), number: 0, crc: 0, progress: Progress::default(), left_out: 0 };
+        let (line, progress) = (Vec::new(), Progress::default());
+        let mut lines = Self { input, line, number: 0, crc: 0, progress, left_out: 0, format: 0 };
         if !lines.read()? {
             return Err(PortableError::NoDump { says: "not there: the file is empty".to_owned() });
         }
         let header = header(&lines.line)?;
         lines.count();
+        lines.format = header.format;
         Ok((lines, header))
     }
 
-    /// The next session or message; `None` after the last line, when all is as it says.
+    /// The next session, queue or message; `None` after the last line, when all is as it says.
     pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, PortableError> {
         if !self.read()? {
             return Err(PortableError::CutOff { line: self.number });
@@ -46,10 +51,17 @@ impl<R: BufRead> Lines<R> {
         let line = serde_json::from_slice(&self.line).map_err(|error| of_json(number, &error))?;
         match &line {
             Line::Session(_) => progress.sessions += 1,
+            Line::Queue(_) if self.format >= FORMAT_OF_QUEUES => progress.queues += 1,
             Line::Message(_) => progress.messages += 1,
+            Line::Queue(_) => {
+                let says = format!("a queue in a dump of format {}", self.format);
+                let expected = format!("format {FORMAT_OF_QUEUES} in the first line of a dump with queues");
+                return Err(PortableError::Line { line: number, says, expected });
+            }
             Line::PrimerDump(_) | Line::End(_) => {
                 let says = "a second first line".to_owned();
-                let expected = "a session, a message, or the end: one dump after another is no dump".to_owned();
+                let expected =
+                    "a session, a queue, a message, or the end: one dump after another is no dump".to_owned();
                 return Err(PortableError::Line { line: number, says, expected });
             }
         }
@@ -118,8 +130,20 @@ impl<R: BufRead> Lines<R> {
     fn end(&mut self) -> Result<(), PortableError> {
         let end = self.last()?;
         self.left_out = end.left_out;
-        let counts =
-            [("sessions", self.progress.sessions, end.sessions), ("messages", self.progress.messages, end.messages)];
+        let queues = match end.queues {
+            Some(queues) => queues,
+            None if self.format < FORMAT_OF_QUEUES => 0,
+            None => {
+                let (says, expected) = ("missing field `queues`".to_owned(), "how many queues there are".to_owned());
+                return Err(PortableError::Line { line: self.number, says, expected });
+            }
+        };
+        let Progress { sessions, queues: queues_found, messages, .. } = self.progress;
+        let counts = [
+            ("sessions", sessions, end.sessions),
+            ("queues", queues_found, queues),
+            ("messages", messages, end.messages),
+        ];
         for (what, found, says) in counts {
             if found != says {
                 return Err(PortableError::Count { what, found, says });

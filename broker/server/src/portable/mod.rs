@@ -13,6 +13,9 @@ mod lines;
 mod merge;
 mod outward;
 mod pack;
+mod queue_inward;
+mod queue_lines;
+mod queue_outward;
 mod restore;
 mod survey;
 
@@ -32,6 +35,8 @@ pub use self::{
 pub struct Progress {
     /// Lines of sessions.
     pub sessions: u64,
+    /// Lines of queues.
+    pub queues: u64,
     /// Lines of messages.
     pub messages: u64,
     /// Bytes of lines, as they are before packing.
@@ -120,8 +125,8 @@ pub enum PortableError {
     },
     /// There is something in the data directory.
     #[error(
-        "the data directory {} is not empty: it has {sessions} sessions and {messages} messages; choose another one, \
-         or add to it with --merge",
+        "the data directory {} is not empty: it has {sessions} sessions, {queues} queues and {messages} messages; \
+         choose another one, or add to it with --merge",
         directory.display()
     )]
     NotEmpty {
@@ -129,6 +134,8 @@ pub enum PortableError {
         directory: PathBuf,
         /// Sessions there.
         sessions: u64,
+        /// Queues there.
+        queues: u64,
         /// Messages there.
         messages: u64,
     },

@@ -2,10 +2,13 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use primer::journal::{DELAYED, QueueState, RETAINED, State, Stored};
+use primer::journal::{DELAYED, QueueState, RETAINED, State, Stored, queues};
 use primer_mqtt::{codec::properties, session::SESSION_NEVER_EXPIRES};
 
-use super::format::{Base64, Destination, Message, Properties, Session, Share, Subscription, Will};
+use super::{
+    format::{Base64, Destination, Message, Properties, Session, Share, Subscription, Will},
+    queue_outward,
+};
 use crate::{delivery::Queued, schema};
 
 /// A session of the store, and how many of its entries make no sense. `None`: the queue is no session.
@@ -86,6 +89,7 @@ pub(super) fn destination(state: &State, stored: &Stored<'_>) -> Option<Destinat
             let (qos, retain, due_unix_ms) = schema::read_delayed_note(stored.note)?;
             Some(Destination::Delayed { position, qos: qos as u8, retain, due_unix_ms })
         }
+        [queues::QUEUE, ..] => queue_outward::place(queue_outward::name(queue)?, stored).map(Destination::Queue),
         _ => {
             let client_id = client_id(queue)?.to_owned();
             let mut item = Queued::blank();

@@ -15,8 +15,10 @@ use super::{
     format::{Header, Line},
     inward::{Inward, Wrong},
     lines::Lines,
-    merge, outward,
+    merge::{self, Queues},
+    outward,
     pack::unpack,
+    queue_outward,
 };
 
 /// Where a dump comes from.
@@ -44,7 +46,7 @@ pub struct Restore {
     pub store: Options,
     /// Tries files of the store that is there, if there is one.
     pub probe: Option<Probe>,
-    /// Whether what is there may stay, where the dump has nothing of the same name.
+    /// Whether what is there may stay, where the dump has nothing of the same name; queues have then what both have.
     pub merge: bool,
 }
 
@@ -67,6 +69,10 @@ pub struct Restored {
     pub sessions_kept: u64,
     /// Sessions that were there and made room for those of the dump.
     pub sessions_replaced: u64,
+    /// Queues that were there and have nothing of the dump.
+    pub queues_kept: u64,
+    /// Queues that were there and have what the dump has of them as well.
+    pub queues_united: u64,
     /// Messages that were there and are still.
     pub messages_kept: u64,
 }
@@ -98,16 +104,31 @@ fn read(what: Restore, input: impl BufRead, progress: &mut dyn FnMut(&Progress))
     let (mut lines, header) = Lines::begin(input)?;
     let Restore { directory, store, probe, merge } = what;
     let folder = Arc::new(Folder::take(&directory, probe)?);
-    let there: Arc<Folder> = Arc::clone(&folder);
     let opened = |source: OpenError| PortableError::Open { directory: directory.clone(), source };
-    let mut existing = Reading::open(there).map_err(opened)?;
+    let look = || Reading::open(Arc::<Folder>::clone(&folder)).map_err(opened);
+    let mut restored = Restored::default();
+    let mut existing = look()?;
     look_at(&directory, &mut existing, merge)?;
+    let mut there = Queues::new();
+    if merge && queue_outward::queues(existing.state()).next().is_some() {
+        there = merge::queues_of(&mut existing, &mut restored).map_err(opened)?;
+        drop(existing);
+        existing = look()?; // a store shows its messages once
+    }
     let failed = |source| PortableError::Build { directory: directory.clone(), source };
     let building = Building::begin(&directory).map_err(failed)?;
     let mut inward = Inward::new(new_store(&building, &store, &header, &existing).map_err(opened)?, merge);
     while let Some(line) = lines.next()? {
         let taken = match line {
             Line::Session(session) => inward.session(&session),
+            Line::Queue(queue) => {
+                let there = there.get(&queue.name);
+                let checked = inward.check_queue(&queue, there);
+                if checked.is_ok() {
+                    inward.queue(&queue, there)?;
+                }
+                checked
+            }
             Line::Message(message) => inward.message(&message),
             Line::PrimerDump(_) | Line::End(_) => Ok(()),
         };
@@ -119,9 +140,10 @@ fn read(what: Restore, input: impl BufRead, progress: &mut dyn FnMut(&Progress))
         inward.write()?;
         progress(&lines.progress);
     }
-    let mut restored = Restored { progress: lines.progress, left_out: lines.left_out, ..Restored::default() };
+    restored.progress = lines.progress;
+    restored.left_out += lines.left_out;
     if merge {
-        merge::merge(&mut existing, &mut inward, &mut restored)?;
+        merge::merge(&mut existing, &there, &mut inward, &mut restored)?;
     }
     inward.finish()?;
     drop(existing); // its files go
@@ -150,11 +172,16 @@ fn look_at(directory: &Path, existing: &mut Reading, merge: bool) -> Result<(), 
         return Ok(());
     }
     let sessions = existing.state().queues().filter(|(_, queue)| outward::client_id(queue).is_some()).count() as u64;
+    let (mut queues, mut says_something) = (0, false);
+    for (queue, nonsense) in queue_outward::queues(existing.state()) {
+        queues += 1;
+        says_something |= queue.says_something() || nonsense > 0;
+    }
     let visited = existing.visit(&mut |_, _| {});
     visited.map_err(|source| PortableError::Open { directory: directory.to_owned(), source })?;
     let messages = existing.report().messages;
-    if sessions > 0 || messages > 0 {
-        return Err(PortableError::NotEmpty { directory: directory.to_owned(), sessions, messages });
+    if sessions > 0 || says_something || messages > 0 {
+        return Err(PortableError::NotEmpty { directory: directory.to_owned(), sessions, queues, messages });
     }
     Ok(())
 }

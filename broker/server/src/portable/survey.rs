@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, path::Path};
 
-use primer::journal::{DELAYED, FileFigures, QueueId, RETAINED, Reading, State};
+use primer::journal::{DELAYED, FileFigures, QueueId, RETAINED, Reading, State, queues};
 use serde::Serialize;
 
-use super::{PortableError, outward};
+use super::{PortableError, format::Destination, outward, queue_outward};
 use crate::schema;
 
 /// The figures of a store.
@@ -29,17 +29,21 @@ pub struct Survey {
     pub subscriptions: u64,
     /// Messages, each counted once however many wait for it.
     pub messages: u64,
-    /// Messages in the queues of sessions.
+    /// Messages that wait for sessions.
     pub queued: u64,
     /// Of these, sent and not acknowledged.
     pub in_flight: u64,
+    /// Queues that have a name of their own.
+    pub named_queues: u64,
+    /// Messages in them.
+    pub in_named_queues: u64,
     /// Retained messages.
     pub retained: u64,
     /// Messages that are published later.
     pub delayed: u64,
     /// The oldest message.
     pub oldest: Option<Oldest>,
-    /// The largest queues, as asked for.
+    /// The largest queues of all kinds, as asked for.
     pub queues: Vec<Queue>,
     /// Files that did not open.
     pub files_damaged: u64,
@@ -74,14 +78,20 @@ pub struct Oldest {
 /// A queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Queue {
-    /// `session CLIENT`, `retained` or `delayed`.
+    /// `session CLIENT`, `queue NAME`, `retained` or `delayed`.
     pub name: String,
     /// Messages in it.
     pub messages: u64,
     /// Bytes of their records; one in several queues counts in each.
     pub bytes: u64,
-    /// The number of its oldest message.
-    pub oldest_sequence: u64,
+    /// The number of its oldest message; `None` while there is none.
+    pub oldest_sequence: Option<u64>,
+    /// Groups, of a queue with a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<u64>,
+    /// When the oldest message of a queue with a name was published, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_unix_ms: Option<u64>,
 }
 
 /// Looks at a store; `queues_max` of its queues are named, the largest first: by messages, or else by bytes.
@@ -96,23 +106,23 @@ pub fn survey(
 ) -> Result<Survey, PortableError> {
     let mut survey = Survey { format: Reading::FORMAT, ..Survey::default() };
     survey.take_sessions(reading.state());
-    let mut queues: HashMap<QueueId, Queue> = HashMap::new();
+    let mut queues = survey.take_queues(reading.state());
     let visited = reading.visit(&mut |state, stored| {
         let name = || name_of(state, stored.queue);
-        let makes_sense = outward::destination(state, &stored).is_some();
-        let topic = schema::parts(stored.content, 0).filter(|_| makes_sense).map(|parts| parts.topic);
-        let Some(topic) = topic else {
+        let to = outward::destination(state, &stored);
+        let topic = schema::parts(stored.content, 0).map(|parts| parts.topic);
+        let (Some(to), Some(topic)) = (to, topic) else {
             survey.records_damaged += 1;
             return;
         };
-        let queue = queues.entry(stored.queue).or_insert_with(|| Queue {
-            name: name(),
-            oldest_sequence: u64::MAX,
-            ..Queue::default()
-        });
+        let queue = queues.entry(stored.queue).or_insert_with(|| Queue { name: name(), ..Queue::default() });
         queue.messages += 1;
         queue.bytes += u64::from(stored.len);
-        queue.oldest_sequence = queue.oldest_sequence.min(stored.sequence);
+        let least = |known: Option<u64>, one: u64| Some(known.map_or(one, |known| known.min(one)));
+        queue.oldest_sequence = least(queue.oldest_sequence, stored.sequence);
+        if let Destination::Queue(place) = to {
+            queue.oldest_unix_ms = least(queue.oldest_unix_ms, place.published_unix_ms);
+        }
         if survey.oldest.as_ref().is_none_or(|oldest| stored.sequence < oldest.sequence) {
             survey.oldest = Some(Oldest { sequence: stored.sequence, topic: topic.to_owned(), queue: name() });
         }
@@ -123,14 +133,15 @@ pub fn survey(
         match reading.state().queue(*id).map(|state| &*state.name) {
             Some(RETAINED) => survey.retained += queue.messages,
             Some(DELAYED) => survey.delayed += queue.messages,
+            Some([queues::QUEUE, ..]) => survey.in_named_queues += queue.messages,
             _ => survey.queued += queue.messages,
         }
     }
-    let mut queues: Vec<Queue> = queues.into_values().collect();
+    let mut largest: Vec<Queue> = queues.into_values().collect();
     let size = |queue: &Queue| if by_messages { queue.messages } else { queue.bytes };
-    queues.sort_unstable_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.name.cmp(&b.name)));
-    queues.truncate(queues_max);
-    survey.queues = queues;
+    largest.sort_unstable_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.name.cmp(&b.name)));
+    largest.truncate(queues_max);
+    survey.queues = largest;
     Ok(survey)
 }
 
@@ -139,6 +150,7 @@ fn name_of(state: &State, id: QueueId) -> String {
     match &*queue.name {
         RETAINED => "retained".to_owned(),
         DELAYED => "delayed".to_owned(),
+        [queues::QUEUE, ..] => format!("queue {}", queue_outward::name(queue).unwrap_or("?")),
         _ => format!("session {}", outward::client_id(queue).unwrap_or("?")),
     }
 }
@@ -151,6 +163,22 @@ impl Survey {
             let filters = queue.entries.keys().filter(|key| key.first() == Some(&schema::FILTER));
             self.subscriptions += filters.count() as u64;
         }
+    }
+
+    /// Queues with names, which are there without a message too.
+    fn take_queues(&mut self, state: &State) -> HashMap<QueueId, Queue> {
+        let mut found: HashMap<QueueId, Queue> = HashMap::new();
+        for (id, _) in state.queues().filter(|(_, queue)| queue_outward::name(queue).is_some()) {
+            self.named_queues += 1;
+            found.insert(id, Queue { name: name_of(state, id), groups: Some(0), ..Queue::default() });
+        }
+        let groups = state.queues().filter_map(|(_, group)| queues::read_group_name(&group.name));
+        for (id, _) in groups {
+            if let Some(groups) = found.get_mut(&id).and_then(|queue| queue.groups.as_mut()) {
+                *groups += 1;
+            }
+        }
+        found
     }
 
     fn take_report(&mut self, reading: &Reading) {

@@ -55,12 +55,17 @@ pub struct DeadLetter {
 
 /// What only some messages have.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Extra {
-    pub(crate) publisher: Option<Arc<str>>,
-    pub(crate) key: Option<Box<[u8]>>,
-    pub(crate) id: Option<Box<[u8]>>,
-    pub(crate) due_unix_ms: Option<u64>,
-    pub(crate) dead: Option<DeadLetter>,
+pub struct Extra {
+    /// Who published it.
+    pub publisher: Option<Arc<str>>,
+    /// What it is kept in order by.
+    pub key: Option<Box<[u8]>>,
+    /// By what it is known when it comes again.
+    pub id: Option<Box<[u8]>>,
+    /// When it may be delivered, in milliseconds since 1970.
+    pub due_unix_ms: Option<u64>,
+    /// Why it was given up, for a dead letter.
+    pub dead: Option<DeadLetter>,
 }
 
 /// See the module's description.

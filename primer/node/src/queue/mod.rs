@@ -14,7 +14,7 @@ mod moving;
 mod publisher;
 mod push;
 mod reading;
-mod record;
+pub(crate) mod record;
 mod registry;
 mod restore;
 mod timers;

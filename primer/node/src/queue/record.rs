@@ -26,12 +26,18 @@ use primer_core::queue::{GroupOptions, Mode, Order};
 use super::item::{DeadLetter, Extra, Item};
 use crate::journal::QueueId;
 
-pub(crate) const QUEUE: u8 = b'q';
-pub(crate) const GROUP: u8 = b'Q';
-pub(crate) const DEFINITION: &[u8] = b"d";
-pub(crate) const PAUSED: &[u8] = b"p";
-pub(crate) const ID: u8 = b'i';
-pub(crate) const OPTIONS: &[u8] = b"o";
+/// The first byte of a queue's name.
+pub const QUEUE: u8 = b'q';
+/// The first byte of a group's name.
+pub const GROUP: u8 = b'Q';
+/// The entry of a queue with its definition.
+pub const DEFINITION: &[u8] = b"d";
+/// The entry of a queue that is paused; it is empty.
+pub const PAUSED: &[u8] = b"p";
+/// The first byte of a queue's entries for message identifiers.
+pub const ID: u8 = b'i';
+/// The entry of a group.
+pub const OPTIONS: &[u8] = b"o";
 
 const DUE: u8 = 1;
 const PUBLISHER: u8 = 2;
@@ -43,42 +49,58 @@ const ONCE: u8 = 1;
 const BY_KEY: u8 = 2;
 
 /// The reasons of dead letters, by their numbers.
-pub(crate) const REASONS: [&str; 3] = ["rejected", "max_deliveries", "overflow"];
+pub const REASONS: [&str; 3] = ["rejected", "max_deliveries", "overflow"];
 
-pub(crate) fn queue_name(name: &str) -> Box<[u8]> {
+/// The name of a queue in the store.
+#[must_use]
+pub fn queue_name(name: &str) -> Box<[u8]> {
     [&[QUEUE], name.as_bytes()].concat().into()
 }
 
-pub(crate) fn group_name(queue: QueueId, name: &str) -> Box<[u8]> {
+/// The name of a group of that queue in the store.
+#[must_use]
+pub fn group_name(queue: QueueId, name: &str) -> Box<[u8]> {
     [&[GROUP][..], &queue.0.to_le_bytes(), name.as_bytes()].concat().into()
 }
 
-pub(crate) fn read_group_name(name: &[u8]) -> Option<(QueueId, &str)> {
+/// The queue and the name of a group; `None` for anything else.
+#[must_use]
+pub fn read_group_name(name: &[u8]) -> Option<(QueueId, &str)> {
     let (kind, rest) = name.split_first()?;
     let (queue, rest) = rest.split_first_chunk::<4>()?;
     (*kind == GROUP).then_some((QueueId(u32::from_le_bytes(*queue)), std::str::from_utf8(rest).ok()?))
 }
 
-pub(crate) fn id_key(id: &[u8]) -> Box<[u8]> {
+/// The key of a message identifier.
+#[must_use]
+pub fn id_key(id: &[u8]) -> Box<[u8]> {
     [&[ID], id].concat().into()
 }
 
-pub(crate) fn id_value(until_unix_ms: u64, position: u64) -> Box<[u8]> {
+/// Until when a message identifier is known, and where the message is.
+#[must_use]
+pub fn id_value(until_unix_ms: u64, position: u64) -> Box<[u8]> {
     [until_unix_ms.to_le_bytes(), position.to_le_bytes()].concat().into()
 }
 
-pub(crate) fn read_id(value: &[u8]) -> Option<(u64, u64)> {
+/// See [`id_value`].
+#[must_use]
+pub fn read_id(value: &[u8]) -> Option<(u64, u64)> {
     let mut reader = Reader(value);
     Some((reader.u64()?, reader.u64()?))
 }
 
-pub(crate) fn options(options: GroupOptions, from: u64) -> Box<[u8]> {
+/// What a group is told, and the first position that it wants.
+#[must_use]
+pub fn options(options: GroupOptions, from: u64) -> Box<[u8]> {
     let mut flags = if options.mode == Mode::AtMostOnce { ONCE } else { 0 };
     flags |= if options.order == Order::ByKey { BY_KEY } else { 0 };
     [&[flags][..], &from.to_le_bytes()].concat().into()
 }
 
-pub(crate) fn read_options(value: &[u8]) -> Option<(GroupOptions, u64)> {
+/// See [`options`].
+#[must_use]
+pub fn read_options(value: &[u8]) -> Option<(GroupOptions, u64)> {
     let mut reader = Reader(value);
     let flags = reader.u8()?;
     let mode = if flags & ONCE == 0 { Mode::AtLeastOnce } else { Mode::AtMostOnce };
@@ -86,13 +108,17 @@ pub(crate) fn read_options(value: &[u8]) -> Option<(GroupOptions, u64)> {
     Some((GroupOptions { mode, order }, reader.u64()?))
 }
 
-/// The note of a message.
+/// The note of a message that stands in a queue.
 pub(crate) fn note(out: &mut Vec<u8>, item: &Item) {
+    write_note(out, item.priority, item.time_unix_ms, item.extra.as_deref());
+}
+
+/// The note of a message with this priority, published at this time.
+pub fn write_note(out: &mut Vec<u8>, priority: u8, time_unix_ms: u64, extra: Option<&Extra>) {
     out.clear();
-    out.extend_from_slice(&[item.priority, 0]);
-    out.extend_from_slice(&item.time_unix_ms.to_le_bytes());
-    let Some(extra) = &item.extra else { return };
-    let Extra { publisher, key, id, due_unix_ms, dead } = &**extra;
+    out.extend_from_slice(&[priority, 0]);
+    out.extend_from_slice(&time_unix_ms.to_le_bytes());
+    let Some(Extra { publisher, key, id, due_unix_ms, dead }) = extra else { return };
     let mut flags = 0;
     if let Some(due_unix_ms) = due_unix_ms {
         flags |= DUE;
@@ -121,13 +147,18 @@ pub(crate) fn note(out: &mut Vec<u8>, item: &Item) {
 
 /// What a note says.
 #[derive(Debug, Clone)]
-pub(crate) struct Note {
-    pub(crate) priority: u8,
-    pub(crate) time_unix_ms: u64,
-    pub(crate) extra: Extra,
+pub struct Note {
+    /// 0 to 9.
+    pub priority: u8,
+    /// When it was published, in milliseconds since 1970.
+    pub time_unix_ms: u64,
+    /// What only some messages have.
+    pub extra: Extra,
 }
 
-pub(crate) fn read_note(bytes: &[u8]) -> Option<Note> {
+/// Reads a note; `None` for one that makes no sense.
+#[must_use]
+pub fn read_note(bytes: &[u8]) -> Option<Note> {
     let mut reader = Reader(bytes);
     let (priority, flags, time_unix_ms) = (reader.u8()?, reader.u8()?, reader.u64()?);
     let mut extra = Extra::default();
