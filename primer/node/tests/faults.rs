@@ -7,7 +7,9 @@ mod sim;
 
 use std::{sync::Arc, time::Duration};
 
-use primer::{Definition, GroupOptions, Message, Mode, Node, Offered, Offering, Order, Receipt, journal::Ticket};
+use primer::{
+    Definition, GroupOptions, Message, Mode, Node, Offered, Offering, Order, Receipt, journal, journal::Ticket,
+};
 use primer_core::{
     message::{NEVER_MS, Parts},
     properties::{Property, put},
@@ -215,4 +217,25 @@ async fn what_one_group_gives_up_stays_for_the_others() {
         assert_eq!(pulled.iter().filter_map(|one| one.text()).collect::<Vec<_>>(), ["good", "later"]);
         assert_eq!(node.dead_letters("jobs").unwrap().info().messages, 1);
     }
+}
+
+/// The same before the message has come to the disk: it was not written at all, and its publisher was told that it was.
+#[tokio::test]
+async fn what_one_group_gives_up_at_once_is_written_for_the_others() {
+    let disk = SimDisk::new();
+    let gather = journal::Options { gather: Duration::from_millis(300), ..journal::Options::default() };
+    let node = Node::builder().disk(Arc::new(disk.clone())).store(gather).start().await.unwrap();
+    let jobs = node.queue("jobs").unwrap();
+    let (a, _b) = (jobs.group("a").unwrap(), jobs.group("b").unwrap());
+    let mut worker = a.consume(1).unwrap();
+    let pushing = tokio::spawn({
+        let jobs = jobs.clone();
+        async move { jobs.push("bad").await }
+    });
+    drop(worker.next().await.unwrap().reject().unwrap());
+    pushing.await.unwrap().unwrap();
+    jobs.push("later").await.unwrap();
+    let (_disk, node) = killed(&disk).await;
+    let pulled = node.queue("jobs").unwrap().group("b").unwrap().pull(2, LONG).await.unwrap();
+    assert_eq!(pulled.iter().filter_map(|one| one.text()).collect::<Vec<_>>(), ["bad", "later"]);
 }

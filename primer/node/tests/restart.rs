@@ -253,3 +253,21 @@ fn copy(from: &std::path::Path) -> Folder {
     }
     to
 }
+
+/// The record of a message has its own deadline, and that of its queue was forgotten with the process.
+#[tokio::test]
+async fn the_time_to_live_of_a_queue_counts_on() {
+    let folder = Folder::new("ttl");
+    let node = folder.open().await;
+    let brief = Definition { ttl_ms: Some(400), ..Definition::default() };
+    let jobs = node.create_queue("jobs", brief).unwrap();
+    jobs.push("old").await.unwrap();
+    jobs.push(Message::new("older").ttl(LONG)).await.unwrap();
+    stop(node).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let node = folder.open().await;
+    let jobs = node.find_queue("jobs").unwrap();
+    jobs.push("young").await.unwrap();
+    assert_eq!(texts(&take(&jobs, "default", 1).await), ["young"]);
+    stop(node).await;
+}

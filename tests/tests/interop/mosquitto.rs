@@ -288,3 +288,50 @@ fn ten_thousand_lines_come_in_order() {
         assert!(lines == wanted, "{version} at QoS {qos}: {} lines, or not in order", lines.len());
     }
 }
+
+/// Groups of a queue, and a worker of one that is killed again and again in the middle of what it has.
+#[test]
+fn a_killed_worker_s_part_of_a_queue_goes_to_its_group() {
+    const COUNT: usize = 2_000;
+    for (version, qos) in [("mqttv311", "1"), ("mqttv311", "2"), ("mqttv5", "1"), ("mqttv5", "2")] {
+        let broker = Broker::start();
+        let worker = |group: &str, more: &[&str]| {
+            let filter = format!("$share/{group}/$queue/jobs");
+            let args = ["-V", version, "-q", qos, "-t", &filter];
+            let mut command = program(&broker, "mosquitto_sub", &[&args[..], more].concat())?;
+            Some(Program::start(&mut command))
+        };
+        // Both groups are there before the messages: a later one begins with what is left.
+        let mut groups = Client::v5(broker.addr(), "groups");
+        assert_eq!(groups.subscribe_with(&[("$share/a/$queue/jobs", 1), ("$share/b/$queue/jobs", 1)], &[]), [1, 1]);
+        groups.disconnect();
+        let numbers: String = (0..COUNT).map(|number| format!("{number}\n")).collect();
+        if publish_lines(&broker, &["-V", version, "-q", "1", "-t", "$queue/jobs", "-l"], &numbers).is_none() {
+            return;
+        }
+        let mut killed = Vec::new();
+        for _ in 0..5 {
+            let victim = worker("a", &[]).expect("it is installed");
+            std::thread::sleep(Duration::from_millis(30));
+            killed.extend(victim.kill9_and_read());
+        }
+        let steady = worker("a", &["-W", "2"]).expect("it is installed");
+        let other = worker("b", &["-C", &COUNT.to_string()]).expect("it is installed");
+        assert_eq!(other.succeed().lines().len(), COUNT, "{version} QoS {qos}");
+        let rest = steady.wait(PROGRAM_TIMEOUT);
+        assert_eq!(rest.code, Some(TIMED_OUT));
+        let all: std::collections::BTreeSet<String> = killed.iter().cloned().chain(rest.lines()).collect();
+        println!("{version} QoS {qos}: {} to the killed, {} to the other", killed.len(), rest.lines().len());
+        if qos == "1" {
+            // mosquitto acknowledges a message before it prints it: a kill may come between.
+            assert!(all.len() >= COUNT - 5 && all.len() <= COUNT, "{version} QoS {qos}: {} of {COUNT}", all.len());
+        } else {
+            // It answers all that it has received with PUBREC, and prints it at PUBREL: what it has taken over comes to
+            // nobody else, though it dies.
+            assert_eq!(all.len(), killed.len() + rest.lines().len(), "{version} QoS {qos}: some came twice");
+        }
+        let mut probe = Client::v5(broker.addr(), "probe");
+        probe.subscribe("$browse/jobs", 0);
+        assert_eq!(probe.recv().topic, "$browse/jobs/end", "nothing is left");
+    }
+}

@@ -35,6 +35,8 @@ checks! {
     workers_share_a_subscription_v311: "shared_subscription", "4";
     workers_share_a_subscription_v5: "shared_subscription", "5";
     a_dead_worker_s_messages_go_to_the_others: "a_worker_dies", "5";
+    groups_of_a_queue_lose_nothing_when_a_worker_dies_v311: "queue_groups", "4";
+    groups_of_a_queue_lose_nothing_when_a_worker_dies_v5: "queue_groups", "5";
     topic_aliases_are_resolved: "topic_alias", "5";
     messages_expire: "message_expiry", "5";
     the_receive_maximum_holds_for_manual_acknowledgements: "manual_acknowledgement", "5";

@@ -195,6 +195,68 @@ async fn a_publisher_comes_back<P: Peer>() {
     timeout(LIMIT, async { tokio::join!(sending, taking) }).await.expect("both ends are done in time");
 }
 
+/// Two groups of a queue get the whole sequence, although a worker in each drops its connection again and again, with
+/// messages in its hands, and consumes again when it is back.
+async fn groups_of_a_queue_lose_nothing<P: Peer + Send + 'static>() {
+    let broker = Broker::start();
+    let mut operator = primer_harness::Client::v5(broker.addr(), "operator");
+    let create = r#"{"commands":[{"command":"createQueue","name":"jobs","definition":{"bind":["sequence"]}}]}"#;
+    operator.publish("$CONTROL/queue/v1", create, 1);
+    operator.recv();
+    let mut workers = Vec::new();
+    for (group, id) in [("a", "a1"), ("a", "a2"), ("b", "b1"), ("b", "b2")] {
+        let mut peer = P::open(&broker, id);
+        assert_eq!(peer.next().await, Heard::Connected { session_present: false });
+        peer.subscribe(&format!("$share/{group}/$queue/jobs"), 1);
+        while peer.next().await != Heard::Subscribed {}
+        workers.push((group, id, peer));
+    }
+    let sending = publish_all(P::open(&broker, "sender"), 1, &[]);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let mut tasks = Vec::new();
+    for (group, id, mut peer) in workers {
+        let tell = tell.clone();
+        tasks.push(async move {
+            let mut received = 0;
+            loop {
+                match peer.next().await {
+                    Heard::Message { number, .. } => {
+                        if tell.send((group, number)).is_err() {
+                            return;
+                        }
+                        received += 1;
+                        if id.ends_with('1') && received % 300 == 150 {
+                            peer.cut();
+                        }
+                    }
+                    Heard::Connected { session_present } => assert!(session_present),
+                    _ => {}
+                }
+            }
+        });
+    }
+    drop(tell);
+    let [a1, a2, b1, b2] = tasks.try_into().unwrap_or_else(|_| panic!("four workers"));
+    let counting = async {
+        let mut missing = [("a", (0..COUNT).collect::<BTreeSet<u32>>()), ("b", (0..COUNT).collect())];
+        while missing.iter().any(|(_, numbers)| !numbers.is_empty()) {
+            let (group, number) = told.recv().await.expect("workers go on");
+            for (of, numbers) in &mut missing {
+                if *of == group {
+                    numbers.remove(&number);
+                }
+            }
+        }
+    };
+    let consuming = async {
+        tokio::select! {
+            () = counting => {}
+            _ = async { tokio::join!(a1, a2, b1, b2) } => {}
+        }
+    };
+    timeout(LIMIT, async { tokio::join!(sending, consuming) }).await.expect("both ends are done in time");
+}
+
 /// Makes a test of each of these, with the client of each version.
 macro_rules! tests {
     ($($name:ident: $body:expr;)+) => {
@@ -214,6 +276,8 @@ tests! {
     a_sequence_of_qos_2_comes_in_order_v5: a_sequence_comes_in_order::<V5>(2);
     a_subscriber_comes_back_v4: a_subscriber_comes_back::<V4>();
     a_subscriber_comes_back_v5: a_subscriber_comes_back::<V5>();
+    groups_of_a_queue_lose_nothing_v4: groups_of_a_queue_lose_nothing::<V4>();
+    groups_of_a_queue_lose_nothing_v5: groups_of_a_queue_lose_nothing::<V5>();
     a_publisher_comes_back_v4: a_publisher_comes_back::<V4>();
     a_publisher_comes_back_v5: a_publisher_comes_back::<V5>();
 }

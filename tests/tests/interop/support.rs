@@ -86,6 +86,18 @@ impl Program {
         self.child.wait().expect("a killed program ends");
     }
 
+    /// The same; answers the lines that it had written.
+    #[track_caller]
+    pub(crate) fn kill9_and_read(mut self) -> Vec<String> {
+        self.child.kill().expect("SIGKILL");
+        self.child.wait().expect("a killed program ends");
+        self.stdout_lossy()
+            .split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// Asks it to end, with SIGTERM, by the program `kill`.
     #[track_caller]
     pub(crate) fn terminate(&self) {

@@ -263,6 +263,7 @@ fn note(place: &Place) -> Result<Vec<u8>, Wrong> {
         key: place.key.as_ref().map(|key| key.0.clone()),
         id: place.id.as_ref().map(|id| id.0.clone()),
         due_unix_ms: place.due_unix_ms,
+        expires_unix_ms: place.expires_unix_ms,
         dead: dead.transpose()?,
     };
     let mut note = Vec::new();

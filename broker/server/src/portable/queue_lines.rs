@@ -60,6 +60,9 @@ pub(super) struct Place {
     /// When it may be delivered, if it waited for a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) due_unix_ms: Option<u64>,
+    /// When it expires in this queue, where that is before it does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) expires_unix_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) publisher: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -105,6 +105,7 @@ pub(super) fn place(name: &str, stored: &Stored<'_>) -> Option<Place> {
         priority,
         published_unix_ms: time_unix_ms,
         due_unix_ms: extra.due_unix_ms,
+        expires_unix_ms: extra.expires_unix_ms,
         publisher: extra.publisher.map(|publisher| (*publisher).to_owned()),
         key: extra.key.map(text),
         id: extra.id.map(text),

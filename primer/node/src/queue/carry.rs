@@ -63,7 +63,7 @@ impl QueueCell {
                     if let (Fate::Void, Left::Item(item)) = (fate, &left) {
                         state.unremember(&item.0, position);
                     }
-                    if let Some(group) = group.filter(|_| attempts > 1) {
+                    if let Some(group) = group.filter(|_| attempts > 1 || state.is_restored(position)) {
                         state.group_is_done(group, position); // its count of deliveries goes as well
                     }
                     if let Some(kept) = state.kept.as_ref().filter(|_| fate != Fate::Void) {
@@ -111,11 +111,16 @@ impl State {
     /// A group has got a message again: that counts also in the next life, where it may be given up.
     fn note_attempt(&mut self, group: GroupId, position: Position, attempt: u32) {
         let Some(kept) = &self.kept else { return };
-        if attempt > 1 || position.0 < kept.restored_below {
+        if attempt > 1 || self.is_restored(position) {
             let Some(queue) = kept.groups.get(&group) else { return };
             let tag = u16::try_from(attempt).unwrap_or(u16::MAX);
             self.draft.change(Change::Lease { queue: *queue, position: position.0, tag });
         }
+    }
+
+    /// Whether the message was there when the process started.
+    fn is_restored(&self, position: Position) -> bool {
+        self.kept.as_ref().is_some_and(|kept| position.0 < kept.restored_below)
     }
 
     fn group_is_done(&mut self, group: GroupId, position: Position) {

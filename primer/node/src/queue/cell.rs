@@ -197,7 +197,11 @@ impl QueueCell {
             }
             _ => Whereabouts::Nowhere,
         };
+        let expires_at_ms = offer.message.expires_at_ms();
         let message = state.bounded(now_ms, offer.message);
+        let is_bounded = message.expires_at_ms() < expires_at_ms;
+        let left_ms = message.expires_at_ms().saturating_sub(now_ms);
+        extra.expires_unix_ms = is_bounded.then(|| unix_ms.saturating_add(left_ms));
         let time_unix_ms = offer.time_unix_ms.unwrap_or(unix_ms);
         let item = Item::new(message, at, time_unix_ms, priority, extra);
         let mut note = Vec::new();

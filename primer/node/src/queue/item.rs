@@ -64,6 +64,8 @@ pub struct Extra {
     pub id: Option<Box<[u8]>>,
     /// When it may be delivered, in milliseconds since 1970.
     pub due_unix_ms: Option<u64>,
+    /// When it expires by its queue's definition, where that is before it does by itself.
+    pub expires_unix_ms: Option<u64>,
     /// Why it was given up, for a dead letter.
     pub dead: Option<DeadLetter>,
 }
@@ -117,8 +119,13 @@ impl Wishes {
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        let Self { publisher, key, id, due_unix_ms, dead } = self;
-        publisher.is_none() && key.is_none() && id.is_none() && due_unix_ms.is_none() && dead.is_none()
+        let Self { publisher, key, id, due_unix_ms, expires_unix_ms, dead } = self;
+        publisher.is_none()
+            && key.is_none()
+            && id.is_none()
+            && due_unix_ms.is_none()
+            && expires_unix_ms.is_none()
+            && dead.is_none()
     }
 }
 

@@ -13,7 +13,8 @@
 //!
 //! note of a message
 //!   u8 priority, u8 flags, u64 when it was published (milliseconds since 1970)
-//!   1 u64 due (milliseconds since 1970)     2 text publisher     4 text key     8 text identifier
+//!   1 u64 due (milliseconds since 1970)     32 u64 when it expires in this queue, before it does by itself (the same)
+//!   2 text publisher     4 text key     8 text identifier
 //!   16 a dead letter: text queue, text group, u8 reason, u32 deliveries, u64 when (milliseconds since 1970)
 //! ```
 //! Numbers are little-endian, a text has its length (u32) before it. The content of a message is that of
@@ -44,6 +45,7 @@ const PUBLISHER: u8 = 2;
 const KEY: u8 = 4;
 const HAS_ID: u8 = 8;
 const DEAD: u8 = 16;
+const EXPIRES: u8 = 32;
 
 const ONCE: u8 = 1;
 const BY_KEY: u8 = 2;
@@ -118,11 +120,15 @@ pub fn write_note(out: &mut Vec<u8>, priority: u8, time_unix_ms: u64, extra: Opt
     out.clear();
     out.extend_from_slice(&[priority, 0]);
     out.extend_from_slice(&time_unix_ms.to_le_bytes());
-    let Some(Extra { publisher, key, id, due_unix_ms, dead }) = extra else { return };
+    let Some(Extra { publisher, key, id, due_unix_ms, expires_unix_ms, dead }) = extra else { return };
     let mut flags = 0;
     if let Some(due_unix_ms) = due_unix_ms {
         flags |= DUE;
         out.extend_from_slice(&due_unix_ms.to_le_bytes());
+    }
+    if let Some(expires_unix_ms) = expires_unix_ms {
+        flags |= EXPIRES;
+        out.extend_from_slice(&expires_unix_ms.to_le_bytes());
     }
     let publisher = publisher.as_ref().map(|publisher| publisher.as_bytes());
     for (flag, text) in [(PUBLISHER, publisher), (KEY, key.as_deref()), (HAS_ID, id.as_deref())] {
@@ -164,6 +170,9 @@ pub fn read_note(bytes: &[u8]) -> Option<Note> {
     let mut extra = Extra::default();
     if flags & DUE != 0 {
         extra.due_unix_ms = Some(reader.u64()?);
+    }
+    if flags & EXPIRES != 0 {
+        extra.expires_unix_ms = Some(reader.u64()?);
     }
     if flags & PUBLISHER != 0 {
         extra.publisher = Some(text(reader.bytes()?)?);
@@ -236,6 +245,7 @@ mod tests {
             key: Some(b"k"[..].into()),
             id: Some(b"id-7"[..].into()),
             due_unix_ms: Some(77),
+            expires_unix_ms: Some(88),
             dead: Some(DeadLetter {
                 queue: "jobs".into(),
                 group: "default".into(),
@@ -248,6 +258,7 @@ mod tests {
         note(&mut bytes, &Item::new(message.clone(), Whereabouts::Nowhere, 5, 7, extra.clone()));
         let read = read_note(&bytes).unwrap();
         assert_eq!((read.priority, read.time_unix_ms, read.extra.due_unix_ms), (7, 5, Some(77)));
+        assert_eq!(read.extra.expires_unix_ms, Some(88));
         assert_eq!((read.extra.publisher, read.extra.key), (extra.publisher, extra.key));
         assert_eq!((read.extra.id, read.extra.dead), (extra.id, extra.dead));
         assert!((0..bytes.len()).all(|len| read_note(&bytes[..len]).is_none()));

@@ -51,7 +51,8 @@ impl FoundQueues {
             reference: stored.sequence,
             len: stored.len,
             cost: u32::try_from(item::cost(stored.content.len())).unwrap_or(u32::MAX),
-            expires_at_ms: from_unix_ms(clock, stored.expires_unix_ms),
+            // The record has the message's own; the note has the queue's, where that is sooner.
+            expires_at_ms: from_unix_ms(clock, note.extra.expires_unix_ms.or(stored.expires_unix_ms)),
         };
         let due_unix_ms = note.extra.due_unix_ms;
         self.messages.entry(stored.queue).or_default().push(Found { stub, priority: note.priority, due_unix_ms });
