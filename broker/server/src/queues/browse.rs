@@ -1,6 +1,6 @@
 //! `$browse/NAME`: a look into a queue by any MQTT client. What is there is sent once, oldest first, as QoS 0 publishes
-//! under `$browse/NAME/POSITION`. To MQTT 5.0 clients the last one says so (`primer-last`), and where to go on if there is
-//! more (`primer-next`). Nothing changes in the queue.
+//! under `$browse/NAME/POSITION`. To MQTT 5.0 clients the last one says so (`primer-last`), and where to go on if there
+//! is more (`primer-next`). Nothing changes in the queue.
 
 use std::sync::Arc;
 

@@ -236,13 +236,13 @@ impl Queue {
             Underway::Done(receipt) => return receipt,
             Underway::Waits { notifier, group } => (notifier, group),
         };
-        if let Some(journal) = self.node.inner.journal() {
-            if let Some(answer) = Accepted::by(journal, group) {
-                let has_failed = answer.is_err();
-                notifier.answer_first(answer);
-                if has_failed {
-                    self.cell.with(&self.node.inner, |state, _| state.machine.end_void());
-                }
+        if let Some(journal) = self.node.inner.journal()
+            && let Some(answer) = Accepted::by(journal, group)
+        {
+            let has_failed = answer.is_err();
+            notifier.answer_first(answer);
+            if has_failed {
+                self.cell.with(&self.node.inner, |state, _| state.machine.end_void());
             }
         }
         self.receipt(&mut notifier)
