@@ -6,13 +6,14 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use primer::{Browse, Definition, Delivery, From, GroupOptions, Message, Mode, Node, Order};
+use parking_lot::Mutex;
+use primer::{Browse, Definition, Delivery, From, GroupOptions, Message, Mode, Node, Order, Queue};
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(40);
@@ -33,20 +34,15 @@ type Got = Arc<Mutex<BTreeMap<usize, Vec<usize>>>>;
 
 fn note(got: &Got, job: &Delivery) {
     let number: usize = job.text().unwrap().split(' ').next().unwrap().parse().unwrap();
-    got.lock().unwrap().entry(number % KEYS).or_default().push(number);
+    got.lock().entry(number % KEYS).or_default().push(number);
 }
 
 fn count(got: &Got) -> usize {
-    got.lock().unwrap().values().map(Vec::len).sum()
+    got.lock().values().map(Vec::len).sum()
 }
 
-/// Everything comes once to each group, in the order of keys where that is promised, while somebody browses, pauses
-/// and redefines; and the memory that it takes goes back.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn groups_empty_a_cold_backlog_from_different_places() {
-    let folder = Folder(std::env::temp_dir().join(format!("primer-cold-{}", std::process::id())));
-    let _there_was_none = std::fs::remove_dir_all(&folder.0);
-    let node = Node::builder().data_dir(&folder.0).start().await.unwrap();
+/// Fills the queue, which one group has half behind it; answers how many messages that were.
+async fn fill(node: &Node) -> usize {
     let jobs = node.queue("jobs").unwrap();
     let by_key = GroupOptions { mode: Mode::AtLeastOnce, order: Order::ByKey };
     let once = GroupOptions { mode: Mode::AtMostOnce, order: Order::Any };
@@ -58,15 +54,39 @@ async fn groups_empty_a_cold_backlog_from_different_places() {
         publisher.send(message).await.unwrap();
     }
     publisher.flush().await.unwrap();
-    // One group is far ahead.
     let mut before = 0;
     while before < COUNT / 2 {
         let pulled = ahead.pull(500, LONG).await.unwrap();
         before += pulled.len();
         Delivery::ack_all(pulled);
     }
+    before
+}
+
+/// Browses, pauses and redefines until it is over; answers how often.
+async fn meddle(jobs: Queue, is_over: Arc<AtomicBool>) -> usize {
+    let mut pages = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        jobs.pause();
+        jobs.redefine(Definition { messages_max: 2_000_000 + pages, ..Definition::default() }).unwrap();
+        jobs.resume();
+        let page = jobs.browse(&Browse { from: From::Newest, messages_max: 50, ..Browse::default() }).await;
+        assert_eq!(page.unreadable, 0);
+        pages += 1;
+    }
+    pages
+}
+
+/// Everything comes once to each group, in the order of keys where that is promised, while somebody browses, pauses
+/// and redefines; and the memory that it takes goes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn groups_empty_a_cold_backlog_from_different_places() {
+    let folder = Folder(std::env::temp_dir().join(format!("primer-cold-{}", std::process::id())));
+    let _there_was_none = std::fs::remove_dir_all(&folder.0);
+    let node = Node::builder().data_dir(&folder.0).start().await.unwrap();
+    let before = fill(&node).await;
     node.shutdown(Duration::from_secs(1)).await;
-    drop((ahead, jobs, publisher, node));
+    drop(node);
     let node = Node::builder().data_dir(&folder.0).start().await.unwrap();
     let jobs = node.queue("jobs").unwrap();
     assert_eq!(jobs.info().messages, COUNT);
@@ -90,21 +110,7 @@ async fn groups_empty_a_cold_backlog_from_different_places() {
             }));
         }
     }
-    let meddler = tokio::spawn({
-        let (jobs, is_over) = (jobs.clone(), Arc::clone(&is_over));
-        async move {
-            let mut pages = 0;
-            while !is_over.load(Ordering::Relaxed) {
-                jobs.pause();
-                jobs.redefine(Definition { messages_max: 2_000_000 + pages, ..Definition::default() }).unwrap();
-                jobs.resume();
-                let page = jobs.browse(&Browse { from: From::Newest, messages_max: 50, ..Browse::default() }).await;
-                assert_eq!(page.unreadable, 0);
-                pages += 1;
-            }
-            pages
-        }
-    });
+    let meddler = tokio::spawn(meddle(jobs.clone(), Arc::clone(&is_over)));
     let begun = Instant::now();
     for task in tasks {
         timeout(LONG, task).await.expect("nobody is stuck").unwrap();
@@ -115,7 +121,7 @@ async fn groups_empty_a_cold_backlog_from_different_places() {
     println!("{COUNT} cold messages to three groups in {took:?}, {pages} pages browsed meanwhile");
     for (name, wanted, got) in all {
         assert_eq!(count(&got), wanted, "{name}");
-        for numbers in got.lock().unwrap().values_mut() {
+        for numbers in got.lock().values_mut() {
             if name == "keys" {
                 assert!(numbers.is_sorted(), "{name}");
             }

@@ -115,7 +115,7 @@ async fn a_flush_that_is_cancelled_is_taken_up_again() {
         let cancelled = publisher.flush();
         let mut cancelled = std::pin::pin!(cancelled);
         let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
-        let _it_waits_for_the_disk = std::future::Future::poll(cancelled.as_mut(), cx);
+        let _it_waits_for_the_disk = Future::poll(cancelled.as_mut(), cx);
     }
     publisher.flush().await.unwrap();
     assert_eq!(publisher.confirmed(), 10);

@@ -183,13 +183,13 @@ impl Queue {
 
     pub(crate) async fn finish_push(&self, mut underway: Underway) -> Result<Receipt, PushError> {
         self.await_push(&underway).await;
-        if let (Some(group), Some(journal)) = (underway.group, self.node.inner.journal()) {
-            if let Some(answer) = Accepted::by(journal, group) {
-                let has_failed = answer.is_err();
-                underway.notifier.answer_first(answer);
-                if has_failed {
-                    self.cell.with(&self.node.inner, |state, _| state.machine.end_void());
-                }
+        if let (Some(group), Some(journal)) = (underway.group, self.node.inner.journal())
+            && let Some(answer) = Accepted::by(journal, group)
+        {
+            let has_failed = answer.is_err();
+            underway.notifier.answer_first(answer);
+            if has_failed {
+                self.cell.with(&self.node.inner, |state, _| state.machine.end_void());
             }
         }
         match underway.notifier.release() {

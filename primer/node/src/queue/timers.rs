@@ -91,6 +91,9 @@ async fn sweep(inner: &Arc<Inner>) {
         if index % SLICE == SLICE - 1 {
             tokio::task::yield_now().await;
         }
+        if !cell.is_known() && inner.registry.forget_unused(inner, &cell, inner.clock.now_ms()) {
+            continue;
+        }
         cell.with(inner, |state, now_ms| {
             if state.kept.is_some() {
                 state.machine.end_void();

@@ -445,7 +445,9 @@ impl World {
                 if self.dice.one_in(30) {
                     note!(self, "{} is refused by the store", letter.id);
                     letter.is_void.set(true);
-                    id.into_iter().for_each(|(id, _)| self.queue.unremember(&[id], Position(position)));
+                    if let Some((id, _)) = id {
+                        self.queue.unremember(&[id], Position(position));
+                    }
                     return;
                 }
                 letter.reference.set(Some(letter.id));
