@@ -223,13 +223,6 @@ impl Node {
         self.queues(None, usize::MAX).iter().map(Queue::info).collect()
     }
 
-    /// How many queues do not exist and are waited for, by consumers or by who holds one: once something is pushed
-    /// there, they do.
-    #[must_use]
-    pub fn waited_for(&self) -> usize {
-        self.inner.registry.all().iter().filter(|cell| !cell.is_known()).count()
-    }
-
     /// The dead letters of a queue: a queue as any other, `$dead/NAME`.
     ///
     /// # Errors

@@ -4,17 +4,11 @@
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use primer::{
-    ConsumeOptions, Definition, Delivery, GroupOptions, Keeping, KeyOf, Message, Mode, Node, Order, PushError, Queue,
-    QueueError, Refused,
-};
+use primer::{Definition, Delivery, GroupOptions, Keeping, Mode, Node, Order, PushError, Queue, QueueError, Refused};
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_millis(60);
@@ -352,127 +346,4 @@ async fn coming_and_going_leaves_nothing_behind() {
     let info = jobs.info();
     assert_eq!((info.messages, info.groups.len(), node.queues(None, 10).len()), (1, 1, 1));
     assert_eq!(stays.info().unwrap().figures.pending, 1);
-}
-
-/// Many threads do everything at once. It ends, every message is handled, and no key is overtaken.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn everything_at_once_ends_and_loses_nothing() {
-    let folder = Folder::new("turmoil");
-    let node = folder.open().await;
-    let definition = Definition {
-        deliveries_max: 0,
-        key: KeyOf::Property("k".into()),
-        bind: vec!["t/#".into()],
-        ..Definition::default()
-    };
-    let jobs = node.create_queue("jobs", definition.clone()).unwrap();
-    let by_key = GroupOptions { mode: Mode::AtLeastOnce, order: Order::ByKey };
-    drop((jobs.group("any").unwrap(), jobs.group_with("keys", by_key, false).unwrap()));
-    const COUNT: u64 = 3_000;
-    let seen: [Arc<parking_lot_free::Seen>; 2] = [Arc::default(), Arc::default()];
-    let mut tasks = Vec::new();
-    for publisher in 0..3_u64 {
-        let jobs = jobs.clone();
-        tasks.push(tokio::spawn(async move {
-            for number in 0..COUNT {
-                let message = Message::new(format!("{publisher} {number}")).header("k", &publisher.to_string());
-                jobs.push(message).await.unwrap();
-            }
-        }));
-    }
-    let wanted = 3 * COUNT as usize;
-    let over = Arc::new(AtomicUsize::new(0));
-    for (which, name) in ["any", "keys"].into_iter().enumerate() {
-        for worker in 0..3_u64 {
-            let (jobs, seen, over) = (jobs.clone(), Arc::clone(&seen[which]), Arc::clone(&over));
-            tasks.push(tokio::spawn(async move {
-                let group = jobs.group(name).unwrap();
-                let mut step = worker;
-                while seen.len() < wanted {
-                    let mut consumer = group
-                        .consume_with(ConsumeOptions {
-                            lease: Some(Duration::from_secs(30)),
-                            ..ConsumeOptions::prefetch(7)
-                        })
-                        .unwrap();
-                    for _ in 0..200 {
-                        step += 1;
-                        let Ok(Some(job)) = timeout(Duration::from_millis(5), consumer.next()).await else { break };
-                        match step % 13 {
-                            0 => drop(job),
-                            1 => drop(job.nack(Duration::from_millis(1))),
-                            2 => drop(job.release()),
-                            _ => {
-                                seen.add(job.text().unwrap());
-                                drop(job.ack().unwrap());
-                            }
-                        }
-                    }
-                }
-                over.fetch_add(1, Ordering::Relaxed);
-            }));
-        }
-    }
-    let meddler = tokio::spawn({
-        let (node, jobs, over) = (node.clone(), jobs.clone(), Arc::clone(&over));
-        async move {
-            for round in 0_u64.. {
-                if over.load(Ordering::Relaxed) == 6 {
-                    return round;
-                }
-                jobs.pause();
-                jobs.redefine(Definition { messages_max: 100_000 + round as usize, ..definition.clone() }).unwrap();
-                let page = jobs.browse(&primer::Browse { messages_max: 100, ..Default::default() }).await;
-                assert!(page.messages.len() <= 100);
-                jobs.resume();
-                let extra = jobs.group_with("extra", GroupOptions::default(), round % 2 == 0).unwrap();
-                let pulled = extra.pull(3, Duration::ZERO).await.unwrap();
-                extra.remove();
-                drop(pulled);
-                let other = node.queue("other").unwrap();
-                let _it_may_be_deleted = other.push("x").await;
-                let _it_is_there = node.delete_queue("other");
-                drop(node.infos());
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            0
-        }
-    });
-    for task in tasks {
-        timeout(Duration::from_secs(60), task).await.expect("no deadlock").unwrap();
-    }
-    let rounds = timeout(LONG, meddler).await.expect("no deadlock").unwrap();
-    println!("{rounds} rounds of meddling");
-    assert!(seen[1].is_in_order(), "keys are in order");
-    assert_eq!(jobs.info().messages, 0);
-    node.shutdown(LONG).await;
-}
-
-/// What was handled, by the order of handling.
-mod parking_lot_free {
-    use std::{
-        collections::{BTreeMap, BTreeSet},
-        sync::Mutex,
-    };
-
-    #[derive(Debug, Default)]
-    pub(super) struct Seen(Mutex<(BTreeSet<(u64, u64)>, BTreeMap<u64, u64>, bool)>);
-
-    impl Seen {
-        pub(super) fn add(&self, text: &str) {
-            let (key, number) = text.split_once(' ').unwrap();
-            let (key, number) = (key.parse().unwrap(), number.parse().unwrap());
-            let (all, last, is_broken) = &mut *self.0.lock().unwrap();
-            all.insert((key, number));
-            *is_broken |= last.insert(key, number).is_some_and(|before| before > number);
-        }
-
-        pub(super) fn len(&self) -> usize {
-            self.0.lock().unwrap().0.len()
-        }
-
-        pub(super) fn is_in_order(&self) -> bool {
-            !self.0.lock().unwrap().2
-        }
-    }
 }

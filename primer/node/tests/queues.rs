@@ -348,22 +348,3 @@ async fn a_consumer_that_goes_gives_back_what_it_has_not_looked_at() {
     drop(group.consume_with(keeps).unwrap());
     assert_eq!(group.info().unwrap().figures.consumers, 1);
 }
-
-/// Names come from outside: a queue that somebody only waited for stayed for ever, with its memory.
-#[tokio::test(start_paused = true)]
-async fn a_queue_that_was_only_waited_for_goes_with_who_waited() {
-    let node = node().await;
-    let kept = node.queue("held").unwrap();
-    for n in 0..100 {
-        drop(node.queue(&format!("wanted/{n}")).unwrap().consume(1).unwrap());
-    }
-    node.queue("used").unwrap().push("x").await.unwrap();
-    let waits = node.queue("waited/for").unwrap().consume(1).unwrap();
-    assert_eq!(node.waited_for(), 102);
-    tokio::time::sleep(Duration::from_secs(11)).await;
-    assert_eq!(node.waited_for(), 2, "one that is consumed, and one that somebody holds");
-    kept.push("y").await.unwrap();
-    drop(waits);
-    tokio::time::sleep(Duration::from_secs(11)).await;
-    assert_eq!((node.waited_for(), node.infos().len()), (0, 2));
-}

@@ -34,7 +34,7 @@ pub(crate) fn numbered(number: u32) -> Vec<u8> {
 }
 
 /// The number that a payload begins with.
-fn number_of(payload: &[u8]) -> u32 {
+pub(crate) fn number_of(payload: &[u8]) -> u32 {
     let digits = payload.split(|byte| *byte == b' ').next().unwrap_or_default();
     std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).expect("a message of this test")
 }

@@ -7,6 +7,7 @@ mod delayed;
 mod directory;
 mod disk_full;
 mod disk_limit;
+mod disk_queues;
 mod fixture;
 mod inbound;
 mod killing;

@@ -1,6 +1,7 @@
 //! Consumers and commands that come at a bad moment, and loads that are odd.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use primer_harness::wire::{Ack, ack_with, prop};
@@ -13,7 +14,7 @@ const FULL: u8 = 0x97;
 
 /// Gives a command, and answers what came of it.
 #[track_caller]
-fn command(broker: &Broker, command: Value) -> Value {
+fn command(broker: &Broker, command: &Value) -> Value {
     let mut client = Client::v5(broker.addr(), "operator");
     client.publish("$CONTROL/queue/v1", json!({ "commands": [command] }).to_string(), 1);
     let answer: Value = serde_json::from_slice(&client.recv().payload).expect("JSON");
@@ -24,13 +25,13 @@ fn command(broker: &Broker, command: Value) -> Value {
 }
 
 #[track_caller]
-fn create(broker: &Broker, definition: Value) {
-    command(broker, json!({"command": "createQueue", "name": "jobs", "definition": definition}));
+fn create(broker: &Broker, definition: &Value) {
+    command(broker, &json!({"command": "createQueue", "name": "jobs", "definition": definition}));
 }
 
 #[track_caller]
 fn info(broker: &Broker) -> Value {
-    command(broker, json!({"command": "getQueue", "name": "jobs"}))
+    command(broker, &json!({"command": "getQueue", "name": "jobs"}))
 }
 
 fn worker(broker: &Broker, id: &str, filter: &str, qos: u8) -> Client {
@@ -69,7 +70,7 @@ fn texts(messages: &[Publish]) -> Vec<String> {
 fn a_message_that_is_too_large_for_one_consumer_stalls_nobody() {
     for deliveries_max in [0, 20] {
         let broker = Broker::start();
-        create(&broker, json!({ "deliveries_max": deliveries_max }));
+        create(&broker, &json!({ "deliveries_max": deliveries_max }));
         let mut small = Client::v5_with(broker.addr(), "small", |c| c.props(&[prop::maximum_packet_size(100)]));
         small.subscribe(JOBS, 1);
         push(&broker, &[&"x".repeat(1_000)]);
@@ -91,7 +92,7 @@ fn a_consumer_outlives_its_queue() {
         client.subscribe(JOBS, 1);
         assert_eq!(client.recv().text(), "a");
         for round in 0..3 {
-            command(&broker, json!({"command": "deleteQueue", "name": "jobs"}));
+            command(&broker, &json!({"command": "deleteQueue", "name": "jobs"}));
             client.ping();
             push(&broker, &[&round.to_string()]);
             assert_eq!(client.recv().text(), round.to_string());
@@ -107,7 +108,7 @@ fn acknowledgements_to_a_deleted_queue_are_let_be() {
         let mut client = worker(&broker, "worker", JOBS, qos);
         push(&broker, &["a", "b"]);
         let had = client.recv_publishes(2);
-        command(&broker, json!({"command": "deleteQueue", "name": "jobs"}));
+        command(&broker, &json!({"command": "deleteQueue", "name": "jobs"}));
         push(&broker, &["c"]);
         had.iter().for_each(|message| client.ack(message));
         let c = client.recv();
@@ -123,7 +124,7 @@ fn a_full_queue_refuses_and_says_so_as_the_version_can() {
     for data in [&[][..], &["--data", "data", "--drain-timeout", "0"]] {
         for qos in 1..=2 {
             let broker = Broker::with_args(data);
-            create(&broker, json!({"messages_max": 2, "bind": ["t/#"]}));
+            create(&broker, &json!({"messages_max": 2, "bind": ["t/#"]}));
             for topic in [JOBS, "t/1"] {
                 push(&broker, &["a", "b"]);
                 let mut new = Client::v5(broker.addr(), "new");
@@ -289,7 +290,7 @@ fn one_client_consumes_from_thousands_of_queues() {
 fn a_lease_that_ends_goes_to_another_and_the_late_word_is_let_be() {
     for qos in 1..=2 {
         let broker = Broker::start();
-        create(&broker, json!({"lease_ms": 300}));
+        create(&broker, &json!({"lease_ms": 300}));
         let mut slow = worker(&broker, "slow", JOBS, qos);
         push(&broker, &["a"]);
         let late = slow.recv();
@@ -312,7 +313,7 @@ fn a_lease_that_ends_goes_to_another_and_the_late_word_is_let_be() {
 #[test]
 fn what_fails_waits_as_the_definition_says() {
     let broker = Broker::start();
-    create(&broker, json!({"retry_delay_ms": 700}));
+    create(&broker, &json!({"retry_delay_ms": 700}));
     let mut client = worker(&broker, "worker", JOBS, 1);
     push(&broker, &["a"]);
     let message = client.recv();
@@ -336,7 +337,7 @@ fn spent_memory_refuses_and_recovers() {
     }
     let mut client = Client::v5(broker.addr(), "worker");
     publisher.disconnect();
-    command(&broker, json!({"command": "purgeQueue", "name": "jobs"}));
+    command(&broker, &json!({"command": "purgeQueue", "name": "jobs"}));
     assert_eq!(client.subscribe(JOBS, 1), 1);
     push(&broker, &["a"]);
     assert_eq!(client.recv().text(), "a");
@@ -370,7 +371,7 @@ fn a_graceful_end_waits_for_acknowledgements() {
 fn duplicates_are_acknowledged_over_the_disk() {
     for qos in 1..=2 {
         let mut broker = Broker::with_args(&["--data", "data", "--drain-timeout", "0"]);
-        create(&broker, json!({"dedupe_window_ms": 60_000, "bind": ["t"]}));
+        create(&broker, &json!({"dedupe_window_ms": 60_000, "bind": ["t"]}));
         for _ in 0..2 {
             let mut publisher = Client::v5(broker.addr(), "publisher");
             for topic in [JOBS, "t", JOBS] {
@@ -392,7 +393,7 @@ fn a_removed_group_ends_for_its_consumers() {
     let mut client = worker(&broker, "worker", filter, 1);
     push(&broker, &["a"]);
     let a = client.recv();
-    command(&broker, json!({"command": "removeGroup", "name": "jobs", "group": "g"}));
+    command(&broker, &json!({"command": "removeGroup", "name": "jobs", "group": "g"}));
     client.ack(&a);
     client.ping();
     push(&broker, &["b"]);
@@ -401,88 +402,91 @@ fn a_removed_group_ends_for_its_consumers() {
     assert_eq!(texts(&client.recv_publishes(2)), ["a", "b"], "without a group messages wait for the first");
 }
 
-/// Commands of all kinds under load: the broker goes on, and what is acknowledged is handled or was taken out by them.
+/// Publishes until the end; answers how much.
+fn publish_until(end: Instant, addr: SocketAddr, number: u8) -> u64 {
+    let topic = if number == 0 { "load/x" } else { JOBS };
+    let mut client = Client::v5(addr, &format!("p{number}"));
+    let mut count = 0;
+    while Instant::now() < end {
+        let code = client.publish(topic, "x", 1 + number % 2);
+        assert!(matches!(code, 0 | 0x10), "{code:#x}");
+        count += 1;
+    }
+    count
+}
+
+/// Consumes until the end, by one connection after the other, and leaves some unanswered; answers how much it has
+/// acknowledged.
+fn consume_until(end: Instant, addr: SocketAddr, number: u8) -> u64 {
+    let filter = if number.is_multiple_of(2) { JOBS } else { "$share/g/$queue/jobs" };
+    let qos = 1 + number / 2;
+    let (mut count, mut step) = (0, number);
+    while Instant::now() < end {
+        let mut client = Client::v5(addr, &format!("c{number}"));
+        client.manual_ack();
+        if client.subscribe(filter, qos) != qos {
+            continue;
+        }
+        for _ in 0..50 {
+            step = step.wrapping_add(1);
+            let Some(message) = client.recv_publish(Duration::from_millis(30)) else { break };
+            if step % 7 > 0 {
+                client.ack(&message);
+                count += 1;
+            }
+        }
+        match step % 3 {
+            0 => client.abort(),
+            1 => {
+                client.unsubscribe(filter);
+                client.disconnect();
+            }
+            _ => client.disconnect(),
+        }
+    }
+    count
+}
+
+/// Gives commands until the end; answers how often.
+fn command_until(end: Instant, broker: &Broker) -> u64 {
+    let mut rounds = 0;
+    while Instant::now() < end {
+        for one in ["pauseQueue", "resumeQueue", "purgeQueue"] {
+            command(broker, &json!({"command": one, "name": "jobs"}));
+        }
+        let definition = json!({"messages_max": 1_000_000 - rounds, "bind": ["load/#"]});
+        command(broker, &json!({"command": "updateQueue", "name": "jobs", "definition": definition}));
+        if rounds % 4 == 3 {
+            command(broker, &json!({"command": "deleteQueue", "name": "jobs"}));
+            let mut client = Client::v5(broker.addr(), "operator");
+            let create = json!({"command": "createQueue", "name": "jobs", "definition": definition});
+            client.publish("$CONTROL/queue/v1", json!({ "commands": [create] }).to_string(), 1);
+            client.recv(); // it may have come into being meanwhile, by a publish
+            client.disconnect();
+        }
+        rounds += 1;
+    }
+    rounds
+}
+
+/// Commands of all kinds under load: the broker goes on, and so does the queue.
 #[test]
 fn commands_of_all_kinds_under_load() {
     let broker = Broker::with_args(&["--data", "data", "--drain-timeout", "0"]);
-    create(&broker, json!({"bind": ["load/#"]}));
+    create(&broker, &json!({"bind": ["load/#"]}));
     let addr = broker.addr();
     let end = Instant::now() + Duration::from_secs(5);
-    let (mut published, mut consumed, mut rounds) = (0_u64, 0_u64, 0_u64);
     std::thread::scope(|scope| {
-        let publishers: Vec<_> = (0..3)
-            .map(|number| {
-                scope.spawn(move || {
-                    let topic = if number == 0 { "load/x" } else { JOBS };
-                    let mut client = Client::v5(addr, &format!("p{number}"));
-                    let mut count = 0_u64;
-                    while Instant::now() < end {
-                        let code = client.publish(topic, "x", 1 + (number % 2) as u8);
-                        assert!(matches!(code, 0 | 0x10), "{code:#x}");
-                        count += 1;
-                    }
-                    count
-                })
-            })
-            .collect();
-        let consumers: Vec<_> = (0..4)
-            .map(|number| {
-                scope.spawn(move || {
-                    let mut count = 0_u64;
-                    let mut step = number;
-                    while Instant::now() < end {
-                        let mut client = Client::v5(addr, &format!("c{number}"));
-                        client.manual_ack();
-                        let filter = if number % 2 == 0 { JOBS } else { "$share/g/$queue/jobs" };
-                        let qos = 1 + (number / 2) as u8;
-                        if client.subscribe(filter, qos) != qos {
-                            continue;
-                        }
-                        for _ in 0..50 {
-                            step += 1;
-                            let Some(message) = client.recv_publish(Duration::from_millis(30)) else { break };
-                            if step % 7 > 0 {
-                                client.ack(&message);
-                                count += 1;
-                            }
-                        }
-                        match step % 3 {
-                            0 => client.abort(),
-                            1 => {
-                                client.unsubscribe(filter);
-                                client.disconnect();
-                            }
-                            _ => client.disconnect(),
-                        }
-                    }
-                    count
-                })
-            })
-            .collect();
-        while Instant::now() < end {
-            for one in ["pauseQueue", "resumeQueue", "purgeQueue"] {
-                command(&broker, json!({"command": one, "name": "jobs"}));
-            }
-            let definition = json!({"messages_max": 1_000_000 - rounds, "bind": ["load/#"]});
-            command(&broker, json!({"command": "updateQueue", "name": "jobs", "definition": definition}));
-            if rounds % 4 == 3 {
-                command(&broker, json!({"command": "deleteQueue", "name": "jobs"}));
-                let mut client = Client::v5(addr, "operator");
-                let create = json!({"command": "createQueue", "name": "jobs", "definition": definition});
-                client.publish("$CONTROL/queue/v1", json!({ "commands": [create] }).to_string(), 1);
-                client.recv(); // it may have come into being meanwhile, by a publish
-                client.disconnect();
-            }
-            rounds += 1;
-        }
-        published = publishers.into_iter().map(|thread| thread.join().expect("a publisher")).sum();
-        consumed = consumers.into_iter().map(|thread| thread.join().expect("a consumer")).sum();
+        let publishers = [0, 1, 2].map(|number| scope.spawn(move || publish_until(end, addr, number)));
+        let consumers = [0, 1, 2, 3].map(|number| scope.spawn(move || consume_until(end, addr, number)));
+        let rounds = command_until(end, &broker);
+        let published: u64 = publishers.into_iter().map(|thread| thread.join().expect("a publisher")).sum();
+        let consumed: u64 = consumers.into_iter().map(|thread| thread.join().expect("a consumer")).sum();
+        println!("{published} published, {consumed} acknowledged, {rounds} rounds of commands");
     });
-    println!("{published} published, {consumed} acknowledged, {rounds} rounds of commands");
-    command(&broker, json!({"command": "resumeQueue", "name": "jobs"}));
-    command(&broker, json!({"command": "purgeQueue", "name": "jobs"}));
-    let info = info(&broker);
-    assert_eq!(info["messages"], 0, "{info}");
+    command(&broker, &json!({"command": "resumeQueue", "name": "jobs"}));
+    command(&broker, &json!({"command": "purgeQueue", "name": "jobs"}));
+    await_empty(&broker);
     push(&broker, &["last"]);
     assert_eq!(worker(&broker, "last", JOBS, 1).recv().text(), "last");
 }

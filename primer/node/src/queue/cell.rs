@@ -81,6 +81,8 @@ pub(crate) struct State {
     pub(crate) armed_ms: u64,
     pub(crate) is_loading: bool,
     pub(crate) is_ended: bool,
+    /// Since when nobody uses a queue that does not exist.
+    pub(crate) idle_since_ms: Option<u64>,
     /// What consumers get when the disk knows of it.
     pub(crate) holding: Holding,
 }
@@ -134,6 +136,7 @@ impl QueueCell {
             armed_ms: u64::MAX,
             is_loading: false,
             is_ended: false,
+            idle_since_ms: None,
             holding: Holding::default(),
         };
         Self { name: name.into(), key, is_known: AtomicBool::new(false), state: Mutex::new(state) }

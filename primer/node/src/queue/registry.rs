@@ -85,6 +85,10 @@ pub(crate) struct Registry {
 /// Queues of a node, at most: each takes memory that nobody has asked for if names come from outside.
 pub(crate) const QUEUES_MAX: usize = 1_000_000;
 
+/// How long a queue is remembered that does not exist, after the last who waited for it has gone: its groups get what is
+/// pushed meanwhile.
+const WAIT_MS: u64 = 600_000;
+
 impl Registry {
     pub(crate) fn define(&self, pattern: &str, definition: Definition) {
         self.patterns.write().set(pattern, definition);
@@ -249,6 +253,32 @@ impl Registry {
         Ok(gone)
     }
 
+    /// Forgets a queue that nobody has made or used, if nobody has waited for it for [`WAIT_MS`] either: names come from
+    /// outside, and each takes memory. `cell` is the caller's only handle. Answers whether it was forgotten.
+    pub(crate) fn forget_unused(&self, inner: &Arc<Inner>, cell: &Arc<QueueCell>, now_ms: u64) -> bool {
+        // One for each of the maps, and the caller's. Nobody takes another one while both are locked.
+        const IDLE_HANDLES: usize = 3;
+        let is_idle = || !cell.is_known() && Arc::strong_count(cell) <= IDLE_HANDLES;
+        let idle_since_ms = {
+            let mut state = cell.state.lock();
+            let since_ms = is_idle().then(|| state.idle_since_ms.unwrap_or(now_ms));
+            state.idle_since_ms = since_ms;
+            since_ms
+        };
+        if idle_since_ms.is_none_or(|since_ms| now_ms < since_ms.saturating_add(WAIT_MS)) {
+            return false;
+        }
+        let (mut by_name, mut by_key) = (self.by_name.write(), self.by_key.write());
+        if !is_idle() {
+            return false;
+        }
+        by_name.remove(&cell.name);
+        by_key.remove(&cell.key);
+        drop((by_name, by_key));
+        cell.with(inner, |state, _| state.is_ended = true); // its charge goes
+        true
+    }
+
     /// The queues that are bound to a filter which matches this topic.
     pub(crate) fn bound_to(&self, topic: &str) -> Vec<Arc<QueueCell>> {
         let mut bound: Vec<Arc<QueueCell>> = Vec::new();
@@ -264,26 +294,6 @@ impl Registry {
             }
         });
         bound
-    }
-
-    /// Lets go of queues that do not exist, were only waited for, and that nobody waits for any more: names come from
-    /// outside.
-    pub(crate) fn forget_unused(&self, inner: &Inner) {
-        let unknown: Vec<Arc<str>> = {
-            let by_name = self.by_name.read();
-            by_name.values().filter(|cell| !cell.is_known()).map(|cell| Arc::clone(&cell.name)).collect()
-        };
-        for name in unknown {
-            let mut by_name = self.by_name.write();
-            let mut by_key = self.by_key.write();
-            // Nobody has it but the two maps, and nobody can look it up meanwhile: its lock is free.
-            let is_unused = |cell: &Arc<QueueCell>| !cell.is_known() && Arc::strong_count(cell) == 2;
-            if let Some(cell) = by_name.get(&name).filter(|cell| is_unused(cell)) {
-                by_key.remove(&cell.key);
-                cell.state.lock().charge.set(&inner.budget, 0);
-                by_name.remove(&name);
-            }
-        }
     }
 
     fn add(&self, name: &str, definition: Definition, is_own: bool) -> Result<Arc<QueueCell>, QueueError> {
@@ -340,4 +350,35 @@ fn check_name(name: &str) -> Result<(), QueueError> {
 
 pub(crate) fn check_definition(name: &str, definition: &Definition) -> Result<(), QueueError> {
     definition.check().map_err(|why| QueueError::Definition { name: name.to_owned(), why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Node;
+
+    /// Each name that somebody had subscribed to stayed for the life of the process, and was charged on its memory.
+    #[test]
+    fn names_that_nobody_uses_are_forgotten() {
+        let node = Node::still(1 << 20);
+        let registry = &node.inner.registry;
+        for number in 0..1_000 {
+            let waited_for = node.queue(&format!("waited-for/{number}")).unwrap();
+            drop(waited_for.consume(1).unwrap());
+        }
+        assert!(node.inner.budget.used() > 1_000_000);
+        let held = node.queue("waited-for/0").unwrap();
+        let worker = node.queue("waited-for/1").unwrap().consume(1).unwrap();
+        node.create_queue("made", Definition::default()).unwrap();
+        let look = |now_ms| {
+            registry.all().into_iter().filter(|cell| registry.forget_unused(&node.inner, cell, now_ms)).count()
+        };
+        assert_eq!((look(1), look(WAIT_MS)), (0, 0));
+        assert_eq!(look(WAIT_MS + 1), 998);
+        assert_eq!(registry.all().len(), 3);
+        assert!(node.inner.budget.used() < 10_000, "{}", node.inner.budget.used());
+        drop((held, worker));
+        assert_eq!((look(2 * WAIT_MS), look(3 * WAIT_MS)), (0, 2));
+        assert!(node.find_queue("made").is_some());
+    }
 }

@@ -86,11 +86,13 @@ async fn look_at_due(inner: &Arc<Inner>) {
 
 async fn sweep(inner: &Arc<Inner>) {
     inner.burials.look(inner);
-    inner.registry.forget_unused(inner);
     let evict_below = inner.journal().map_or(0, |journal| journal.store().evict_below());
     for (index, cell) in inner.registry.all().into_iter().enumerate() {
         if index % SLICE == SLICE - 1 {
             tokio::task::yield_now().await;
+        }
+        if !cell.is_known() && inner.registry.forget_unused(inner, &cell, inner.clock.now_ms()) {
+            continue;
         }
         cell.with(inner, |state, now_ms| {
             if state.kept.is_some() {
