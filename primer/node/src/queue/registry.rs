@@ -77,8 +77,8 @@ pub(crate) struct Registry {
 /// Queues of a node, at most: each takes memory that nobody has asked for if names come from outside.
 pub(crate) const QUEUES_MAX: usize = 1_000_000;
 
-/// How long a queue is remembered that does not exist, after the last who waited for it has gone: its groups get what is
-/// pushed meanwhile.
+/// How long a queue is remembered that does not exist, after the last who waited for it has gone: its groups get what
+/// is pushed meanwhile.
 const WAIT_MS: u64 = 600_000;
 
 impl Registry {
@@ -245,8 +245,8 @@ impl Registry {
         Ok(gone)
     }
 
-    /// Forgets a queue that nobody has made or used, if nobody has waited for it for [`WAIT_MS`] either: names come from
-    /// outside, and each takes memory. `cell` is the caller's only handle. Answers whether it was forgotten.
+    /// Forgets a queue that nobody has made or used, if nobody has waited for it for [`WAIT_MS`] either: names come
+    /// from outside, and each takes memory. `cell` is the caller's only handle. Answers whether it was forgotten.
     pub(crate) fn forget_unused(&self, inner: &Arc<Inner>, cell: &Arc<QueueCell>, now_ms: u64) -> bool {
         // One for each of the maps, and the caller's. Nobody takes another one while both are locked.
         const IDLE_HANDLES: usize = 3;
