@@ -53,7 +53,7 @@ mod tests {
         let all = drops.all();
         let of = |name: &str| all.iter().filter(|(id, ..)| **id == *name).map(|one| (one.1, one.2)).collect::<Vec<_>>();
         assert_eq!(of("..."), [(Reason::Expired, 7)]);
-        assert_eq!(of("c0"), [(Reason::Expired, 1), (Reason::QueueOverflow, 7)]);
+        assert_eq!(of("c0"), [(Reason::QueueOverflow, 7), (Reason::Expired, 1)]);
         drops.forget("c0");
         assert!(drops.all().iter().all(|(id, ..)| **id != *"c0"));
     }
