@@ -202,6 +202,13 @@ impl State {
     #[inline]
     pub(crate) fn handle<'a>(&mut self, hub: &Hub, packet: Packet<'a>) -> Result<Step<'a>, Violation> {
         let is_exactly_once = matches!(packet, Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_));
+        self.receiving = match &packet {
+            Packet::PubRec(ack) => Some(ack.packet_id),
+            _ => None,
+        };
+        if let Packet::PubComp(ack) = &packet {
+            self.complete(ack.packet_id);
+        }
         if is_exactly_once && self.durable.is_some() {
             let has_credit = self.exactly_once(hub, packet)?;
             return Ok(if has_credit { Step::Credit } else { Step::Nothing });

@@ -31,7 +31,7 @@ use primer_core::{
 };
 use primer_mqtt::{
     ReasonCode,
-    codec::packet::QoS,
+    codec::packet::{PacketId, QoS},
     session::{SESSION_NEVER_EXPIRES, Session, Terms},
 };
 use tokio::sync::Notify;
@@ -88,6 +88,8 @@ pub(crate) struct State {
     pub(crate) close: Option<ReasonCode>,
     /// Retained messages that are still to be looked up.
     pub(crate) replays: Replays,
+    /// The packet identifier of the PUBREC that is being handled.
+    pub(crate) receiving: Option<PacketId>,
     /// Subscriptions to queues, if there are any.
     pub(crate) consuming: Option<Box<Consuming>>,
     pub(crate) will: Option<Box<Will>>,
@@ -150,6 +152,7 @@ impl Cell {
             connected: None,
             close: None,
             replays: Replays::default(),
+            receiving: None,
             consuming: None,
             will: None,
             will_due_ms: 0,

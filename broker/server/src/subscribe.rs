@@ -191,6 +191,9 @@ fn insert(hub: &Hub, cell: &Arc<Cell>, id: Option<u32>, wanted: &mut [Wanted<'_>
             Some(Address::Browse { .. }) => continue, // it is over when it is answered
             Some(Address::Queue { .. }) => {
                 one.refused = state.subscribe_to_queue(hub, one.whole, one.options.qos, id).err();
+                if one.refused.is_some() {
+                    continue;
+                }
             }
             _ => {}
         }

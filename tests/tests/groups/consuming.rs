@@ -72,6 +72,52 @@ fn what_a_lost_consumer_had_goes_to_the_others() {
     }
 }
 
+/// Clients answer with PUBREC what their programs have not seen: they do at PUBREL. A worker that died in between took
+/// its messages along.
+#[test]
+fn a_message_of_qos_2_is_done_with_when_its_exchange_is() {
+    for version in Version::BOTH {
+        let broker = Broker::start();
+        let lasting = |c: primer_harness::wire::Connect| c.clean(false).session_expiry(600);
+        let mut first = Client::connect_with(broker.addr(), version, "first", lasting);
+        first.manual_ack();
+        first.subscribe(JOBS, 2);
+        push(&broker, JOBS, &["a", "b"]);
+        let had = first.recv_publishes(2);
+        for message in &had {
+            let pid = message.pid.expect("QoS 2");
+            first.send_ack(Ack::Pubrec, pid);
+            first.await_ack(Ack::Pubrel, pid);
+        }
+        first.send_ack(Ack::Pubcomp, had[0].pid.expect("QoS 2"));
+        first.ping();
+        assert_eq!(first.unsubscribe(JOBS), 0, "what it has stays with it");
+        let mut second = worker(&broker, Version::V5, "second", JOBS, 2);
+        second.expect_no_publish(SILENCE / 2);
+        first.abort();
+        assert_eq!(second.recv().text(), "b");
+        second.expect_no_publish(SILENCE / 2);
+        let mut first = Client::connect_with(broker.addr(), version, "first", lasting);
+        assert!(first.session_present());
+        first.expect_no_publish(SILENCE / 2);
+    }
+}
+
+/// A client that unsubscribes and goes, with messages unacknowledged, used to keep them for as long as its session.
+#[test]
+fn what_was_unsubscribed_from_goes_back_with_the_connection() {
+    let broker = Broker::start();
+    let mut first = Client::v5_with(broker.addr(), "first", |c| c.clean(false).session_expiry(600));
+    first.manual_ack();
+    first.subscribe(JOBS, 1);
+    push(&broker, JOBS, &["a"]);
+    first.recv();
+    first.unsubscribe(JOBS);
+    first.abort();
+    let mut second = worker(&broker, Version::V5, "second", JOBS, 1);
+    assert_eq!(second.recv().text(), "a");
+}
+
 /// The session stays, and what it had of a queue does not wait for it: others are there for that.
 #[test]
 fn a_session_that_is_away_holds_nothing_of_a_queue() {

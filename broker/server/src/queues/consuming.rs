@@ -3,6 +3,7 @@
 //! settles it, and whatever ends the message otherwise gives it back to the queue.
 
 use std::{
+    collections::BTreeMap,
     task::{Context, Poll},
     time::Duration,
 };
@@ -12,7 +13,10 @@ use primer_core::{
     message::{Message, Parts},
     properties::{Property, put},
 };
-use primer_mqtt::{ReasonCode, codec::packet::QoS};
+use primer_mqtt::{
+    ReasonCode,
+    codec::packet::{PacketId, QoS},
+};
 
 use super::address::{self, Address};
 use crate::{
@@ -44,6 +48,8 @@ pub(crate) struct Consuming {
     turn: usize,
     /// There was more, and no room for it.
     has_more: bool,
+    /// QoS 2 messages that the client has received and not completed, with their packet identifiers.
+    received: BTreeMap<PacketId, Box<Delivery>>,
 }
 
 impl Consuming {
@@ -107,17 +113,28 @@ impl State {
         let Some(consuming) = &mut self.consuming else { return false };
         let before = consuming.subscriptions.len();
         consuming.subscriptions.retain(|known| *known.whole != *whole);
-        let was_there = consuming.subscriptions.len() < before;
-        if consuming.subscriptions.is_empty() {
-            self.consuming = None;
+        consuming.subscriptions.len() < before
+    }
+
+    /// The client has received a QoS 2 message: it is done with at its PUBCOMP. Clients answer with PUBREC what their
+    /// programs see at PUBREL only, and what ends in between was not handled by anybody.
+    pub(crate) fn await_completion(&mut self, packet_id: PacketId, lease: Box<Delivery>) {
+        self.consuming.get_or_insert_default().received.insert(packet_id, lease);
+    }
+
+    /// The client has completed the exchange of a QoS 2 message.
+    pub(crate) fn complete(&mut self, packet_id: PacketId) {
+        let received = self.consuming.as_mut().and_then(|consuming| consuming.received.remove(&packet_id));
+        if let Some(lease) = received {
+            settle(*lease, ReasonCode::SUCCESS);
         }
-        was_there
     }
 
     /// Nobody is connected any more: everything goes back to its queue, for other consumers.
     pub(crate) fn leave_queues(&mut self) {
         let Some(consuming) = &mut self.consuming else { return };
         consuming.subscriptions.iter_mut().for_each(|one| one.consumer = None);
+        consuming.received.clear();
         let (sent, unsent) = self.queue.take_out_where(|item| item.lease.is_some());
         for lease in unsent.into_iter().rev().filter_map(|item| item.lease) {
             let _it_may_be_over = lease.release();

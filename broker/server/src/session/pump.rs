@@ -154,7 +154,11 @@ impl State {
     pub(crate) fn settle(&mut self, hub: &Hub, position: Position, reason: ReasonCode) {
         let item = self.take_out(position);
         if let Some(lease) = item.and_then(|item| item.lease) {
-            consuming::settle(*lease, reason);
+            match self.receiving.filter(|_| !reason.is_error()) {
+                // The client's program has not seen it: it does at PUBREL.
+                Some(packet_id) => self.await_completion(packet_id, lease),
+                None => consuming::settle(*lease, reason),
+            }
         } else if reason.is_error() {
             self.count_drops(hub, Reason::RejectedByConsumer, 1);
         }
