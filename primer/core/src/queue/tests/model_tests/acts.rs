@@ -113,7 +113,9 @@ impl Pair {
         let now_ms = self.model.now_ms;
         let known = id.and_then(|id| {
             let known = self.model.ids.iter().rfind(|(known, until_ms, _)| *known == id && *until_ms > now_ms)?;
-            Some(known.2)
+            // One that its store has refused is as if it had not been.
+            let is_void = |mail: &Mail| mail.position == known.2 && !mail.is_gone && mail.letter.is_void.get();
+            (!self.model.mails.iter().any(is_void)).then_some(known.2)
         });
         let (len, bytes) = (self.queue.len(), self.queue.bytes());
         let id_bytes = id.map(|id| [id]);
