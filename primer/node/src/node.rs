@@ -252,7 +252,8 @@ impl Node {
         for name in self.inner.registry.defined() {
             self.queue(&name)?;
         }
-        runtime.spawn(queue::run(Arc::clone(&self.inner)));
+        let inner = &self.inner;
+        runtime.spawn(queue::run(Arc::downgrade(inner), Arc::clone(&inner.timers), inner.clock));
         Ok(())
     }
 

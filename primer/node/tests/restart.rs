@@ -271,3 +271,30 @@ async fn the_time_to_live_of_a_queue_counts_on() {
     assert_eq!(texts(&take(&jobs, "default", 1).await), ["young"]);
     stop(node).await;
 }
+
+/// A node that was dropped without a word was held by its own timer: its directory stayed in use.
+#[tokio::test]
+async fn a_node_that_is_dropped_lets_go_of_its_directory() {
+    let folder = Folder::new("dropped");
+    let node = folder.open().await;
+    let jobs = node.queue("jobs").unwrap();
+    let held = {
+        jobs.push("a").await.unwrap();
+        take(&jobs, "default", 1).await
+    };
+    drop((node, jobs));
+    assert!(Node::builder().data_dir(&folder.0).start().await.is_err(), "a delivery holds it");
+    drop(held);
+    let mut again = Node::builder().data_dir(&folder.0).start().await;
+    for _ in 0..100 {
+        if again.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await; // its store is closed on another thread
+        again = Node::builder().data_dir(&folder.0).start().await;
+    }
+    let node = again.unwrap();
+    let jobs = node.find_queue("jobs").unwrap();
+    assert_eq!(take(&jobs, "default", 1).await[0].text(), Some("a"));
+    stop(node).await;
+}

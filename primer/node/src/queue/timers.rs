@@ -1,7 +1,10 @@
 //! When queues are to be looked at: leases that end, delays, expiry; and now and then all of them, for what they do not
 //! need in memory any more.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use primer_core::deadlines::Deadlines;
@@ -11,7 +14,7 @@ use tokio::{
 };
 
 use super::cell::QueueKey;
-use crate::inner::Inner;
+use crate::{Clock, inner::Inner};
 
 /// Time between two looks at all queues.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -47,18 +50,19 @@ impl Timers {
     }
 }
 
-/// Runs until the node stops.
-pub(crate) async fn run(inner: Arc<Inner>) {
+/// Runs until the node stops, or nobody has it any more: it holds the node while it looks, and not while it waits.
+pub(crate) async fn run(node: Weak<Inner>, timers: Arc<Timers>, clock: Clock) {
     let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
-    while !inner.is_stopping() {
+    loop {
         let mut next = next_sweep;
-        if let Some(at_ms) = inner.timers.deadlines.lock().next() {
-            next = next.min(inner.clock.instant(at_ms).into());
+        if let Some(at_ms) = timers.deadlines.lock().next() {
+            next = next.min(clock.instant(at_ms).into());
         }
         tokio::select! {
             () = sleep_until(next) => {}
-            () = inner.timers.changed.notified() => {}
+            () = timers.changed.notified() => {}
         }
+        let Some(inner) = node.upgrade().filter(|inner| !inner.is_stopping()) else { return };
         look_at_due(&inner).await;
         if Instant::now() >= next_sweep {
             sweep(&inner).await;
