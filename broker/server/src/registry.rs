@@ -13,7 +13,7 @@ use std::{
 };
 
 use hashbrown::HashTable;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use primer::{
     SubscriberKey,
     journal::{Change, Group},
@@ -188,7 +188,7 @@ pub(crate) async fn open(
                 if !is_durable {
                     return Err(ReasonCode::QUOTA_EXCEEDED);
                 }
-                entering.attach();
+                entering.attach(cell.lock());
                 reserved.is_kept = true;
                 return Ok(Arc::clone(&cell));
             }
@@ -237,16 +237,15 @@ impl Entering<'_> {
             state.is_leaving = true;
             return Attempt::Stored(group);
         }
-        drop(guard);
-        self.attach();
+        self.attach(guard);
         Attempt::Opened
     }
 
-    /// Begins the connection: the session is the caller's.
-    fn attach(&self) {
+    /// Begins the connection: the session is the caller's. Whoever saw under the lock that nobody has it has to begin
+    /// under the same: two who let go of it in between had the session both, and one of them never got its CONNACK.
+    fn attach(&self, mut guard: MutexGuard<'_, State>) {
         let Self { hub, cell, identity, terms, will, greeting } = *self;
         let now_ms = hub.node.clock.now_ms();
-        let mut guard = cell.lock();
         let state = &mut *guard;
         state.is_leaving = false;
         let proof = commit_opening(state.opened, &state.queue);
