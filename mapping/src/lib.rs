@@ -1,0 +1,14 @@
+//! Mapping: Rhai rules that route, change and re-enqueue messages.
+//!
+//! The pure half compiles scripts, runs a rule on a message and answers what came of it: no clock, disk or node is in
+//! it. `run` carries that out on a node.
+
+mod limits;
+mod message;
+mod output;
+
+pub use self::{
+    limits::Limits,
+    message::{Content, Msg, Origin, Stage},
+    output::{Output, Target, Verdict},
+};
