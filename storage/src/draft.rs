@@ -99,6 +99,11 @@ impl Draft {
         self.changes.clear();
     }
 
+    /// Nobody submits it: its messages are withdrawn.
+    pub fn withdraw(mut self) {
+        self.refuse();
+    }
+
     /// Bytes of memory, about.
     pub(crate) const fn weight(&self) -> usize {
         self.memory.len() + self.changes_len

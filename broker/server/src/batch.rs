@@ -7,7 +7,7 @@
 use std::{sync::Arc, task::Waker};
 
 use primer::{
-    SubscriberKey,
+    Along, SubscriberKey,
     journal::{Destinations, Draft, Group, QueueId, Store, Ticket},
 };
 use primer_core::{
@@ -37,6 +37,8 @@ pub(crate) struct Publication<'a> {
     pub(crate) from: Option<SubscriberKey>,
     /// Its client, for queues.
     pub(crate) publisher: Option<&'a Arc<str>>,
+    /// Its user name, for queues.
+    pub(crate) user: Option<&'a Arc<str>>,
     /// The retain flag of the frame that subscribers share.
     pub(crate) shared_retain: bool,
 }
@@ -90,6 +92,7 @@ impl<'a> Publication<'a> {
             expiry_s: message.seconds_left(now_ms),
             from: None,
             publisher: None,
+            user: None,
             shared_retain: false,
         }
     }
@@ -342,6 +345,23 @@ impl<'b> Batch<'b> {
             hub.moving.handed_over(hub, journal, &std::mem::take(&mut self.moved), group);
         }
         Some((group, awaiting))
+    }
+
+    /// Has the draft go along with another one, which somebody else hands over.
+    pub(crate) fn ride(&mut self, hub: &Arc<Hub>, along: &mut Along) {
+        along.draft.append(std::mem::take(&mut self.draft));
+        let moved = std::mem::take(&mut self.moved);
+        if moved.is_empty() {
+            return;
+        }
+        let hub = Arc::downgrade(hub);
+        along.when_handed_over(move |group| {
+            if let Some(hub) = hub.upgrade()
+                && let Some(journal) = hub.node.journal()
+            {
+                hub.moving.handed_over(&hub, journal, &moved, group);
+            }
+        });
     }
 
     pub(crate) const fn count_sent(&mut self, messages: usize, payload_bytes: usize) {

@@ -9,11 +9,11 @@ use std::{
 };
 
 use primer::{
-    Face, FoundQueues, Journal, Node, QueueError,
+    Along, Face, FoundQueues, Journal, Node, QueueError, Sent,
     journal::{Folder, FolderError, OpenError, Probe, Report},
 };
 use primer_core::{commit::Refused, message::Message};
-use primer_mqtt::{ReasonCode, codec::packet::QoS};
+use primer_mqtt::ReasonCode;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::JoinHandle,
@@ -25,7 +25,7 @@ use crate::{
     batch::{Batch, Publication},
     housekeeper,
     hub::Hub,
-    listener, moving,
+    ingress, listener, moving,
     options::{DataOptions, Options},
     pipeline, registry,
     restore::Found,
@@ -235,11 +235,14 @@ fn open_journal(hub: &Arc<Hub>) -> Result<(), StartError> {
 struct Programs(Weak<Hub>);
 
 impl Face for Programs {
-    fn publish(&self, message: &Message, retain: bool) -> Result<(), Refused> {
+    fn publish(&self, message: &Message, sent: Sent, along: Option<&mut Along>) -> Result<(), Refused> {
         let Some(hub) = self.0.upgrade() else { return Err(Refused::Stopping) };
         let mut batch = Batch::begin(&hub);
-        let publication = Publication::of_message(message, QoS::AtLeastOnce, retain, batch.now_ms);
+        let publication = Publication::of_message(message, ingress::qos_of(sent.qos), sent.retain, batch.now_ms);
         pipeline::publish_of_program(&hub, &mut batch, &publication);
+        if let Some(along) = along {
+            batch.ride(&hub, along);
+        }
         batch.finish(&hub);
         Ok(())
     }

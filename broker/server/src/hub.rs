@@ -210,6 +210,7 @@ impl Hub {
             expiry_s: None,
             from: None,
             publisher: None,
+            user: None,
             shared_retain: false,
         };
         pipeline::publish_own(self, batch, &publication);

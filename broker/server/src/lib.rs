@@ -23,6 +23,7 @@ mod filters;
 mod handshake;
 mod housekeeper;
 mod hub;
+mod ingress;
 mod leftover;
 mod limits;
 mod listener;

@@ -23,6 +23,7 @@ use crate::{
     batch::{Batch, Burst, Publication},
     fanout,
     hub::{Hub, Later},
+    ingress,
     limits::DELAY_MAX_S,
     moving::{Moved, Replaced},
     queues::{control, enqueue},
@@ -66,9 +67,9 @@ pub(crate) fn publish(
     let forwards: Vec<Cow<'_, [u8]>> = arrivals.iter().map(|arrival| forwarded(arrival.incoming)).collect();
     let both = arrivals.iter().zip(&forwards);
     let publications: Vec<Publication<'_>> =
-        both.map(|(arrival, forward)| publication(batch.now_ms, cell, arrival, forward)).collect();
+        both.map(|(arrival, forward)| publication(batch.now_ms, from, arrival, forward)).collect();
     let Some(burst) = Burst::new(&publications) else { return };
-    let mut votes = Votes { acks, first: ballot, stored: Vec::new() };
+    let mut votes = Votes { acks, first: ballot, base: 0, stored: Vec::new() };
     if let Some(queue) = queue
         && burst.first().qos == QoS::ExactlyOnce
     {
@@ -94,7 +95,10 @@ pub(crate) fn publish(
         {
             push_shown(hub, batch, identity, &publications, &mut votes);
         }
-        Ok(Destination::Now) => commit(hub, batch, burst, &mut votes),
+        Ok(Destination::Now) => match hub.node.queues.ingress_of(burst.first().topic) {
+            Some(ingress) => ingress::commit(hub, batch, ingress, &publications, (&mut votes, None)),
+            None => commit(hub, batch, burst, &mut votes),
+        },
         Ok(Destination::Later { seconds, topic }) if enqueue::is_queue(topic) => {
             // The queue itself delivers it later: so it is the queue that accepts it.
             let later: Vec<Publication<'_>> = publications.iter().map(|one| Publication { topic, ..*one }).collect();
@@ -106,14 +110,34 @@ pub(crate) fn publish(
             }
         }
         Ok(Destination::Later { seconds, topic }) => {
-            for (index, one) in publications.iter().enumerate() {
-                let later = Publication { topic, ..*one };
-                let held = hold(hub, batch, &later, seconds);
-                votes.count(index, held);
+            let later: Vec<Publication<'_>> = publications.iter().map(|one| Publication { topic, ..*one }).collect();
+            match hub.node.queues.ingress_of(topic) {
+                Some(ingress) => ingress::commit(hub, batch, ingress, &later, (&mut votes, Some(seconds))),
+                None => commit_now_or_later(hub, batch, &later, &mut votes, Some(seconds)),
             }
         }
     }
     votes.close(batch, burst.len());
+}
+
+/// Publications of one topic and QoS go to their destinations, or wait for their hour.
+pub(crate) fn commit_now_or_later(
+    hub: &Hub,
+    batch: &mut Batch<'_>,
+    publications: &[Publication<'_>],
+    votes: &mut Votes<'_>,
+    seconds: Option<u32>,
+) {
+    let Some(seconds) = seconds else {
+        if let Some(burst) = Burst::new(publications) {
+            commit(hub, batch, burst, votes);
+        }
+        return;
+    };
+    for (index, one) in publications.iter().enumerate() {
+        let held = hold(hub, batch, one, seconds);
+        votes.count(index, held);
+    }
 }
 
 /// Publishes into a queue that say under which topics they are to be shown: who may not publish there may not say so.
@@ -147,7 +171,8 @@ fn note_received(batch: &mut Batch<'_>, queue: QueueId, arrivals: &[Arrival<'_, 
     }
 }
 
-fn publication<'p>(now_ms: u64, cell: &'p Cell, arrival: &Arrival<'p, '_>, forward: &'p [u8]) -> Publication<'p> {
+fn publication<'p>(now_ms: u64, from: &Publisher<'p>, arrival: &Arrival<'p, '_>, forward: &'p [u8]) -> Publication<'p> {
+    let cell = from.cell;
     let incoming = arrival.incoming;
     Publication {
         topic: &incoming.topic,
@@ -159,23 +184,42 @@ fn publication<'p>(now_ms: u64, cell: &'p Cell, arrival: &Arrival<'p, '_>, forwa
         expiry_s: incoming.expiry_s,
         from: Some(cell.key),
         publisher: Some(&cell.client_id),
+        user: from.identity.username.as_ref(),
         shared_retain: false,
     }
 }
 
-/// Publishes a message of the broker's own: a will, a delayed message, an event. Refusals are counted, nobody waits.
+/// Publishes a message of the broker's own: a delayed message, an event. Refusals are counted, nobody waits.
 pub(crate) fn publish_own(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>) {
+    commit(hub, batch, Burst::one(publication), &mut Votes::of_nobody(&mut Acks::default()));
+}
+
+/// Publishes what a client has left behind, its will: it goes by the ingress as what the client publishes itself.
+pub(crate) fn publish_left(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>) {
     let mut nobody = Acks::default();
-    commit(hub, batch, Burst::one(publication), &mut Votes { acks: &mut nobody, first: None, stored: Vec::new() });
+    let mut votes = Votes::of_nobody(&mut nobody);
+    match hub.node.queues.ingress_of(publication.topic) {
+        Some(ingress) => {
+            let one = std::slice::from_ref(publication);
+            ingress::commit(hub, batch, ingress, one, (&mut votes, None));
+        }
+        None => commit(hub, batch, Burst::one(publication), &mut votes),
+    }
 }
 
 /// Publishes a message of the host program to the subscribers of MQTT and the retained store; its queues and its own
 /// subscribers have it already.
 pub(crate) fn publish_of_program(hub: &Hub, batch: &mut Batch<'_>, publication: &Publication<'_>) {
     let mut nobody = Acks::default();
-    let mut votes = Votes { acks: &mut nobody, first: None, stored: Vec::new() };
+    let mut votes = Votes::of_nobody(&mut nobody);
     if control::is_control(publication.topic) {
         return; // the program has the node itself
+    }
+    let Ok(destination) = destination(publication.topic) else { return };
+    if let Destination::Later { seconds, topic } = destination {
+        let later = Publication { topic, ..*publication };
+        let _it_was_counted = hold(hub, batch, &later, seconds);
+        return;
     }
     batch.next_burst();
     let burst = Burst::one(publication);
@@ -285,17 +329,24 @@ fn try_to_keep(
 }
 
 /// Where votes go: to the ballots of QoS 1 or 2 publishes, which were opened one after another, else nowhere.
-struct Votes<'v> {
+pub(crate) struct Votes<'v> {
     acks: &'v mut Acks,
     first: Option<Ballot>,
+    /// The publication that those of the present burst are counted from.
+    pub(crate) base: usize,
     /// Publications that the store has to answer for, ascending but for repetitions.
     stored: Vec<usize>,
 }
 
-impl Votes<'_> {
+impl<'v> Votes<'v> {
+    const fn of_nobody(acks: &'v mut Acks) -> Self {
+        Self { acks, first: None, base: 0, stored: Vec::new() }
+    }
+
     /// What one destination says of the publication `index` of the burst.
-    fn count(&mut self, index: usize, delivered: Delivered) {
+    pub(crate) fn count(&mut self, index: usize, delivered: Delivered) {
         let Some(first) = self.first else { return };
+        let index = self.base + index;
         let ballot = first.after(index);
         match delivered {
             Delivered::Gone => {}
@@ -310,10 +361,10 @@ impl Votes<'_> {
 
     /// The retained store is not a subscriber: its acceptance does not make the publish a reached one.
     fn store(&mut self, delivered: Delivered) {
-        let Some(ballot) = self.first else { return };
+        let Some(ballot) = self.first.map(|first| first.after(self.base)) else { return };
         match delivered {
             Delivered::Queued(answer) => self.acks.vote_silently(ballot, answer),
-            Delivered::Stored => self.stored.push(0),
+            Delivered::Stored => self.stored.push(self.base),
             Delivered::Gone | Delivered::Live => {}
         }
     }
@@ -444,6 +495,7 @@ pub(crate) fn expires_at_ms(now_ms: u64, expiry_s: Option<u32>) -> u64 {
 
 fn code_of(why: Refused) -> ReasonCode {
     match why {
+        Refused::ByRule(code) => ReasonCode(code),
         Refused::NotAuthorized => ReasonCode::NOT_AUTHORIZED,
         Refused::InvalidTopic | Refused::Deleted => ReasonCode::TOPIC_NAME_INVALID,
         Refused::Stopping | Refused::DiskFailed => ReasonCode::IMPLEMENTATION_SPECIFIC,

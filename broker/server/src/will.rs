@@ -67,6 +67,6 @@ impl Will {
             expiry_s: self.expiry_s,
             ..Publication::of_message(&self.message, self.qos, self.retain, batch.now_ms)
         };
-        pipeline::publish_own(hub, batch, &publication);
+        pipeline::publish_left(hub, batch, &publication);
     }
 }

@@ -94,6 +94,9 @@ pub enum Refused {
     /// The queue was deleted.
     #[error("the queue was deleted")]
     Deleted,
+    /// A mapping rule refused it, with this reason code of MQTT 5.0.
+    #[error("a rule refused the message")]
+    ByRule(u8),
 }
 
 /// Proof that every destination of a publish (or of a session's opening) has accepted it. Not `Clone`: one proof,

@@ -45,6 +45,8 @@ reasons! {
     NoConsumer, "no_consumer", "Every member of its share group was gone.";
     SessionEnded, "session_ended", "Its session ended before it could be delivered.";
     Stopping, "stopping", "The node was stopping; the publisher was told.";
+    ByRule, "refused_by_rule", "A mapping rule refused it; the publisher was told.";
+    DroppedByRule, "dropped_by_rule", "A mapping rule dropped it.";
     InvalidTopic, "invalid_topic", "The topic names no place that can be published to.";
 }
 
@@ -57,6 +59,7 @@ pub const fn reason_of(why: Refused) -> Reason {
         Refused::NotAuthorized => Reason::NotAuthorized,
         Refused::InvalidTopic | Refused::Deleted => Reason::InvalidTopic,
         Refused::Stopping => Reason::Stopping,
+        Refused::ByRule(_) => Reason::ByRule,
         Refused::DiskFull => Reason::DiskFull,
         Refused::DiskFailed => Reason::DiskFailed,
         Refused::Overloaded => Reason::Overloaded,

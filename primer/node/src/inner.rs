@@ -8,7 +8,9 @@ use std::sync::{
 use crate::{
     Budget, Clock, Drops, Journal,
     calls::Calls,
+    ingress::Ingress,
     queue::{Burials, Registry, Timers},
+    table::Tables,
     topics::Topics,
 };
 
@@ -23,6 +25,8 @@ pub(crate) struct Inner {
     pub(crate) burials: Burials,
     pub(crate) topics: Topics,
     pub(crate) calls: Calls,
+    pub(crate) tables: Tables,
+    ingress: OnceLock<Arc<dyn Ingress>>,
     journal: OnceLock<Journal>,
     runtime: OnceLock<tokio::runtime::Handle>,
     is_stopping: AtomicBool,
@@ -39,6 +43,8 @@ impl Inner {
             burials: Burials::default(),
             topics: Topics::default(),
             calls: Calls::default(),
+            tables: Tables::default(),
+            ingress: OnceLock::new(),
             journal: OnceLock::new(),
             runtime: OnceLock::new(),
             is_stopping: AtomicBool::new(false),
@@ -47,6 +53,15 @@ impl Inner {
 
     pub(crate) fn journal(&self) -> Option<&Journal> {
         self.journal.get()
+    }
+
+    /// What stands before the routing.
+    pub(crate) fn ingress(&self) -> Option<&Arc<dyn Ingress>> {
+        self.ingress.get()
+    }
+
+    pub(crate) fn set_ingress(&self, ingress: Arc<dyn Ingress>) {
+        let _there_is_one = self.ingress.set(ingress);
     }
 
     pub(crate) fn keep_in(&self, journal: Journal) {

@@ -23,6 +23,7 @@ mod clock;
 mod definition;
 mod delayed;
 pub mod drops;
+mod ingress;
 mod inner;
 pub mod journal;
 mod message;
@@ -31,7 +32,9 @@ mod plane;
 mod queue;
 mod retained;
 mod routes;
+mod table;
 mod topics;
+mod transaction;
 
 pub use primer_core::{
     commit::Refused,
@@ -45,6 +48,7 @@ pub use self::{
     definition::{Definition, DefinitionError, Full, Keeping, KeyOf},
     delayed::DelayedStore,
     drops::Drops,
+    ingress::{Admission, Arriving, Ingress, Product},
     journal::Journal,
     message::{MESSAGE_BYTES_MAX, Message, MessageError, QUEUE_PROPERTIES},
     node::{Builder, Node, StartError},
@@ -52,9 +56,11 @@ pub use self::{
     queue::{
         Browse, ConsumeOptions, Consumer, DEFAULT_GROUP, DeadLetter, Delivery, Envelope, FoundQueues, From, Group,
         GroupInfo, LeaseOver, Moved, Offered, Offering, Page, Publisher, PushError, Queue, QueueError, QueueInfo,
-        Receipt, Seen, Settled,
+        Receipt, Seen, Sent, Settled,
     },
     retained::{Kept, Published, RetainedPage, RetainedStore},
     routes::{Routes, SubscriberKey},
+    table::{TABLE_BYTES_MAX, TABLE_KEY_BYTES_MAX, TABLE_VALUE_BYTES_MAX, Table, TableError},
     topics::{Face, FilterError, PublishError, Subscription},
+    transaction::{Along, NotCommitted, Transaction},
 };

@@ -1,6 +1,6 @@
 //! A message in the making.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use primer_core::{
     limits::{DEDUPE_ID_BYTES_MAX, PRIORITY_MAX},
@@ -11,7 +11,8 @@ use primer_core::{
 
 use crate::{
     definition::Definition,
-    queue::{Wishes, item},
+    ingress::Arriving,
+    queue::{Sent, Wishes, item},
 };
 
 /// A message that is to be pushed or published.
@@ -32,8 +33,9 @@ pub struct Message {
     id: Option<Vec<u8>>,
     delay: Option<Duration>,
     ttl: Option<Duration>,
-    publisher: Option<std::sync::Arc<str>>,
-    pub(crate) retain: bool,
+    publisher: Option<Arc<str>>,
+    user: Option<Arc<str>>,
+    pub(crate) sent: Sent,
 }
 
 /// Why a message cannot be one. Nothing was pushed or published.
@@ -156,7 +158,35 @@ impl Message {
     /// Whether it is kept for later subscribers of its topic. Only for what is published.
     #[must_use]
     pub const fn retain(mut self, retain: bool) -> Self {
-        self.retain = retain;
+        self.sent.retain = retain;
+        self
+    }
+
+    /// Its quality of service for subscribers of MQTT, 0 to 2. Only for what is published. 1.
+    #[must_use]
+    pub const fn qos(mut self, qos: u8) -> Self {
+        self.sent.qos = if qos > 2 { 2 } else { qos };
+        self
+    }
+
+    /// On whose behalf it is sent: a client identifier and a user name.
+    #[must_use]
+    pub fn sent_by(mut self, publisher: Option<Arc<str>>, user: Option<Arc<str>>) -> Self {
+        (self.publisher, self.user) = (publisher, user);
+        self
+    }
+
+    /// How many mapping rules it has come through.
+    #[must_use]
+    pub const fn hops(mut self, hops: u8) -> Self {
+        self.sent.hops = hops;
+        self
+    }
+
+    /// All of its headers and properties at once, as they stand in another message; those that were added are gone.
+    #[must_use]
+    pub fn properties(mut self, encoded: &[u8]) -> Self {
+        self.properties = encoded.to_vec();
         self
     }
 
@@ -176,15 +206,30 @@ impl Message {
     }
 
     /// The message of a publisher, with an identifier if it has none.
-    pub(crate) fn identified(mut self, publisher: &std::sync::Arc<str>, number: u64) -> Self {
+    pub(crate) fn identified(mut self, publisher: &Arc<str>, number: u64) -> Self {
         self.id.get_or_insert_with(|| format!("{publisher}:{number}").into_bytes());
-        self.publisher = Some(std::sync::Arc::clone(publisher));
+        self.publisher = Some(Arc::clone(publisher));
         self
     }
 
     /// Adds where the answer to a call goes.
     pub(crate) fn answered_at(self, topic: &str, data: &[u8]) -> Self {
         self.response_topic(topic).correlation_data(data)
+    }
+
+    /// The message as the core has it, for faces: its time to live begins now, and without a topic it has
+    /// `default_topic`.
+    ///
+    /// # Errors
+    /// It is no message.
+    pub fn stored(&self, now_ms: u64, default_topic: &str) -> Result<Stored, MessageError> {
+        self.build(now_ms, default_topic)
+    }
+
+    /// How it is published.
+    #[must_use]
+    pub const fn sent(&self) -> Sent {
+        self.sent
     }
 
     /// The message as the core has it.
@@ -210,11 +255,27 @@ impl Message {
         Ok(Stored::new(&Parts { topic, properties: &self.properties, payload: &self.payload, expires_at_ms }))
     }
 
+    /// The same, for who looks at what comes in.
+    pub(crate) fn arriving<'m>(&'m self, built: &'m Stored) -> Arriving<'m> {
+        let expiry_s = self.ttl.map(|ttl| u32::try_from(ttl.as_millis().div_ceil(1000)).unwrap_or(u32::MAX));
+        Arriving {
+            topic: built.topic(),
+            properties: built.properties(),
+            payload: built.payload(),
+            qos: self.sent.qos,
+            retain: self.sent.retain,
+            expiry_s,
+            client: self.publisher.as_ref(),
+            user: self.user.as_ref(),
+        }
+    }
+
     /// How it wants to be queued.
     pub(crate) fn wishes(&self, built: &Stored, definition: &Definition) -> Wishes {
         let mut wishes = Wishes::of(built, self.publisher.as_ref(), definition);
         wishes.priority = self.priority.unwrap_or(wishes.priority);
         wishes.delay_ms = self.delay.map_or(wishes.delay_ms, millis);
+        (wishes.extra.user, wishes.extra.sent) = (self.user.clone(), self.sent);
         if let Some(id) = &self.id {
             wishes.extra.id = Some(id.as_slice().into());
         }

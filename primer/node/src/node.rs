@@ -11,6 +11,7 @@ use primer_core::queue::name;
 use crate::{
     Journal,
     definition::Definition,
+    ingress::Ingress,
     inner::Inner,
     journal::{self, Disk, Folder, FolderError, OpenError},
     queue::{self, FoundQueues, Queue, QueueCell, QueueError, QueueInfo, check_definition},
@@ -262,6 +263,35 @@ impl Node {
         self.inner.topics.set_face(face);
     }
 
+    /// Has `ingress` look at each publish that comes from outside. A second one is dropped.
+    pub fn set_ingress(&self, ingress: Arc<dyn Ingress>) {
+        self.inner.set_ingress(ingress);
+    }
+
+    /// What looks at publishes, if it wants to see those to this topic: for faces.
+    #[must_use]
+    pub fn ingress_of(&self, topic: &str) -> Option<&Arc<dyn Ingress>> {
+        self.inner.ingress().filter(|ingress| ingress.matches(topic))
+    }
+
+    /// The node's time.
+    #[must_use]
+    pub fn clock(&self) -> crate::Clock {
+        self.inner.clock
+    }
+
+    /// What was not delivered, and why.
+    #[must_use]
+    pub fn drops(&self) -> &crate::Drops {
+        &self.inner.drops
+    }
+
+    /// The durable store; `None` for a node in memory.
+    #[must_use]
+    pub fn journal(&self) -> Option<&Journal> {
+        self.inner.journal()
+    }
+
     /// Gives a message of a face to the subscribers of the program; whether there was one.
     pub fn deliver(&self, message: &primer_core::message::Message) -> bool {
         self.inner.topics.deliver(message, self.inner.clock.unix_ms(), &self.inner.drops)
@@ -280,6 +310,7 @@ impl Node {
 
     /// Puts queues of an earlier life back, before anything is pushed: for faces, which open the store themselves.
     pub fn restore(&self, found: FoundQueues, state: &journal::State) {
+        self.inner.tables.restore(state);
         if let Some(journal) = self.inner.journal() {
             found.restore(&self.inner, journal, state);
         }

@@ -25,18 +25,29 @@ use primer_core::{
 use crate::{
     calls::{self, REPLY},
     drops::Reason,
+    ingress::{Admission, Product},
     message::{Message, MessageError},
     node::Node,
-    queue::{Envelope, QueueError, item::Item},
+    queue::{Envelope, QueueError, Sent, item::Item},
+    transaction::Along,
 };
+
+/// The prefix of the topics that name a queue.
+const QUEUE: &str = "$queue/";
+
+/// Whether a topic names a queue: what is published there goes to it and nowhere else.
+pub(crate) fn names_a_queue(topic: &str) -> bool {
+    topic.starts_with(QUEUE) || topic.starts_with(primer_core::queue::name::DEAD)
+}
 
 /// A face that has subscribers of its own.
 pub trait Face: Send + Sync + std::fmt::Debug {
-    /// Publishes a message of the program to the subscribers of the face, its retained store included.
+    /// Publishes a message of the program to the subscribers of the face, its retained store included. What the store
+    /// has to write of it goes into `along`, where there is such.
     ///
     /// # Errors
     /// A destination refused it.
-    fn publish(&self, message: &Stored, retain: bool) -> Result<(), Refused>;
+    fn publish(&self, message: &Stored, sent: Sent, along: Option<&mut Along>) -> Result<(), Refused>;
 }
 
 /// Why a message was not published. Subscribers who had room may have got it.
@@ -95,6 +106,10 @@ pub(crate) struct Topics {
 impl Topics {
     pub(crate) fn set_face(&self, face: Arc<dyn Face>) {
         let _there_is_one = self.face.set(face);
+    }
+
+    pub(crate) fn face(&self) -> Option<&Arc<dyn Face>> {
+        self.face.get()
     }
 
     pub(crate) fn has_subscribers(&self) -> bool {
@@ -267,15 +282,51 @@ impl Node {
         message: &Message,
         mut waits: Option<&mut Vec<(crate::Queue, crate::queue::Underway)>>,
     ) -> Result<bool, PublishError> {
-        let inner = &self.inner;
-        let built = message.build(inner.clock.now_ms(), "")?;
-        let topic = built.topic();
+        let built = message.build(self.inner.clock.now_ms(), "")?;
+        let Some(ingress) = self.ingress_of(built.topic()) else { return self.route(message, None, &built, waits) };
+        let admission = ingress.admit(&message.arriving(&built));
+        match admission {
+            Admission::Pass => self.route(message, None, &built, waits),
+            Admission::Refused(why) => {
+                let topic = built.topic().to_owned();
+                self.inner.drops.add(crate::drops::reason_of(why), 1);
+                Err(PublishError::Refused { topic, why })
+            }
+            Admission::Changed { message, products, draft } => {
+                if let Some(journal) = self.inner.journal() {
+                    journal.store().note(draft);
+                }
+                if message.is_none() {
+                    self.inner.drops.add(Reason::DroppedByRule, 1);
+                }
+                let mut reached = false;
+                let goes_on = message.map(|message| Product { queue: None, message });
+                for Product { queue, message } in goes_on.into_iter().chain(products) {
+                    let topic = queue.as_ref().map_or_else(String::new, |queue| format!("$queue/{queue}"));
+                    let built = message.build(self.inner.clock.now_ms(), &topic)?;
+                    reached |= self.route(&message, queue.as_deref(), &built, waits.as_deref_mut())?;
+                }
+                Ok(reached)
+            }
+        }
+    }
+
+    /// Gives a message to its queue, or to all who want its topic.
+    fn route(
+        &self,
+        message: &Message,
+        queue: Option<&str>,
+        built: &Stored,
+        mut waits: Option<&mut Vec<(crate::Queue, crate::queue::Underway)>>,
+    ) -> Result<bool, PublishError> {
+        let (inner, topic) = (&self.inner, built.topic());
         let refused = |why| PublishError::Refused { topic: topic.to_owned(), why };
-        if topic.starts_with(REPLY) {
-            return Ok(calls::deliver(&inner.calls, &built, inner.clock.unix_ms()));
+        if queue.is_none() && topic.starts_with(REPLY) {
+            return Ok(calls::deliver(&inner.calls, built, inner.clock.unix_ms()));
         }
         let mut reached = false;
-        for queue in self.queues_of(topic)? {
+        let queues = queue.map_or_else(|| self.queues_of(topic), |queue| Ok(vec![self.queue(queue)?]))?;
+        for queue in queues {
             reached = true;
             match queue.begin_push(message) {
                 Ok(underway) => {
@@ -287,12 +338,12 @@ impl Node {
                 Err(crate::PushError::Message(error)) => return Err(error.into()),
             }
         }
-        if topic.starts_with("$queue/") {
+        if queue.is_some() || names_a_queue(topic) {
             return Ok(reached);
         }
-        reached |= inner.topics.deliver(&built, inner.clock.unix_ms(), &inner.drops);
+        reached |= inner.topics.deliver(built, inner.clock.unix_ms(), &inner.drops);
         if let Some(face) = inner.topics.face.get() {
-            face.publish(&built, message.retain).map_err(refused)?;
+            face.publish(built, message.sent, None).map_err(refused)?;
         }
         Ok(reached)
     }
@@ -302,7 +353,7 @@ impl Node {
     /// # Errors
     /// It names one that cannot be.
     pub fn queues_of(&self, topic: &str) -> Result<Vec<crate::Queue>, QueueError> {
-        if let Some(name) = topic.strip_prefix("$queue/") {
+        if let Some(name) = topic.strip_prefix(QUEUE) {
             return Ok(vec![self.queue(name)?]);
         }
         if topic.starts_with(primer_core::queue::name::DEAD) {

@@ -15,7 +15,7 @@ use primer_core::limits::{GROUPS_MAX, PRIORITY_MAX};
 use super::{
     PortableError,
     inward::{Inward, Wrong, wrong},
-    queue_lines::{Group, Identifier, Place, Queue, Text},
+    queue_lines::{Group, Identifier, Place, Queue, Sent, Text},
 };
 
 /// Positions are below this one: there is room behind for those of another store.
@@ -265,6 +265,12 @@ fn note(place: &Place) -> Result<Vec<u8>, Wrong> {
         due_unix_ms: place.due_unix_ms,
         expires_unix_ms: place.expires_unix_ms,
         dead: dead.transpose()?,
+        user: place.user.as_deref().map(Into::into),
+        sent: match place.sent {
+            Some(Sent { qos: 3.., .. }) => return Err(wrong("a QoS above 2".to_owned(), "0 to 2")),
+            Some(Sent { qos, retain, hops }) => primer::Sent { qos, retain, hops },
+            None => primer::Sent::default(),
+        },
     };
     let mut note = Vec::new();
     queues::write_note(&mut note, place.priority, place.published_unix_ms, Some(&extra));

@@ -71,6 +71,21 @@ pub(super) struct Place {
     pub(super) id: Option<Text>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) dead: Option<Dead>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) user: Option<String>,
+    /// How it was sent, where that is not at QoS 1, without the retain flag, by nobody's rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sent: Option<Sent>,
+}
+
+/// How a message was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sent {
+    pub(super) qos: u8,
+    pub(super) retain: bool,
+    /// Mapping rules that it has come through.
+    pub(super) hops: u8,
 }
 
 /// Why a message was given up.

@@ -7,7 +7,7 @@ use primer::{
     journal::{Intervals, QueueId, QueueState, State, Stored, queues},
 };
 
-use super::queue_lines::{Dead, Group, Identifier, Place, Queue, Text};
+use super::queue_lines::{Dead, Group, Identifier, Place, Queue, Sent, Text};
 
 /// The name of a queue; `None` for anything else that the store keeps messages for.
 pub(super) fn name(queue: &QueueState) -> Option<&str> {
@@ -115,6 +115,12 @@ pub(super) fn place(name: &str, stored: &Stored<'_>) -> Option<Place> {
             reason: dead.reason.to_owned(),
             deliveries: dead.deliveries,
             died_unix_ms: dead.died_unix_ms,
+        }),
+        user: extra.user.map(|user| (*user).to_owned()),
+        sent: (extra.sent != primer::Sent::default()).then_some(Sent {
+            qos: extra.sent.qos,
+            retain: extra.sent.retain,
+            hops: extra.sent.hops,
         }),
     })
 }

@@ -67,6 +67,7 @@ impl Direct {
             expiry_s: None,
             from: None,
             publisher: None,
+            user: None,
             shared_retain: false,
         };
         let mut batch = Batch::begin(&self.hub);

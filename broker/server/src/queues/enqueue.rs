@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use primer::{DeadLetter, Offered, Offering, Queue, drops::reason_of};
+use primer::{DeadLetter, Message, Offered, Offering, Queue, Sent, drops::reason_of};
 use primer_core::{commit::Refused, properties::Properties, topic};
 
 use super::address::QUEUE;
 use crate::{
     batch::{Batch, Burst, Publication},
     hub::Hub,
+    ingress,
     session::Delivered,
 };
 
@@ -102,6 +103,41 @@ pub(crate) fn enqueue_shown(
     })
 }
 
+/// Gives a message that a rule has made to the queue of that name.
+pub(crate) fn enqueue_product(hub: &Hub, batch: &mut Batch<'_>, queue: &str, message: &Message) -> Delivered {
+    let offered = offer_product(hub, batch, queue, message);
+    offered.unwrap_or_else(|why| {
+        hub.node.drops.add(reason_of(why), 1);
+        Delivered::Queued(Err(why))
+    })
+}
+
+fn offer_product(hub: &Hub, batch: &mut Batch<'_>, queue: &str, message: &Message) -> Result<Delivered, Refused> {
+    batch.next_burst();
+    let queue = hub.node.queues.queue(queue).map_err(|_| Refused::InvalidTopic)?;
+    let default_topic = format!("{QUEUE}{}", queue.name());
+    let built = message.stored(batch.now_ms, &default_topic).map_err(|_| Refused::InvalidTopic)?;
+    let publication = ingress::of_program(&built, message, batch.now_ms);
+    let ticket = hub.node.journal().map(|_| batch.ticket(0));
+    let offered = queue.offer_message(message, &built, ticket.as_ref());
+    let delivered = offered.map(|offered| take(batch, 0, offered));
+    batch.store(hub, Burst::one(&publication));
+    delivered
+}
+
+/// What a queue says of a message, for who counts.
+fn take(batch: &mut Batch<'_>, index: usize, offered: Offered) -> Delivered {
+    match offered {
+        Offered::Accepted(accepted) => Delivered::Queued(Ok(accepted)),
+        // The batch is submitted, or was, after what the duplicate is one of.
+        Offered::WithLast(_accepted) => Delivered::Stored,
+        Offered::ToStore { queue, position, note, at_once } => {
+            batch.add_destination(index, queue, position, &note);
+            at_once.map_or(Delivered::Stored, |accepted| Delivered::Queued(Ok(accepted)))
+        }
+    }
+}
+
 fn offer(
     hub: &Hub,
     batch: &mut Batch<'_>,
@@ -140,17 +176,11 @@ fn give(
     queue: &Queue,
     (delay_ms, letter): (Option<u64>, Option<DeadLetter>),
 ) -> Result<Delivered, Refused> {
-    let publisher = burst.get(index).publisher;
+    let Publication { publisher, user, qos, retain, .. } = *burst.get(index);
+    let sent = Sent { qos: qos as u8, retain, hops: 0 };
     let message = batch.own_message(burst, index);
     let ticket = hub.node.journal().map(|_| batch.ticket(index));
-    let how = Offering { publisher, ticket: ticket.as_ref(), delay_ms, letter };
-    Ok(match queue.offer(&message, how)? {
-        Offered::Accepted(accepted) => Delivered::Queued(Ok(accepted)),
-        // The batch is submitted, or was, after what the duplicate is one of.
-        Offered::WithLast(_accepted) => Delivered::Stored,
-        Offered::ToStore { queue, position, note, at_once } => {
-            batch.add_destination(index, queue, position, &note);
-            at_once.map_or(Delivered::Stored, |accepted| Delivered::Queued(Ok(accepted)))
-        }
-    })
+    let how = Offering { publisher, user, sent, ticket: ticket.as_ref(), delay_ms, letter };
+    let offered = queue.offer(&message, how)?;
+    Ok(take(batch, index, offered))
 }

@@ -14,6 +14,7 @@ use primer_core::{
 };
 
 use super::{
+    carry::Riding,
     cell::{QueueCell, State},
     item::{DeadLetter, Item, Shared, Wishes},
     reading::read,
@@ -228,12 +229,15 @@ impl Burial {
         let dead = inner.registry.dead_letters_of(&self.letter.queue);
         let time = Some(self.item.time_unix_ms);
         let pushed = match &dead {
-            Ok(dead) => dead.push_along(inner, now_ms, &message, &wishes, time, draft),
+            Ok(dead) => {
+                let riding = Riding { message: &message, wishes: &wishes, time_unix_ms: time, is_own: true };
+                dead.push_along(inner, now_ms, riding, draft)
+            }
             Err(_) => Err(Refused::QueueFull),
         };
         match pushed {
-            Ok(is_kept) => {
-                if !is_kept {
+            Ok(rode) => {
+                if !rode.is_kept {
                     // Dead letters in memory of a queue on the disk: nothing else says that it is gone.
                     leave(draft, &self.leaves, self.at.clone());
                     return Err(Ended);

@@ -149,6 +149,26 @@ impl State {
     }
 }
 
+/// A message that is pushed along with a draft.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Riding<'a> {
+    pub(crate) message: &'a Message,
+    pub(crate) wishes: &'a Wishes,
+    /// When it was published; now, if it is not said.
+    pub(crate) time_unix_ms: Option<u64>,
+    /// It was in the node already: there is room for it.
+    pub(crate) is_own: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rode {
+    pub(crate) position: Position,
+    /// Whether it stands in the draft.
+    pub(crate) is_kept: bool,
+    pub(crate) is_duplicate: bool,
+}
+
 /// A message that is handed over when the disk knows of it.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -204,8 +224,7 @@ impl QueueCell {
         }
     }
 
-    /// Pushes a message of the node's own as part of a draft; answers whether it stands there, which it does if the
-    /// queue is one on the disk.
+    /// Pushes a message as part of a draft; it stands there if the queue is one on the disk.
     ///
     /// # Errors
     /// The queue does not take it.
@@ -213,30 +232,29 @@ impl QueueCell {
         self: &Arc<Self>,
         inner: &Arc<Inner>,
         now_ms: u64,
-        message: &Message,
-        wishes: &Wishes,
-        time_unix_ms: Option<u64>,
+        Riding { message, wishes, time_unix_ms, is_own }: Riding<'_>,
         draft: &mut Draft,
-    ) -> Result<bool, Refused> {
+    ) -> Result<Rode, Refused> {
         let ticket = inner.journal().map(|_| Arc::default());
         let (unix_ms, ticket_of_it) = (inner.clock.unix_ms(), ticket.as_ref());
         let (message_of_it, wishes) = (message.compact(), wishes.clone());
-        let offer = Offer { message: message_of_it, wishes, unix_ms, time_unix_ms, ticket: ticket_of_it, is_own: true };
+        let offer = Offer { message: message_of_it, wishes, unix_ms, time_unix_ms, ticket: ticket_of_it, is_own };
         let mut wakers = Vec::new();
         let mut state = self.state.lock();
         let taken = self.accept(inner, &mut state, now_ms, offer);
-        let is_kept = taken.map(|taken| {
+        let rode = taken.map(|taken| {
+            let (position, is_duplicate) = (taken.position, taken.is_duplicate);
             let (Some(ticket), Some((queue, note)), Some(journal)) = (ticket, taken.note, inner.journal()) else {
-                return false;
+                return Rode { position, is_kept: false, is_duplicate };
             };
             draft.append(std::mem::take(&mut state.draft)); // what defines the queue comes before its first message
-            content::write(draft, journal, ticket, (queue, taken.position.0), &note, message);
-            true
+            content::write(draft, journal, ticket, (queue, position.0), &note, message);
+            Rode { position, is_kept: true, is_duplicate }
         });
         self.turn(inner, &mut state, now_ms, &mut wakers);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
-        is_kept
+        rode
     }
 }
 

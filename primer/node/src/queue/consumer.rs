@@ -16,7 +16,10 @@ use super::{
     envelope::Envelope,
     inbox::{Inbox, Parcel},
 };
-use crate::{journal::Group as Committed, node::Node};
+use crate::{
+    journal::{Group as Committed, QueueId},
+    node::Node,
+};
 
 /// A consumer's place in its group. It is given up when the consumer and all of its deliveries are gone.
 #[derive(Debug)]
@@ -409,6 +412,14 @@ impl Delivery {
     #[must_use]
     pub const fn envelope(&self) -> &Envelope {
         &self.envelope
+    }
+
+    /// Where the store notes that the group is done with it.
+    pub(crate) fn in_store(&self) -> Option<(QueueId, Position)> {
+        self.lease?;
+        let state = self.place.cell.state.lock();
+        let queue = *state.kept.as_ref()?.groups.get(&self.place.group)?;
+        Some((queue, self.envelope.position()))
     }
 
     fn say(&mut self, verdict: Verdict) -> Result<Settled, LeaseOver> {

@@ -88,6 +88,18 @@ impl Envelope {
         self.item.extra.as_ref()?.publisher.as_deref()
     }
 
+    /// The user name of who published it, if it came over a protocol that has such.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.item.extra.as_ref()?.user.as_deref()
+    }
+
+    /// How it was sent.
+    #[must_use]
+    pub fn sent(&self) -> super::Sent {
+        self.item.extra.as_ref().map_or_else(super::Sent::default, |extra| extra.sent)
+    }
+
     /// When it is due, in milliseconds since 1970, if it was scheduled.
     #[must_use]
     pub fn due_unix_ms(&self) -> Option<u64> {

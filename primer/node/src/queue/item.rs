@@ -53,6 +53,24 @@ pub struct DeadLetter {
     pub died_unix_ms: u64,
 }
 
+/// How a message was sent, for what looks at it behind the routing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// 0 to 2.
+    pub qos: u8,
+    /// Whether it was retained.
+    pub retain: bool,
+    /// Mapping rules that it has come through.
+    pub hops: u8,
+}
+
+impl Default for Sent {
+    /// What a program publishes that says nothing else.
+    fn default() -> Self {
+        Self { qos: 1, retain: false, hops: 0 }
+    }
+}
+
 /// What only some messages have.
 #[derive(Debug, Clone, Default)]
 pub struct Extra {
@@ -68,6 +86,10 @@ pub struct Extra {
     pub expires_unix_ms: Option<u64>,
     /// Why it was given up, for a dead letter.
     pub dead: Option<DeadLetter>,
+    /// The user name of who published it.
+    pub user: Option<Arc<str>>,
+    /// How it was sent.
+    pub sent: Sent,
 }
 
 /// See the module's description.
@@ -119,13 +141,15 @@ impl Wishes {
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        let Self { publisher, key, id, due_unix_ms, expires_unix_ms, dead } = self;
+        let Self { publisher, key, id, due_unix_ms, expires_unix_ms, dead, user, sent } = self;
         publisher.is_none()
             && key.is_none()
             && id.is_none()
             && due_unix_ms.is_none()
             && expires_unix_ms.is_none()
             && dead.is_none()
+            && user.is_none()
+            && *sent == Sent::default()
     }
 }
 

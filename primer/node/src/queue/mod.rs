@@ -28,7 +28,7 @@ pub use self::{
     consumer::{ConsumeOptions, Consumer, Delivery, LeaseOver, Settled},
     envelope::Envelope,
     group::Group,
-    item::DeadLetter,
+    item::{DeadLetter, Sent},
     moving::Moved,
     publisher::Publisher,
     push::{Offered, Offering, PushError, Receipt},
@@ -37,6 +37,7 @@ pub use self::{
 };
 pub(crate) use self::{
     burial::Burials,
+    carry::Riding,
     cell::QueueCell,
     item::Wishes,
     push::Underway,
@@ -246,6 +247,10 @@ impl Queue {
     #[must_use]
     pub const fn node(&self) -> &Node {
         &self.node
+    }
+
+    pub(crate) const fn cell(&self) -> &Arc<QueueCell> {
+        &self.cell
     }
 
     fn default_topic(&self) -> String {

@@ -6,7 +6,7 @@
 
 use primer_core::queue::{Left, Position, name};
 
-use super::{Browse, From, Queue, Seen, item::Wishes};
+use super::{Browse, From, Queue, Seen, carry::Riding, item::Wishes};
 use crate::{
     drops::reason_of,
     journal::{Draft, Move, Whereabouts},
@@ -82,10 +82,12 @@ impl Queue {
         let wishes = Wishes { priority: item.priority, delay_ms: 0, extra };
         let now_ms = inner.clock.now_ms();
         let time = Some(item.time_unix_ms);
-        let is_taken = target.push_along(inner, now_ms, &item.message, &wishes, time, &mut draft);
+        let riding = Riding { message: &item.message, wishes: &wishes, time_unix_ms: time, is_own: true };
+        let is_taken = target.push_along(inner, now_ms, riding, &mut draft);
         if is_taken.is_err() {
             let wishes = Wishes { extra: item.extra.as_deref().cloned().unwrap_or_default(), ..wishes };
-            if let Err(why) = self.cell.push_along(inner, now_ms, &item.message, &wishes, time, &mut draft) {
+            let riding = Riding { wishes: &wishes, ..riding };
+            if let Err(why) = self.cell.push_along(inner, now_ms, riding, &mut draft) {
                 inner.drops.add(reason_of(why), 1);
             }
         }

@@ -11,9 +11,10 @@ use primer_core::{
 use super::{
     Queue,
     cell::{Offer, State, Taken},
-    item::{DeadLetter, Wishes},
+    item::{DeadLetter, Sent, Wishes},
 };
 use crate::{
+    definition::Definition,
     journal::{Group, QueueId, Ticket, content},
     message::{Message, MessageError},
 };
@@ -89,6 +90,10 @@ pub enum PushError {
 pub struct Offering<'a> {
     /// Who sent it.
     pub publisher: Option<&'a Arc<str>>,
+    /// The sender's user name.
+    pub user: Option<&'a Arc<str>>,
+    /// How it was sent.
+    pub sent: Sent,
     /// What its destinations in the store share, if it is to be written.
     pub ticket: Option<&'a Arc<Ticket>>,
     /// How long it waits, if that is not in its properties.
@@ -263,15 +268,42 @@ impl Queue {
     /// # Errors
     /// The queue does not take it; nothing of it is there.
     pub fn offer(&self, message: &Stored, how: Offering<'_>) -> Result<Offered, Refused> {
-        let Offering { publisher, ticket, delay_ms, letter } = how;
-        let inner = &self.node.inner;
-        self.cell.with(inner, |state, now_ms| {
-            let mut wishes = Wishes::of(message, publisher, &state.definition);
+        let Offering { publisher, user, sent, ticket, delay_ms, letter } = how;
+        self.offer_as(message, ticket, |definition| {
+            let mut wishes = Wishes::of(message, publisher, definition);
             wishes.delay_ms = delay_ms.unwrap_or(wishes.delay_ms);
+            (wishes.extra.user, wishes.extra.sent) = (user.cloned(), sent);
             if letter.is_some() {
                 // It is here because it could not be elsewhere: what it says of a queue was not meant for this one.
                 (wishes.delay_ms, wishes.extra.id, wishes.extra.dead) = (0, None, letter);
             }
+            wishes
+        })
+    }
+
+    /// The same for a message of the program, which says itself how it is to be queued; `built` is what it was
+    /// [made into](Message::stored).
+    ///
+    /// # Errors
+    /// The queue does not take it; nothing of it is there.
+    pub fn offer_message(
+        &self,
+        message: &Message,
+        built: &Stored,
+        ticket: Option<&Arc<Ticket>>,
+    ) -> Result<Offered, Refused> {
+        self.offer_as(built, ticket, |definition| message.wishes(built, definition))
+    }
+
+    fn offer_as(
+        &self,
+        message: &Stored,
+        ticket: Option<&Arc<Ticket>>,
+        wishes: impl FnOnce(&Definition) -> Wishes,
+    ) -> Result<Offered, Refused> {
+        let inner = &self.node.inner;
+        self.cell.with(inner, |state, now_ms| {
+            let wishes = wishes(&state.definition);
             let ticket = ticket.filter(|_| state.may_keep(inner));
             let message = message.compact();
             let unix_ms = inner.clock.unix_ms();

@@ -15,6 +15,7 @@
 //!   u8 priority, u8 flags, u64 when it was published (milliseconds since 1970)
 //!   1 u64 due (milliseconds since 1970)     32 u64 when it expires in this queue, before it does by itself (the same)
 //!   2 text publisher     4 text key     8 text identifier
+//!   64 u8 QoS, u8 1 if it was retained, u8 rules it came through     128 text user name
 //!   16 a dead letter: text queue, text group, u8 reason, u32 deliveries, u64 when (milliseconds since 1970)
 //! ```
 //! Numbers are little-endian, a text has its length (u32) before it. The content of a message is that of
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 use primer_core::queue::{GroupOptions, Mode, Order};
 
-use super::item::{DeadLetter, Extra, Item};
+use super::item::{DeadLetter, Extra, Item, Sent};
 use crate::journal::QueueId;
 
 /// The first byte of a queue's name.
@@ -46,6 +47,8 @@ const KEY: u8 = 4;
 const HAS_ID: u8 = 8;
 const DEAD: u8 = 16;
 const EXPIRES: u8 = 32;
+const SENT: u8 = 64;
+const USER: u8 = 128;
 
 const ONCE: u8 = 1;
 const BY_KEY: u8 = 2;
@@ -120,7 +123,9 @@ pub fn write_note(out: &mut Vec<u8>, priority: u8, time_unix_ms: u64, extra: Opt
     out.clear();
     out.extend_from_slice(&[priority, 0]);
     out.extend_from_slice(&time_unix_ms.to_le_bytes());
-    let Some(Extra { publisher, key, id, due_unix_ms, expires_unix_ms, dead }) = extra else { return };
+    let Some(Extra { publisher, key, id, due_unix_ms, expires_unix_ms, dead, user, sent }) = extra else {
+        return;
+    };
     let mut flags = 0;
     if let Some(due_unix_ms) = due_unix_ms {
         flags |= DUE;
@@ -145,6 +150,14 @@ pub fn write_note(out: &mut Vec<u8>, priority: u8, time_unix_ms: u64, extra: Opt
         out.push(reason as u8);
         out.extend_from_slice(&dead.deliveries.to_le_bytes());
         out.extend_from_slice(&dead.died_unix_ms.to_le_bytes());
+    }
+    if *sent != Sent::default() {
+        flags |= SENT;
+        out.extend_from_slice(&[sent.qos, u8::from(sent.retain), sent.hops]);
+    }
+    if let Some(user) = user {
+        flags |= USER;
+        put_text(out, user.as_bytes());
     }
     if let Some(byte) = out.get_mut(1) {
         *byte = flags;
@@ -188,6 +201,13 @@ pub fn read_note(bytes: &[u8]) -> Option<Note> {
         let reason = REASONS.get(usize::from(reader.u8()?))?;
         let (deliveries, died_unix_ms) = (reader.u32()?, reader.u64()?);
         extra.dead = Some(DeadLetter { queue, group, reason, deliveries, died_unix_ms });
+    }
+    if flags & SENT != 0 {
+        let (qos, retain, hops) = (reader.u8()?, reader.u8()? != 0, reader.u8()?);
+        extra.sent = Sent { qos: qos.min(2), retain, hops };
+    }
+    if flags & USER != 0 {
+        extra.user = Some(text(reader.bytes()?)?);
     }
     Some(Note { priority, time_unix_ms, extra })
 }
@@ -253,6 +273,8 @@ mod tests {
                 deliveries: 20,
                 died_unix_ms: 9,
             }),
+            user: Some("operator".into()),
+            sent: Sent { qos: 2, retain: true, hops: 3 },
         };
         let mut bytes = Vec::new();
         note(&mut bytes, &Item::new(message.clone(), Whereabouts::Nowhere, 5, 7, extra.clone()));
@@ -261,6 +283,7 @@ mod tests {
         assert_eq!(read.extra.expires_unix_ms, Some(88));
         assert_eq!((read.extra.publisher, read.extra.key), (extra.publisher, extra.key));
         assert_eq!((read.extra.id, read.extra.dead), (extra.id, extra.dead));
+        assert_eq!((read.extra.user, read.extra.sent), (extra.user, extra.sent));
         assert!((0..bytes.len()).all(|len| read_note(&bytes[..len]).is_none()));
         note(&mut bytes, &Item::new(message, Whereabouts::Nowhere, 5, 4, Extra::default()));
         assert_eq!(bytes.len(), 10, "a plain message has a short note");

@@ -195,7 +195,11 @@ impl Registry {
 
     /// The same, of a definition that can be one, by who holds `changes`.
     fn change(&self, inner: &Arc<Inner>, cell: &Arc<QueueCell>, definition: Definition) {
-        self.unbind(cell);
+        // What both definitions bind is bound all the time: what is published meanwhile must not be missed.
+        let before = Arc::clone(&cell.state.lock().definition);
+        self.bind_to(cell, &definition.bind);
+        let gone: Vec<&String> = before.bind.iter().filter(|filter| !definition.bind.contains(filter)).collect();
+        self.unbind_from(cell, &gone);
         cell.with(inner, |state, _| {
             state.machine.set_terms(definition.terms(cell.is_dead()));
             (state.definition, state.is_own) = (Arc::new(definition), true);
@@ -203,7 +207,6 @@ impl Registry {
             state.begin_keeping(&cell.name, inner); // what is pushed from now on, if it was in memory before
             state.keep_definition();
         });
-        self.bind(cell);
     }
 
     /// The dead letters of a queue.
@@ -320,25 +323,34 @@ impl Registry {
 
     fn bind(&self, cell: &Arc<QueueCell>) {
         let definition = Arc::clone(&cell.state.lock().definition);
-        if !definition.bind.is_empty() {
-            let mut bindings = self.bindings.write();
-            for filter in &definition.bind {
-                let _they_were_checked = bindings.insert(filter, None, cell.key, Arc::clone(cell));
-            }
-            self.has_bindings.store(true, Ordering::Release);
-            drop(bindings);
-            if cell.state.lock().is_ended {
-                self.unbind(cell); // it was removed meanwhile
-            }
+        self.bind_to(cell, &definition.bind);
+    }
+
+    fn bind_to(&self, cell: &Arc<QueueCell>, filters: &[String]) {
+        if filters.is_empty() {
+            return;
+        }
+        let mut bindings = self.bindings.write();
+        for filter in filters {
+            let _they_were_checked = bindings.insert(filter, None, cell.key, Arc::clone(cell));
+        }
+        self.has_bindings.store(true, Ordering::Release);
+        drop(bindings);
+        if cell.state.lock().is_ended {
+            self.unbind_from(cell, filters); // it was removed meanwhile
         }
     }
 
     fn unbind(&self, cell: &Arc<QueueCell>) {
         let definition = Arc::clone(&cell.state.lock().definition);
-        if !definition.bind.is_empty() {
+        self.unbind_from(cell, &definition.bind);
+    }
+
+    fn unbind_from(&self, cell: &Arc<QueueCell>, filters: &[impl AsRef<str>]) {
+        if !filters.is_empty() {
             let mut bindings = self.bindings.write();
-            for filter in &definition.bind {
-                bindings.remove(filter, None, cell.key);
+            for filter in filters {
+                bindings.remove(filter.as_ref(), None, cell.key);
             }
         }
     }

@@ -1,0 +1,63 @@
+//! What may stand before the routing: it looks at each publish that comes from outside, and says what becomes of it.
+
+use primer_core::commit::Refused;
+
+use crate::{Message, journal::Draft};
+
+/// A publish as it comes in.
+#[derive(Debug, Clone, Copy)]
+pub struct Arriving<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// Properties in the encoding of [`primer_core::properties`].
+    pub properties: &'a [u8],
+    /// The payload.
+    pub payload: &'a [u8],
+    /// 0 to 2.
+    pub qos: u8,
+    /// Whether it is to be retained.
+    pub retain: bool,
+    /// Seconds that it is worth a delivery.
+    pub expiry_s: Option<u32>,
+    /// Who publishes it: the client identifier.
+    pub client: Option<&'a std::sync::Arc<str>>,
+    /// The client's user name.
+    pub user: Option<&'a std::sync::Arc<str>>,
+}
+
+/// A message that is published, or pushed into a queue, along with another.
+#[derive(Debug, Clone)]
+pub struct Product {
+    /// The queue that it goes into; without, it goes to its topic.
+    pub queue: Option<String>,
+    /// What.
+    pub message: Message,
+}
+
+/// What becomes of a publish.
+#[derive(Debug)]
+pub enum Admission {
+    /// It goes on as it came.
+    Pass,
+    /// It is another one now, or none: then it is acknowledged and ends here. What else came of it is a destination of
+    /// the publish: it is acknowledged when all have accepted.
+    Changed {
+        /// What goes on.
+        message: Option<Message>,
+        /// What goes along.
+        products: Vec<Product>,
+        /// What the store is to know; it joins the publish's commit.
+        draft: Draft,
+    },
+    /// The publisher is told.
+    Refused(Refused),
+}
+
+/// See the module's description. What it does holds up who publishes.
+pub trait Ingress: Send + Sync + std::fmt::Debug {
+    /// Whether it wants to see publishes to this topic. Called for each: it has to be fast.
+    fn matches(&self, topic: &str) -> bool;
+
+    /// Says what becomes of one.
+    fn admit(&self, arriving: &Arriving<'_>) -> Admission;
+}

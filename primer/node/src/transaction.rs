@@ -1,0 +1,276 @@
+//! Consume, transform, produce: what comes of messages and their acknowledgement, in one commit.
+//!
+//! With a data directory all of a transaction is durable or nothing of it: a process that ends at any moment leaves a
+//! message either to be delivered again, or done with and all that came of it in its queues, once. What is pushed can be
+//! consumed before the commit is; what comes of that is in a later commit.
+//!
+//! Where a queue is in memory there is nothing that could come back, and its part counts at once.
+
+use std::sync::Arc;
+
+use primer_core::{message::Message as Stored, queue::Position};
+
+use crate::{
+    calls::{self, REPLY},
+    ingress::Product,
+    journal::{Draft, Group, Move, Whereabouts},
+    message::Message,
+    node::Node,
+    queue::{Delivery, QueueCell, Riding, Wishes},
+    table::{Table, TableError},
+    topics::{PublishError, names_a_queue},
+};
+
+/// What goes along with a commit: what is written, and who is told when it was handed over.
+#[derive(Default)]
+pub struct Along {
+    /// What is written.
+    pub draft: Draft,
+    told: Vec<Box<dyn FnOnce(Group) + Send>>,
+}
+
+impl std::fmt::Debug for Along {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Along").field("draft", &self.draft).finish_non_exhaustive()
+    }
+}
+
+impl Along {
+    /// Has `tell` called with the group that the draft has joined.
+    pub fn when_handed_over(&mut self, tell: impl FnOnce(Group) + Send + 'static) {
+        self.told.push(Box::new(tell));
+    }
+
+    fn append(&mut self, other: Self) {
+        self.draft.append(other.draft);
+        self.told.extend(other.told);
+    }
+}
+
+/// Messages, acknowledgements and entries of tables that become durable together.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use primer::{Message, Product};
+/// # let node = primer::Node::builder().start().await?;
+/// let orders = node.queue("orders")?;
+/// orders.push("7 pumps").await?;
+/// let order = orders.consume(1)?.next().await.expect("it is there");
+/// let mut step = node.transaction();
+/// let invoice = Message::new(format!("invoice for {}", order.text().unwrap_or("?")));
+/// step.produce(&[Product { queue: Some("invoices".to_owned()), message: invoice }])?;
+/// step.ack(order);
+/// step.commit().await.expect("the disk takes it");
+/// assert_eq!(node.queue("invoices")?.info().messages, 1);
+/// # node.shutdown(std::time::Duration::ZERO).await; Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Transaction {
+    node: Node,
+    along: Along,
+    acked: Vec<Delivery>,
+    pushed: Vec<(Arc<QueueCell>, Position)>,
+    entries: Vec<Entry>,
+}
+
+/// An entry of a table that is put, or removed.
+type Entry = (Table, String, Option<Vec<u8>>);
+
+/// The disk did not take a transaction: nothing of it holds. The deliveries are here again; dropped, they are delivered
+/// again.
+///
+/// ```
+/// # async fn work(step: primer::Transaction) {
+/// if let Err(failed) = step.commit().await {
+///     eprintln!("{failed}: {} messages come again", failed.deliveries.len());
+/// }
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error("the disk did not take the transaction")]
+pub struct NotCommitted {
+    /// What was to be acknowledged.
+    pub deliveries: Vec<Delivery>,
+}
+
+impl Node {
+    /// A transaction with nothing in it.
+    #[must_use]
+    pub fn transaction(&self) -> Transaction {
+        let (along, acked, pushed) = (Along::default(), Vec::new(), Vec::new());
+        Transaction { node: self.clone(), along, acked, pushed, entries: Vec::new() }
+    }
+}
+
+impl Transaction {
+    /// Pushes and publishes messages: all, or none where a queue refuses one. Subscribers of MQTT who refuse are not
+    /// waited for: that is counted.
+    ///
+    /// # Errors
+    /// One of them is no message, or a queue refused it: nothing of this call is left in queues.
+    pub fn produce(&mut self, products: &[Product]) -> Result<(), PublishError> {
+        let mut step = Step { along: Along::default(), pushed: Vec::new() };
+        let mut published = Vec::new();
+        for product in products {
+            if let Err(error) = step.push(&self.node, product, &mut published) {
+                step.take_back(&self.node);
+                return Err(error);
+            }
+        }
+        // Nobody can refuse any more.
+        for (message, built) in published {
+            self.node.show(&built, message, &mut step.along);
+        }
+        self.along.append(step.along);
+        self.pushed.append(&mut step.pushed);
+        Ok(())
+    }
+
+    /// A message is done with when all of this is durable. Until then its consumer has it.
+    pub fn ack(&mut self, delivery: Delivery) {
+        if let Some((queue, position)) = delivery.in_store() {
+            self.along.draft.when_durable(Move::Gone { queue, position: position.0, at: Whereabouts::Nowhere });
+        }
+        self.acked.push(delivery);
+    }
+
+    /// Puts an entry into a table, or removes it.
+    ///
+    /// # Errors
+    /// The key or the value is too long, or the table is full.
+    pub fn set(&mut self, table: &Table, key: &str, value: Option<Vec<u8>>) -> Result<(), TableError> {
+        table.check(key, value.as_deref())?;
+        if let Some(change) = table.change(key, value.as_deref()) {
+            self.along.draft.change(change);
+        }
+        self.entries.push((table.clone(), key.to_owned(), value));
+        Ok(())
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.acked.is_empty() && self.pushed.is_empty() && self.entries.is_empty() && self.along.draft.is_empty()
+    }
+
+    /// Waits until all of it is durable; in memory it is at once. Not to be cancelled: what is on its way stays so, and
+    /// the messages would be delivered again all the same.
+    ///
+    /// # Errors
+    /// The disk did not take it.
+    pub async fn commit(mut self) -> Result<(), NotCommitted> {
+        let is_durable = match self.node.inner.journal() {
+            Some(journal) if !self.along.draft.is_empty() => {
+                let group = journal.store().submit(std::mem::take(&mut self.along.draft));
+                self.along.told.drain(..).for_each(|tell| tell(group));
+                journal.store().ended(group).await
+            }
+            _ => true,
+        };
+        let acked = std::mem::take(&mut self.acked);
+        let pushed = std::mem::take(&mut self.pushed);
+        if !is_durable {
+            end_refused(&self.node, &pushed);
+            return Err(NotCommitted { deliveries: acked });
+        }
+        Delivery::ack_all(acked);
+        self.entries.drain(..).for_each(|(table, key, value)| table.take_in(&key, value.as_deref()));
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    /// Without a commit nothing of it holds.
+    fn drop(&mut self) {
+        if !self.pushed.is_empty() {
+            let (along, pushed) = (std::mem::take(&mut self.along), std::mem::take(&mut self.pushed));
+            Step { along, pushed }.take_back(&self.node);
+        }
+    }
+}
+
+/// One call of [`Transaction::produce`].
+struct Step {
+    along: Along,
+    pushed: Vec<(Arc<QueueCell>, Position)>,
+}
+
+impl Step {
+    fn push<'p>(
+        &mut self,
+        node: &Node,
+        product: &'p Product,
+        published: &mut Vec<(&'p Message, Stored)>,
+    ) -> Result<(), PublishError> {
+        let inner = &node.inner;
+        let Product { queue, message } = product;
+        let default_topic = queue.as_ref().map_or_else(String::new, |name| format!("$queue/{name}"));
+        let built = message.build(inner.clock.now_ms(), &default_topic)?;
+        let queues = match queue {
+            Some(name) => vec![node.queue(name)?],
+            None => node.queues_of(built.topic())?,
+        };
+        for queue in queues {
+            let definition = queue.definition();
+            let wishes = message.wishes(&built, &definition);
+            self.push_one(node, queue.cell(), &built, &wishes)?;
+        }
+        if queue.is_none() && !names_a_queue(built.topic()) {
+            published.push((message, built));
+        }
+        Ok(())
+    }
+
+    fn push_one(
+        &mut self,
+        node: &Node,
+        cell: &Arc<QueueCell>,
+        message: &Stored,
+        wishes: &Wishes,
+    ) -> Result<(), PublishError> {
+        let inner = &node.inner;
+        let riding = Riding { message, wishes, time_unix_ms: None, is_own: false };
+        let rode = cell.push_along(inner, inner.clock.now_ms(), riding, &mut self.along.draft);
+        let rode = rode.map_err(|why| PublishError::Refused { topic: message.topic().to_owned(), why })?;
+        if !rode.is_duplicate {
+            self.pushed.push((Arc::clone(cell), rode.position));
+        }
+        Ok(())
+    }
+
+    /// What was pushed is not there any more, but for what somebody has of a queue in memory.
+    fn take_back(self, node: &Node) {
+        self.along.draft.withdraw();
+        end_refused(node, &self.pushed);
+        for (cell, position) in self.pushed {
+            cell.with(&node.inner, |state, _| state.machine.remove_one(position));
+        }
+    }
+}
+
+/// Messages that the store has not taken are gone from their queues.
+fn end_refused(node: &Node, pushed: &[(Arc<QueueCell>, Position)]) {
+    let mut cells: Vec<&Arc<QueueCell>> = pushed.iter().map(|(cell, _)| cell).collect();
+    cells.sort_by_key(|cell| cell.key);
+    cells.dedup_by_key(|cell| cell.key);
+    for cell in cells {
+        cell.with(&node.inner, |state, _| state.machine.end_void());
+    }
+}
+
+impl Node {
+    /// Gives a message to the subscribers of the program and of the face.
+    fn show(&self, built: &Stored, message: &Message, along: &mut Along) {
+        let inner = &self.inner;
+        if built.topic().starts_with(REPLY) {
+            calls::deliver(&inner.calls, built, inner.clock.unix_ms());
+            return;
+        }
+        inner.topics.deliver(built, inner.clock.unix_ms(), &inner.drops);
+        if let Some(face) = inner.topics.face()
+            && let Err(why) = face.publish(built, message.sent, Some(along))
+        {
+            inner.drops.add(crate::drops::reason_of(why), 1);
+        }
+    }
+}
