@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use primer_mqtt::{ReasonCode, auth::scram::Credentials, codec::packet::QoS};
 
-use crate::queues::control::CONTROL;
+use crate::control::CONTROL;
 
 /// Who a connection belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]

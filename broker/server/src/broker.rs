@@ -80,6 +80,20 @@ impl Broker {
         authenticator: impl Authenticator,
         decider: impl Decider,
     ) -> Result<Self, StartError> {
+        Self::start_with(options, authenticator, decider, |_| {})
+    }
+
+    /// The same; `prepare` gets the node when what it keeps is there, and before anybody can connect: what stands
+    /// before the routing, and who takes commands, come from there.
+    ///
+    /// # Errors
+    /// An address cannot be bound.
+    pub fn start_with(
+        options: Options,
+        authenticator: impl Authenticator,
+        decider: impl Decider,
+        prepare: impl FnOnce(&Node),
+    ) -> Result<Self, StartError> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(|_| StartError::Random)?;
         let hub = Arc::new(Hub::new(options, Arc::new(authenticator), Box::new(decider), secret));
@@ -90,6 +104,7 @@ impl Broker {
         open_journal(&hub)?;
         hub.node.queues.run()?;
         hub.node.queues.set_face(Arc::new(Programs(Arc::downgrade(&hub))));
+        prepare(&hub.node.queues);
         let mut listeners = Vec::new();
         for &address in &hub.options.listeners {
             let bound = listener::bind(address).map_err(|source| StartError::Bind { address, source })?;

@@ -14,6 +14,7 @@ mod batch;
 mod broker;
 mod buffers;
 mod connection;
+mod control;
 mod counters;
 mod delivery;
 mod durable;

@@ -118,6 +118,9 @@ pub(crate) const BROWSE_PAGE: usize = 100;
 /// Bytes of a request with commands about queues: many definitions, and no more.
 pub(crate) const CONTROL_REQUEST_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of any other: a script goes into it.
+pub(crate) const OTHER_REQUEST_BYTES_MAX: usize = 1024 * 1024;
+
 /// Commands of one request.
 pub(crate) const CONTROL_COMMANDS_MAX: usize = 100;
 

@@ -21,12 +21,12 @@ use primer_mqtt::{
 use crate::{
     access::Identity,
     batch::{Batch, Burst, Publication},
-    fanout,
+    control, fanout,
     hub::{Hub, Later},
     ingress,
     limits::DELAY_MAX_S,
     moving::{Moved, Replaced},
-    queues::{control, enqueue},
+    queues::enqueue,
     schema,
     session::{Cell, Delivered, State},
 };

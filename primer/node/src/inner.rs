@@ -8,6 +8,7 @@ use std::sync::{
 use crate::{
     Budget, Clock, Drops, Journal,
     calls::Calls,
+    commands::Commanded,
     ingress::Ingress,
     queue::{Burials, Registry, Timers},
     table::Tables,
@@ -26,6 +27,7 @@ pub(crate) struct Inner {
     pub(crate) topics: Topics,
     pub(crate) calls: Calls,
     pub(crate) tables: Tables,
+    pub(crate) commanded: Commanded,
     ingress: OnceLock<Arc<dyn Ingress>>,
     journal: OnceLock<Journal>,
     runtime: OnceLock<tokio::runtime::Handle>,
@@ -44,6 +46,7 @@ impl Inner {
             topics: Topics::default(),
             calls: Calls::default(),
             tables: Tables::default(),
+            commanded: Commanded::default(),
             ingress: OnceLock::new(),
             journal: OnceLock::new(),
             runtime: OnceLock::new(),

@@ -20,9 +20,11 @@
 mod budget;
 mod calls;
 mod clock;
+mod commands;
 mod definition;
 mod delayed;
 pub mod drops;
+mod fields;
 mod ingress;
 mod inner;
 pub mod journal;
@@ -45,9 +47,11 @@ pub use self::{
     budget::{Budget, Charge},
     calls::{CallError, REPLY},
     clock::Clock,
+    commands::{Carrying, Commands},
     definition::{Definition, DefinitionError, Full, Keeping, KeyOf},
     delayed::DelayedStore,
     drops::Drops,
+    fields::Fields,
     ingress::{Admission, Arriving, Ingress, Product},
     journal::Journal,
     message::{MESSAGE_BYTES_MAX, Message, MessageError, QUEUE_PROPERTIES},

@@ -8,7 +8,11 @@
 
 use std::sync::Arc;
 
-use primer_core::{message::Message as Stored, queue::Position};
+use primer_core::{
+    message::{Message as Stored, NEVER_MS, Parts},
+    properties::{self, Property},
+    queue::Position,
+};
 
 use crate::{
     calls::{self, REPLY},
@@ -16,10 +20,13 @@ use crate::{
     journal::{Draft, Group, Move, Whereabouts},
     message::Message,
     node::Node,
-    queue::{Delivery, QueueCell, Riding, Wishes},
+    queue::{Delivery, QueueCell, REASON, Riding, Wishes},
     table::{Table, TableError},
     topics::{PublishError, names_a_queue},
 };
+
+/// Bytes of the reason that a dead letter carries.
+const REASON_BYTES_MAX: usize = 1_024;
 
 /// What goes along with a commit: what is written, and who is told when it was handed over.
 #[derive(Default)]
@@ -134,6 +141,23 @@ impl Transaction {
         self.acked.push(delivery);
     }
 
+    /// A message goes to the dead letters of its queue when all of this is durable; `why` is kept with it. Dead letters
+    /// have none of their own: there it ends.
+    ///
+    /// # Errors
+    /// The dead letters do not take it; the delivery is here again.
+    pub fn bury(&mut self, delivery: Delivery, why: &str) -> Result<(), (Delivery, PublishError)> {
+        let mut step = Step { along: Along::default(), pushed: Vec::new() };
+        if let Err(error) = step.bury(&self.node, &delivery, why) {
+            step.take_back(&self.node);
+            return Err((delivery, error));
+        }
+        self.along.append(step.along);
+        self.pushed.append(&mut step.pushed);
+        self.ack(delivery);
+        Ok(())
+    }
+
     /// Puts an entry into a table, or removes it.
     ///
     /// # Errors
@@ -221,6 +245,24 @@ impl Step {
         Ok(())
     }
 
+    fn bury(&mut self, node: &Node, delivery: &Delivery, why: &str) -> Result<(), PublishError> {
+        let Some(dead) = delivery.dead_letters()? else { return Ok(()) };
+        let message = delivery.message();
+        let mut properties = message.properties().to_vec();
+        let why = &why[..why.floor_char_boundary(REASON_BYTES_MAX)];
+        let _it_is_short_enough = properties::put(&mut properties, Property::User(REASON, why));
+        let (topic, payload) = (message.topic(), message.payload());
+        let parts = Parts { topic, properties: &properties, payload, expires_at_ms: NEVER_MS };
+        let wishes = delivery.as_dead_letter(node.inner.clock.unix_ms());
+        let riding = Riding {
+            message: &Stored::new(&parts),
+            wishes: &wishes,
+            time_unix_ms: Some(delivery.time_unix_ms()),
+            is_own: true,
+        };
+        self.ride(node, &dead, riding)
+    }
+
     fn push_one(
         &mut self,
         node: &Node,
@@ -228,10 +270,13 @@ impl Step {
         message: &Stored,
         wishes: &Wishes,
     ) -> Result<(), PublishError> {
+        self.ride(node, cell, Riding { message, wishes, time_unix_ms: None, is_own: false })
+    }
+
+    fn ride(&mut self, node: &Node, cell: &Arc<QueueCell>, riding: Riding<'_>) -> Result<(), PublishError> {
         let inner = &node.inner;
-        let riding = Riding { message, wishes, time_unix_ms: None, is_own: false };
         let rode = cell.push_along(inner, inner.clock.now_ms(), riding, &mut self.along.draft);
-        let rode = rode.map_err(|why| PublishError::Refused { topic: message.topic().to_owned(), why })?;
+        let rode = rode.map_err(|why| PublishError::Refused { topic: riding.message.topic().to_owned(), why })?;
         if !rode.is_duplicate {
             self.pushed.push((Arc::clone(cell), rode.position));
         }

@@ -243,6 +243,32 @@ async fn publishing_in_a_transaction_reaches_all_who_want_the_topic() {
     node.shutdown(Duration::ZERO).await;
 }
 
+/// What is given up stands in the dead letters with the reason, or comes again, whatever happens.
+#[tokio::test]
+async fn what_a_transaction_gives_up_is_a_dead_letter_with_its_reason() {
+    let disk = SimDisk::new();
+    let node = open(&disk).await;
+    let source = node.queue("in").unwrap();
+    source.push(Message::new("1").id("a").header("unit", "C")).await.unwrap();
+    let mut worker = source.group("rule").unwrap().consume(1).unwrap();
+    let mut transaction = node.transaction();
+    transaction.bury(next(&mut worker).await, "no number").unwrap();
+    drop(transaction);
+    assert_eq!(node.find_queue("$dead/in").map_or(0, |dead| dead.info().messages), 0);
+    let mut transaction = node.transaction();
+    transaction.bury(next(&mut worker).await, "no number").unwrap();
+    transaction.commit().await.unwrap();
+    drop(worker);
+    node.shutdown(Duration::ZERO).await;
+    let node = open(&disk).await;
+    assert_eq!(drain(&node, "in", "rule").await, Vec::<u64>::new());
+    let dead = next(&mut node.queue("$dead/in").unwrap().consume(1).unwrap()).await;
+    let why = dead.dead_letter().unwrap();
+    assert_eq!((&*why.queue, &*why.group, why.reason, why.deliveries), ("in", "rule", "rule", 2));
+    assert_eq!((dead.header("primer-reason"), dead.header("unit")), (Some("no number"), Some("C")));
+    node.shutdown(Duration::ZERO).await;
+}
+
 /// Tables come back, and say what they do not take.
 #[tokio::test]
 async fn tables_outlive_the_process_and_have_bounds() {

@@ -248,7 +248,7 @@ fn note(place: &Place) -> Result<Vec<u8>, Wrong> {
     let dead = place.dead.as_ref().map(|dead| {
         let known = queues::REASONS.iter().find(|reason| **reason == dead.reason);
         let reason = known.ok_or_else(|| {
-            wrong(format!("the reason {:?}", dead.reason), "`rejected`, `max_deliveries` or `overflow`")
+            wrong(format!("the reason {:?}", dead.reason), "`rejected`, `max_deliveries`, `overflow` or `rule`")
         })?;
         Ok(DeadLetter {
             queue: (*dead.queue).into(),

@@ -79,7 +79,7 @@ fn describe(properties: &mut Vec<u8>, envelope: &Envelope, standing: Standing) {
 }
 
 /// What a standing is called.
-pub(super) const fn word(standing: Standing) -> &'static str {
+pub(crate) const fn word(standing: Standing) -> &'static str {
     match standing {
         Standing::Ready => "ready",
         Standing::Leased => "leased",

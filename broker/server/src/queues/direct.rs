@@ -18,20 +18,20 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// A client as it is connected now. Who takes the session over is somebody else, and gets nothing.
 #[derive(Debug, Clone)]
-pub(super) struct Direct {
+pub(crate) struct Direct {
     hub: Arc<Hub>,
     cell: Arc<Cell>,
     connection: u32,
 }
 
 impl Direct {
-    pub(super) fn to(hub: &Arc<Hub>, cell: &Arc<Cell>) -> Self {
+    pub(crate) fn to(hub: &Arc<Hub>, cell: &Arc<Cell>) -> Self {
         let connection = cell.lock().connection;
         Self { hub: Arc::clone(hub), cell: Arc::clone(cell), connection }
     }
 
     /// Waits until the client has read what it was sent; `false` when it does not, or is gone.
-    pub(super) async fn has_room(&self) -> bool {
+    pub(crate) async fn has_room(&self) -> bool {
         let end = tokio::time::Instant::now() + PATIENCE;
         while tokio::time::Instant::now() < end {
             match self.room() {
@@ -52,11 +52,11 @@ impl Direct {
     }
 
     /// The largest packet that the client takes.
-    pub(super) fn packet_bytes_max(&self) -> usize {
+    pub(crate) fn packet_bytes_max(&self) -> usize {
         self.cell.lock().machine.packet_bytes_max().map_or(usize::MAX, |bytes| bytes as usize)
     }
 
-    pub(super) fn send(&self, topic: &str, forward: &[u8], payload: &[u8]) {
+    pub(crate) fn send(&self, topic: &str, forward: &[u8], payload: &[u8]) {
         let publication = Publication {
             topic,
             forward,

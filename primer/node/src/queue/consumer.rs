@@ -12,9 +12,12 @@ use futures_core::Stream;
 use primer_core::queue::{ConsumerId, Credit, GroupId, LeaseId, Position, Stale, Verdict};
 
 use super::{
+    DeadLetter,
     cell::QueueCell,
     envelope::Envelope,
     inbox::{Inbox, Parcel},
+    item::Wishes,
+    record::RULE,
 };
 use crate::{
     journal::{Group as Committed, QueueId},
@@ -412,6 +415,32 @@ impl Delivery {
     #[must_use]
     pub const fn envelope(&self) -> &Envelope {
         &self.envelope
+    }
+
+    /// The dead letters of its queue; `None` where it is one already.
+    pub(crate) fn dead_letters(&self) -> Result<Option<Arc<QueueCell>>, super::QueueError> {
+        let cell = &self.place.cell;
+        if cell.is_dead() {
+            return Ok(None);
+        }
+        self.place.node.inner.registry.dead_letters_of(&cell.name).map(Some)
+    }
+
+    /// How it stands in the dead letters.
+    pub(crate) fn as_dead_letter(&self, died_unix_ms: u64) -> Wishes {
+        let item = self.envelope.item();
+        let mut extra = item.extra.as_deref().cloned().unwrap_or_default();
+        let state = self.place.cell.state.lock();
+        let named = state.machine.groups().find(|(group, ..)| *group == self.place.group);
+        (extra.id, extra.due_unix_ms, extra.expires_unix_ms) = (None, None, None);
+        extra.dead = Some(DeadLetter {
+            queue: Arc::clone(&self.place.cell.name),
+            group: named.map_or("", |(_, name, _)| name).into(),
+            reason: RULE,
+            deliveries: self.attempt,
+            died_unix_ms,
+        });
+        Wishes { priority: item.priority, delay_ms: 0, extra }
     }
 
     /// Where the store notes that the group is done with it.

@@ -45,7 +45,7 @@ pub struct DeadLetter {
     pub queue: Arc<str>,
     /// The group that gave it up; empty where the queue did.
     pub group: Arc<str>,
-    /// `rejected`, `max_deliveries` or `overflow`.
+    /// `rejected`, `max_deliveries`, `overflow`, or `rule` for what a transaction has given up.
     pub reason: &'static str,
     /// How often it had been delivered to the group.
     pub deliveries: u32,
@@ -70,6 +70,9 @@ impl Default for Sent {
         Self { qos: 1, retain: false, hops: 0 }
     }
 }
+
+/// The user property of a dead letter with why a transaction has given it up, in words.
+pub(crate) const REASON: &str = "primer-reason";
 
 /// What only some messages have.
 #[derive(Debug, Clone, Default)]

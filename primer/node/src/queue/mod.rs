@@ -39,7 +39,7 @@ pub(crate) use self::{
     burial::Burials,
     carry::Riding,
     cell::QueueCell,
-    item::Wishes,
+    item::{REASON, Wishes},
     push::Underway,
     registry::{Registry, check_definition},
     timers::{Timers, evict, run},

@@ -53,8 +53,11 @@ const USER: u8 = 128;
 const ONCE: u8 = 1;
 const BY_KEY: u8 = 2;
 
+/// See [`REASONS`]: a transaction has given it up.
+pub(crate) const RULE: &str = REASONS[3];
+
 /// The reasons of dead letters, by their numbers.
-pub const REASONS: [&str; 3] = ["rejected", "max_deliveries", "overflow"];
+pub const REASONS: [&str; 4] = ["rejected", "max_deliveries", "overflow", "rule"];
 
 /// The name of a queue in the store.
 #[must_use]

@@ -5,30 +5,39 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-/// See the module's description. [`finish`](Self::finish) refuses what nobody has asked for.
+/// The fields of one command. [`finish`](Self::finish) refuses what nobody has asked for.
 #[derive(Debug)]
-pub(super) struct Fields {
+pub struct Fields {
     left: Map<String, Value>,
     known: Vec<&'static str>,
 }
 
 impl Fields {
-    pub(super) const fn new(left: Map<String, Value>) -> Self {
+    /// What a command says beside its name.
+    #[must_use]
+    pub const fn new(left: Map<String, Value>) -> Self {
         Self { left, known: Vec::new() }
     }
 
     /// A field as it is; `null` counts as not given.
-    pub(super) fn any(&mut self, name: &'static str) -> Option<Value> {
+    pub fn any(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         self.left.remove(name).filter(|value| !value.is_null())
     }
 
     /// A text that has to be there.
-    pub(super) fn text(&mut self, name: &'static str) -> Result<String, String> {
+    ///
+    /// # Errors
+    /// It is missing, or no text.
+    pub fn text(&mut self, name: &'static str) -> Result<String, String> {
         self.text_if_any(name)?.ok_or_else(|| format!("`{name}` is missing: a text"))
     }
 
-    pub(super) fn text_if_any(&mut self, name: &'static str) -> Result<Option<String>, String> {
+    /// A text, if it is given.
+    ///
+    /// # Errors
+    /// It is no text.
+    pub fn text_if_any(&mut self, name: &'static str) -> Result<Option<String>, String> {
         match self.any(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -36,12 +45,11 @@ impl Fields {
         }
     }
 
-    /// A whole number within its range.
-    pub(super) fn number_if_any(
-        &mut self,
-        name: &'static str,
-        range: &RangeInclusive<u64>,
-    ) -> Result<Option<u64>, String> {
+    /// A whole number within its range, if it is given.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn number_if_any(&mut self, name: &'static str, range: &RangeInclusive<u64>) -> Result<Option<u64>, String> {
         let Some(given) = self.any(name) else { return Ok(None) };
         match given.as_u64().filter(|number| range.contains(number)) {
             Some(number) => Ok(Some(number)),
@@ -53,12 +61,19 @@ impl Fields {
     }
 
     /// The same for what counts things in memory, with what it is if it is not given.
-    pub(super) fn count(&mut self, name: &'static str, default: usize, max: usize) -> Result<usize, String> {
+    ///
+    /// # Errors
+    /// It is no whole number in the range.
+    pub fn count(&mut self, name: &'static str, default: usize, max: usize) -> Result<usize, String> {
         let given = self.number_if_any(name, &(1..=max as u64))?;
         Ok(given.and_then(|given| usize::try_from(given).ok()).unwrap_or(default))
     }
 
-    pub(super) fn object(&mut self, name: &'static str) -> Result<Map<String, Value>, String> {
+    /// An object; empty if it is not given.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn object(&mut self, name: &'static str) -> Result<Map<String, Value>, String> {
         match self.any(name) {
             None => Ok(Map::new()),
             Some(Value::Object(object)) => Ok(object),
@@ -66,8 +81,23 @@ impl Fields {
         }
     }
 
+    /// Yes or no; no if it is not given.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn flag(&mut self, name: &'static str) -> Result<bool, String> {
+        match self.any(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(other) => Err(format!("`{name}` is to be true or false, and is {other}")),
+        }
+    }
+
     /// All has been asked for.
-    pub(super) fn finish(self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// Something is left: it is named, with what there could be.
+    pub fn finish(self) -> Result<(), String> {
         let Some(unknown) = self.left.keys().next() else { return Ok(()) };
         let known: Vec<String> = self.known.iter().map(|name| format!("`{name}`")).collect();
         let allowed = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };

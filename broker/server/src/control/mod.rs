@@ -1,11 +1,12 @@
-//! Commands about queues over MQTT: a publish to `$CONTROL/queue/v1`, in the shape of mosquitto's dynamic security.
+//! Commands over MQTT: a publish to `$CONTROL/NAME/v1`, in the shape of mosquitto's dynamic security. Those about queues
+//! (`queue`) are carried out here, others by who takes them in the node.
 //!
 //! ```text
 //! {"commands":[{"command":"getQueue","name":"jobs","correlationData":7}, ...]}
 //! {"responses":[{"command":"getQueue","correlationData":7,"data":{...}}, {"command":"...","error":"why"}, ...]}
 //! ```
 //! The answer goes to the client that asked and to nobody else, at QoS 0, whatever it has subscribed to: under the
-//! response topic of its publish with its correlation data (MQTT 5.0), or under `$CONTROL/queue/v1/response`. It comes
+//! response topic of its publish with its correlation data (MQTT 5.0), or under `$CONTROL/NAME/v1/response`. It comes
 //! when all commands are done and what they changed is durable; the acknowledgement of the publish says only that the
 //! request was taken. Commands of one request are carried out one after another, each for itself: one that is refused
 //! changes nothing, and the others go on.
@@ -13,12 +14,12 @@
 //! Who may publish to the topic may do all of this: see [`crate::access::Open`].
 
 mod carry_out;
-mod fields;
 mod request;
 mod view;
 
 use std::sync::Arc;
 
+use primer::{Commands, Fields};
 use primer_core::{
     commit::Refused,
     properties::{Properties, Property, put},
@@ -26,21 +27,31 @@ use primer_core::{
 use serde_json::{Map, Value, json};
 
 use self::{carry_out::carry_out, request::Request};
-use super::direct::Direct;
 use crate::{
     access::Identity,
     batch::Publication,
     hub::Hub,
-    limits::{CONTROL_REQUEST_BYTES_MAX, CONTROL_RESPONSE_BYTES_MAX, CONTROL_TASKS_MAX},
+    limits::{CONTROL_REQUEST_BYTES_MAX, CONTROL_RESPONSE_BYTES_MAX, CONTROL_TASKS_MAX, OTHER_REQUEST_BYTES_MAX},
+    queues::direct::Direct,
     session::Cell,
 };
 
 /// What topics of commands begin with. None of them ever reaches a subscriber, or is retained.
 pub(crate) const CONTROL: &str = "$CONTROL/";
 
-/// Where commands go.
-const TOPIC: &str = "$CONTROL/queue/v1";
-const RESPONSE: &str = "$CONTROL/queue/v1/response";
+/// The commands that are carried out here.
+const QUEUE: &str = "queue";
+
+/// Who carries out the commands of a topic.
+enum Taker {
+    Queues,
+    Other(Arc<dyn Commands>),
+}
+
+fn taker(hub: &Hub, topic: &str) -> Option<Taker> {
+    let name = topic.strip_prefix(CONTROL)?.strip_suffix("/v1")?;
+    if name == QUEUE { Some(Taker::Queues) } else { hub.node.queues.commands(name).map(Taker::Other) }
+}
 
 /// What a PUBLISH has beside topic, properties and payload: fixed header, lengths.
 const FRAME_BYTES_MAX: usize = 16;
@@ -60,11 +71,13 @@ pub(crate) fn take_in(
     identity: &Identity,
     publication: &Publication<'_>,
 ) -> Result<(), Refused> {
-    let hub = hub.me().filter(|_| publication.topic == TOPIC).ok_or(Refused::InvalidTopic)?;
+    let taker = taker(hub, publication.topic).ok_or(Refused::InvalidTopic)?;
+    let hub = hub.me().ok_or(Refused::Stopping)?;
     let answering = Answering::new(&hub, cell, publication);
     let len = publication.payload.len();
-    if len > CONTROL_REQUEST_BYTES_MAX {
-        let why = format!("the request has {len} bytes, and may have {CONTROL_REQUEST_BYTES_MAX}");
+    let max = if matches!(taker, Taker::Queues) { CONTROL_REQUEST_BYTES_MAX } else { OTHER_REQUEST_BYTES_MAX };
+    if len > max {
+        let why = format!("the request has {len} bytes, and may have {max}");
         answering.send(&[refusal("unknown", None, &why)]);
         return Ok(());
     }
@@ -77,7 +90,7 @@ pub(crate) fn take_in(
     tokio::spawn(async move {
         match request::read(&body) {
             Ok(requests) => {
-                let answers = carry_out_all(&hub, &identity, requests).await;
+                let answers = carry_out_all(&hub, &taker, &identity, requests).await;
                 if answering.direct.has_room().await {
                     answering.send(&answers);
                 }
@@ -90,15 +103,22 @@ pub(crate) fn take_in(
 }
 
 /// Carries out the commands in their order.
-async fn carry_out_all(hub: &Arc<Hub>, identity: &Identity, requests: Vec<Request>) -> Vec<Value> {
+async fn carry_out_all(hub: &Arc<Hub>, taker: &Taker, identity: &Identity, requests: Vec<Request>) -> Vec<Value> {
     let mut answers = Vec::with_capacity(requests.len());
     let mut room = CONTROL_RESPONSE_BYTES_MAX;
-    for Request { name, correlation, command } in requests {
-        let done = match command {
+    for Request { name, correlation, fields } in requests {
+        let done = match fields {
             Ok(_) if room == 0 => Err("the answers before this one fill a response: ask again for this one".to_owned()),
-            Ok(command) => {
-                tracing::debug!(client = &*identity.client_id, peer = %identity.peer, ?command, "a command");
-                carry_out(hub, command, room).await
+            Ok(fields) => {
+                tracing::debug!(client = &*identity.client_id, peer = %identity.peer, name, "a command");
+                let fields = Fields::new(fields);
+                match taker {
+                    Taker::Queues => match request::command(&name, fields) {
+                        Ok(command) => carry_out(hub, command, room).await,
+                        Err(why) => Err(why),
+                    },
+                    Taker::Other(commands) => commands.carry_out(&name, fields, room).await,
+                }
             }
             Err(why) => Err(why),
         };
@@ -135,7 +155,8 @@ struct Answering {
 impl Answering {
     fn new(hub: &Arc<Hub>, cell: &Arc<Cell>, publication: &Publication<'_>) -> Self {
         let asked = Properties::of(publication.forward);
-        let topic = asked.response_topic().unwrap_or(RESPONSE).to_owned();
+        let default_topic = || format!("{}/response", publication.topic);
+        let topic = asked.response_topic().map_or_else(default_topic, str::to_owned);
         let mut properties = Vec::new();
         let mut add = |property| {
             let _what_came_over_the_wire_is_short_enough = put(&mut properties, property);

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use primer::{Counts, From, GroupInfo, Mode, Node, Order, QueueInfo, Seen, Standing, name};
 use serde_json::{Map, Value, json};
 
-use super::super::browse::word;
+use crate::queues::browse::word;
 
 /// A queue and its groups; its definition as well if it is wanted.
 pub(super) fn queue(node: &Node, info: &QueueInfo, with_definition: bool) -> Value {

@@ -1,10 +1,9 @@
 //! What a request says: a list of commands, each understood or refused by itself, with a sentence that says what is
 //! wrong with it and what is allowed. Nothing is carried out here.
 
-use primer::{Browse, Definition, From, Position};
+use primer::{Browse, Definition, Fields, From, Position};
 use serde_json::{Map, Value};
 
-use super::fields::Fields;
 use crate::limits::{CONTROL_COMMANDS_MAX, CONTROL_PAGE_MAX, CONTROL_PAYLOAD_BYTES_MAX};
 
 /// Queues of a list where the command does not say how many.
@@ -20,11 +19,11 @@ pub(super) struct Request {
     pub(super) name: String,
     /// What the answer repeats, if it was given.
     pub(super) correlation: Option<Value>,
-    /// What is to be done, or why it is no command.
-    pub(super) command: Result<Command, String>,
+    /// What it says, or why it is no command.
+    pub(super) fields: Result<Map<String, Value>, String>,
 }
 
-/// What can be asked for.
+/// What can be asked for of queues.
 #[derive(Debug)]
 pub(super) enum Command {
     ListQueues {
@@ -111,24 +110,22 @@ pub(super) fn read(body: &[u8]) -> Result<Vec<Request>, String> {
 }
 
 fn request(one: Value) -> Request {
-    let unknown = |why: String| Request { name: "unknown".to_owned(), correlation: None, command: Err(why) };
+    let unknown = |why: String| Request { name: "unknown".to_owned(), correlation: None, fields: Err(why) };
     let Value::Object(mut object) = one else {
         return unknown("a command is to be an object with the field `command`".to_owned());
     };
     let correlation = object.remove("correlationData");
     match object.remove("command") {
-        Some(Value::String(name)) => {
-            let command = command(&name, Fields::new(object));
-            Request { name, correlation, command }
-        }
-        _ => {
-            let why = format!("`command` is missing: one of {}", COMMANDS.join(", "));
-            Request { correlation, ..unknown(why) }
-        }
+        Some(Value::String(name)) => Request { name, correlation, fields: Ok(object) },
+        _ => Request { correlation, ..unknown("`command` is missing: what is to be done".to_owned()) },
     }
 }
 
-fn command(name: &str, mut fields: Fields) -> Result<Command, String> {
+/// Understands a command about queues.
+///
+/// # Errors
+/// What is wrong with it, and what is allowed.
+pub(super) fn command(name: &str, mut fields: Fields) -> Result<Command, String> {
     let command = match name {
         "listQueues" => Command::ListQueues {
             after: fields.text_if_any("after")?,
