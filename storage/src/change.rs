@@ -112,6 +112,15 @@ pub enum Move {
         /// Which.
         key: Box<[u8]>,
     },
+    /// An entry of the queue is as the value says, unless a later draft has said otherwise.
+    Put {
+        /// Whose.
+        queue: QueueId,
+        /// Which.
+        key: Box<[u8]>,
+        /// What.
+        value: Box<[u8]>,
+    },
     /// A queue ends.
     Drop(QueueId),
 }
@@ -119,7 +128,11 @@ pub enum Move {
 impl Move {
     /// Bytes that it takes when it is written, at most.
     pub(crate) fn len(&self) -> usize {
-        let own = if let Self::Remove { key, .. } = self { key.len() } else { 0 };
+        let own = match self {
+            Self::Remove { key, .. } => key.len(),
+            Self::Put { key, value, .. } => key.len() + value.len(),
+            Self::Gone { .. } | Self::Drop(_) => 0,
+        };
         own + 16
     }
 }

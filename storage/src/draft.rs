@@ -99,9 +99,9 @@ impl Draft {
         self.changes.clear();
     }
 
-    /// Nobody submits it: its messages are withdrawn.
-    pub fn withdraw(mut self) {
-        self.refuse();
+    /// Its messages are withdrawn, and what goes with them; what is left is changes that hold all the same.
+    pub fn withdraw(&mut self) {
+        self.refuse_messages();
     }
 
     /// Bytes of memory, about.

@@ -4,7 +4,7 @@
 //! that is made before does not have them, nor one that is made after a failure.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -27,17 +27,18 @@ pub(crate) struct Moves {
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
     gone: Vec<(QueueId, u64, Whereabouts)>,
-    removed: BTreeSet<(QueueId, Box<[u8]>)>,
+    /// Entries that are put, or removed.
+    entries: BTreeMap<(QueueId, Box<[u8]>), Option<Box<[u8]>>>,
     dropped: Vec<QueueId>,
 }
 
 impl Gathered {
     /// Takes them out of the next draft, whose changes count more than those of the drafts before it.
     pub(crate) fn take(&mut self, draft: &mut Draft) {
-        if !self.removed.is_empty() {
+        if !self.entries.is_empty() {
             for change in &draft.changes {
                 if let Change::Put { queue, key, .. } | Change::Remove { queue, key } = change {
-                    self.removed.remove(&(*queue, key.clone()));
+                    self.entries.remove(&(*queue, key.clone()));
                 }
             }
         }
@@ -45,7 +46,10 @@ impl Gathered {
             match change {
                 Move::Gone { queue, position, at } => self.gone.push((queue, position, at)),
                 Move::Remove { queue, key } => {
-                    self.removed.insert((queue, key));
+                    self.entries.insert((queue, key), None);
+                }
+                Move::Put { queue, key, value } => {
+                    self.entries.insert((queue, key), Some(value));
                 }
                 Move::Drop(queue) => self.dropped.push(queue),
             }
@@ -85,8 +89,12 @@ impl Gathered {
                 bodies.add(&Written::Gone { queue: *queue, first: *first, count: run.len() as u64 });
             }
         }
-        for (queue, key) in &self.removed {
-            bodies.add(&Written::Remove { queue: *queue, key });
+        for ((queue, key), value) in &self.entries {
+            let queue = *queue;
+            bodies.add(&match value {
+                Some(value) => Written::Put { queue, key, value },
+                None => Written::Remove { queue, key },
+            });
         }
         for queue in self.dropped {
             bodies.add(&Written::Drop { queue });

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::{
     inner::Inner,
-    journal::{Change, Draft, Group, QueueId, State},
+    journal::{Change, Draft, Group, Move, QueueId, State},
     node::Node,
 };
 
@@ -216,6 +216,16 @@ impl Table {
         Some(match value {
             Some(value) => Change::Put { queue, key, value: value.into() },
             None => Change::Remove { queue, key },
+        })
+    }
+
+    /// The same, for what holds only if the rest of its draft does.
+    #[must_use]
+    pub fn moves(&self, key: &str, value: Option<&[u8]>) -> Option<Move> {
+        let (queue, key) = (self.shared.id?, key.as_bytes().into());
+        Some(match value {
+            Some(value) => Move::Put { queue, key, value: value.into() },
+            None => Move::Remove { queue, key },
         })
     }
 

@@ -164,8 +164,8 @@ impl Transaction {
     /// The key or the value is too long, or the table is full.
     pub fn set(&mut self, table: &Table, key: &str, value: Option<Vec<u8>>) -> Result<(), TableError> {
         table.check(key, value.as_deref())?;
-        if let Some(change) = table.change(key, value.as_deref()) {
-            self.along.draft.change(change);
+        if let Some(change) = table.moves(key, value.as_deref()) {
+            self.along.draft.when_durable(change);
         }
         self.entries.push((table.clone(), key.to_owned(), value));
         Ok(())
@@ -284,7 +284,7 @@ impl Step {
     }
 
     /// What was pushed is not there any more, but for what somebody has of a queue in memory.
-    fn take_back(self, node: &Node) {
+    fn take_back(mut self, node: &Node) {
         self.along.draft.withdraw();
         end_refused(node, &self.pushed);
         for (cell, position) in self.pushed {

@@ -178,6 +178,7 @@ async fn a_disk_that_fails_takes_the_whole_transaction_back() {
     node.shutdown(Duration::ZERO).await;
     let node = open(&disk).await;
     assert_eq!((drain(&node, "in", "default").await, drain(&node, "out", "x").await), (vec![2], vec![1]));
+    assert_eq!(node.table("counts").get("done"), None, "what was refused did not come with a later commit");
     node.shutdown(Duration::ZERO).await;
 }
 
@@ -266,6 +267,24 @@ async fn what_a_transaction_gives_up_is_a_dead_letter_with_its_reason() {
     let why = dead.dead_letter().unwrap();
     assert_eq!((&*why.queue, &*why.group, why.reason, why.deliveries), ("in", "rule", "rule", 2));
     assert_eq!((dead.header("primer-reason"), dead.header("unit")), (Some("no number"), Some("C")));
+    node.shutdown(Duration::ZERO).await;
+}
+
+/// A transaction that makes a queue and takes its time does not keep that from the store: what others pushed there
+/// meanwhile stood in a queue that the next start did not know.
+#[tokio::test]
+async fn what_others_push_into_a_new_queue_does_not_wait_for_the_transaction() {
+    let disk = SimDisk::new().record();
+    let node = open(&disk).await;
+    let mut slow = node.transaction();
+    slow.produce(&[into("new", "1")]).unwrap();
+    node.queue("new").unwrap().push("2").await.unwrap();
+    let mut crashes = Crashes::default();
+    disk.log().iter().for_each(|op| crashes.pass(op));
+    let after = open(&SimDisk::of(crashes.cut(1))).await;
+    assert_eq!(drain(&after, "new", "x").await, [2]);
+    after.shutdown(Duration::ZERO).await;
+    slow.commit().await.unwrap();
     node.shutdown(Duration::ZERO).await;
 }
 

@@ -247,7 +247,10 @@ impl QueueCell {
             let (Some(ticket), Some((queue, note)), Some(journal)) = (ticket, taken.note, inner.journal()) else {
                 return Rode { position, is_kept: false, is_duplicate };
             };
-            draft.append(std::mem::take(&mut state.draft)); // what defines the queue comes before its first message
+            if !state.draft.is_empty() {
+                // What defines the queue comes before its first message, and before those of others who push meanwhile.
+                journal.store().note(std::mem::take(&mut state.draft));
+            }
             content::write(draft, journal, ticket, (queue, position.0), &note, message);
             Rode { position, is_kept: true, is_duplicate }
         });
