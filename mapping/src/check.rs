@@ -6,9 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
+use rhai::{AST, ASTNode, Array, Dynamic, Engine, Expr, FnCallExpr, Map, Position, Stmt};
 
-use crate::engine::{CONSTANTS, Catalogue};
+use crate::{
+    edges,
+    engine::{CONSTANTS, Catalogue},
+};
 
 /// What Rhai handles itself.
 const BUILT_IN: &[&str] =
@@ -18,6 +21,8 @@ const BUILT_IN: &[&str] =
 #[derive(Default)]
 struct Own {
     functions: BTreeMap<String, BTreeSet<usize>>,
+    /// Those of closures are here too when they come from outside, be they known there or not.
+    parameters: BTreeSet<String>,
     variables: BTreeSet<String>,
     fields: BTreeSet<String>,
 }
@@ -25,35 +30,58 @@ struct Own {
 /// All that is wrong, with its place.
 pub(crate) fn unknown(ast: &AST, engine: &Engine, catalogue: &Catalogue) -> Vec<(Position, String)> {
     let own = Own::of(ast);
+    let check = Check { own: &own, engine, catalogue };
     let mut errors = Vec::new();
-    ast.walk(&mut |path| {
-        let error = match path.last() {
-            Some(ASTNode::Stmt(Stmt::FnCall(call, at)) | ASTNode::Expr(Expr::FnCall(call, at))) => {
-                function(call, *at, &own, catalogue)
-            }
-            Some(ASTNode::Expr(Expr::MethodCall(call, at))) => method(call, *at, &own, catalogue),
-            Some(ASTNode::Expr(Expr::Variable(variable, None, at)))
-                if variable.0.is_none() && variable.2.is_empty() =>
-            {
-                unknown_variable(&variable.1, *at, &own, engine)
-            }
-            _ => None,
-        };
-        errors.extend(error);
-        true
-    });
-    // A closure's variables are seen where it is made and again in its body.
+    check.walk(&ast.clone_statements_only(), &BTreeSet::new(), &mut errors);
+    for function in ast.iter_functions() {
+        let parameters = function.params.iter().copied().collect();
+        check.walk(&edges::only(ast, function.name, function.params.len()), &parameters, &mut errors);
+    }
+    // A name that is used twice in a closure is found where the closure is made, and there once.
     errors.sort();
     errors.dedup();
     errors
 }
 
+struct Check<'c> {
+    own: &'c Own,
+    engine: &'c Engine,
+    catalogue: &'c Catalogue,
+}
+
+impl Check<'_> {
+    /// Checks one function, or what is in none. A closure's variables are parameters too, which Rhai looks for by name.
+    fn walk(&self, ast: &AST, parameters: &BTreeSet<&str>, errors: &mut Vec<(Position, String)>) {
+        let Self { own, engine, catalogue } = self;
+        ast.walk(&mut |path| {
+            let error = match path.last() {
+                Some(ASTNode::Stmt(Stmt::FnCall(call, at)) | ASTNode::Expr(Expr::FnCall(call, at))) => {
+                    function(call, *at, own, catalogue)
+                }
+                Some(ASTNode::Expr(Expr::MethodCall(call, at))) => method(call, *at, own, catalogue),
+                Some(ASTNode::Expr(Expr::Variable(variable, None, at)))
+                    if variable.0.is_none() && variable.2.is_empty() && !parameters.contains(variable.1.as_str()) =>
+                {
+                    unknown_variable(&variable.1, *at, own, engine)
+                }
+                _ => None,
+            };
+            errors.extend(error);
+            true
+        });
+    }
+}
+
 impl Own {
+    fn is_variable(&self, name: &str) -> bool {
+        self.variables.contains(name) || self.parameters.contains(name)
+    }
+
     fn of(ast: &AST) -> Self {
         let mut own = Self::default();
         for function in ast.iter_functions() {
             own.functions.entry(function.name.to_owned()).or_default().insert(function.params.len());
-            own.variables.extend(function.params.iter().map(|name| (*name).to_owned()));
+            own.parameters.extend(function.params.iter().map(|name| (*name).to_owned()));
         }
         ast.walk(&mut |path| {
             match path.last() {
@@ -65,13 +93,8 @@ impl Own {
                 }
                 Some(ASTNode::Expr(Expr::Map(map, _))) => {
                     own.fields.extend(map.0.iter().map(|(name, _)| name.name.to_string()));
-                    own.fields.extend(map.1.keys().map(ToString::to_string));
                 }
-                Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) => {
-                    if let Some(map) = value.read_lock::<rhai::Map>() {
-                        own.fields.extend(map.keys().map(ToString::to_string));
-                    }
-                }
+                Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) => own.see_fields(value),
                 Some(ASTNode::Expr(Expr::Property(property, _))) => {
                     own.fields.insert(property.2.to_string());
                 }
@@ -80,6 +103,18 @@ impl Own {
             true
         });
         own
+    }
+
+    /// The names in a map that Rhai has made while it parsed, and in those in it: as deep as expressions may be.
+    fn see_fields(&mut self, value: &Dynamic) {
+        if let Some(map) = value.read_lock::<Map>() {
+            for (name, value) in map.iter() {
+                self.fields.insert(name.to_string());
+                self.see_fields(value);
+            }
+        } else if let Some(array) = value.read_lock::<Array>() {
+            array.iter().for_each(|value| self.see_fields(value));
+        }
     }
 }
 
@@ -94,7 +129,7 @@ fn function(call: &FnCallExpr, at: Position, own: &Own, catalogue: &Catalogue) -
         let full = format!("{}::{name}", path.join("::"));
         return complaint("function", &full, count, catalogue.functions.get(&full), at, own, catalogue);
     }
-    if own.variables.contains(name) {
+    if own.is_variable(name) {
         return None;
     }
     let mut counts = catalogue.functions.get(name).cloned().unwrap_or_default();
@@ -104,7 +139,7 @@ fn function(call: &FnCallExpr, at: Position, own: &Own, catalogue: &Catalogue) -
 
 fn method(call: &FnCallExpr, at: Position, own: &Own, catalogue: &Catalogue) -> Option<(Position, String)> {
     let name = call.name.as_str();
-    if BUILT_IN.contains(&name) || own.variables.contains(name) || own.fields.contains(name) {
+    if BUILT_IN.contains(&name) || own.is_variable(name) || own.fields.contains(name) {
         return None;
     }
     // What is before the dot is an argument to a native function, and `this` to a script's.
@@ -147,14 +182,15 @@ fn unknown_variable(name: &str, at: Position, own: &Own, engine: &Engine) -> Opt
         return None;
     }
     // The program may have registered constants; the engine does not list them.
-    if engine.eval_expression::<rhai::Dynamic>(name).is_ok() {
+    if engine.eval_expression::<Dynamic>(name).is_ok() {
         return None;
     }
     if own.variables.contains(name) {
         let hint = format!("a named function sees its own only; a constant of the file is global::{name} there");
         return Some((at, format!("variable {name:?} is not known here: {hint}")));
     }
-    let known = own.variables.iter().map(String::as_str).chain(CONSTANTS.iter().map(|(constant, _)| *constant));
+    let known = own.variables.iter().chain(&own.parameters).map(String::as_str).filter(|known| *known != name);
+    let known = known.chain(CONSTANTS.iter().map(|(constant, _)| *constant));
     let hint = closest(name, known).map(|known| format!("; did you mean {known:?}?")).unwrap_or_default();
     Some((at, format!("unknown variable {name:?}{hint}")))
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rhai::{AST, ASTNode, Expr, FnCallExpr, FnPtr, Stmt};
+use rhai::{AST, ASTNode, Array, Dynamic, Expr, FnCallExpr, FnPtr, Map, Stmt};
 
 use crate::rule::Source;
 
@@ -84,7 +84,10 @@ impl Edges {
 
 /// The script with this function alone, so that a walk sees nothing else.
 pub(crate) fn only(ast: &AST, function: &str, parameters: usize) -> AST {
-    ast.clone_functions_only_filtered(|_, _, _, name, count| name == function && count == parameters)
+    // The clone that filters does not filter when it begins empty, as of Rhai 1.27.
+    let mut one = ast.clone_functions_only();
+    one.retain_functions(|_, _, name, count| name == function && count == parameters);
+    one
 }
 
 impl Doing {
@@ -93,15 +96,22 @@ impl Doing {
             Some(
                 ASTNode::Stmt(Stmt::FnCall(call, _)) | ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _)),
             ) => self.see_call(call),
-            Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) => {
-                if let Some(function) = value.read_lock::<FnPtr>() {
-                    self.calls.insert(function.fn_name().to_owned());
-                }
-            }
+            Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) => self.see_value(value),
             Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => {
                 self.see_assignment(&assignment.1.lhs, &assignment.1.rhs)
             }
             _ => {}
+        }
+    }
+
+    /// Functions in a value that Rhai has made while it parsed, such as a map of closures.
+    fn see_value(&mut self, value: &Dynamic) {
+        if let Some(function) = value.read_lock::<FnPtr>() {
+            self.calls.insert(function.fn_name().to_owned());
+        } else if let Some(map) = value.read_lock::<Map>() {
+            map.values().for_each(|value| self.see_value(value));
+        } else if let Some(array) = value.read_lock::<Array>() {
+            array.iter().for_each(|value| self.see_value(value));
         }
     }
 

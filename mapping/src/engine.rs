@@ -74,22 +74,22 @@ impl Catalogue {
     }
 }
 
-/// An engine with what this crate registers, for the reference too.
-pub(crate) fn with_functions(mut engine: Engine) -> Engine {
+/// An engine that has the types of this crate by their names in scripts.
+pub(crate) fn with_types(mut engine: Engine) -> Engine {
     engine.register_type_with_name::<Msg>("Message");
     engine.register_type_with_name::<Outcome>("Verdict");
     engine.register_type_with_name::<StateHandle>("State");
-    for section in SECTIONS.iter() {
-        engine.register_global_module(section.module.clone());
-    }
     engine
 }
 
 fn built(limits: &Limits, registrations: &[Registration]) -> Engine {
-    let mut engine = with_functions(Engine::new());
+    let mut engine = with_types(Engine::new());
     engine.set_module_resolver(DummyModuleResolver::new());
     for symbol in ["eval", "import", "export"] {
         engine.disable_symbol(symbol);
+    }
+    for section in SECTIONS.iter() {
+        engine.register_global_module(section.module.clone());
     }
     engine.register_global_module(rule::module());
     engine.register_fn("sleep", |_: i64| asleep());

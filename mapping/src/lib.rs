@@ -17,11 +17,14 @@ mod message;
 mod natives;
 mod options;
 mod output;
+mod reference;
 mod rule;
 mod ruleset;
 mod script;
 mod seat;
 mod state;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use rhai;
@@ -34,6 +37,7 @@ pub use self::{
     message::{Content, Msg, Origin, Stage},
     options::{Begin, Delivery, KeyBy, OnError, RuleOptions},
     output::{Output, Target, Verdict},
+    reference::reference,
     rule::{Called, How, Rule, Source, Trace},
     ruleset::Ruleset,
     state::{RuleState, StateChange},

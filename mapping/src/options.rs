@@ -95,6 +95,41 @@ pub struct RuleOptions {
     pub fan_out: Option<usize>,
 }
 
+/// The options, for the reference: name, values, what it does.
+pub(crate) const OPTIONS: [(&str, &str, &str); 14] = [
+    (
+        "stage",
+        "`\"group\"`, `\"ingress\"`",
+        "Behind the routing, with a durable place in its queue; or within the publish, before the routing, where the \
+         message can be changed or refused.",
+    ),
+    (
+        "mode",
+        "`\"at_least_once\"`, `\"at_most_once\"`",
+        "Whether a message comes again when the node stops during a call.",
+    ),
+    (
+        "on_error",
+        "`\"dead_letter\"`, `\"retry\"`, `\"pass\"`; ingress: `\"pass\"`, `\"refuse\"`, `\"drop\"`",
+        "What happens to a message whose call fails.",
+    ),
+    ("retries", "0 to 1000; 3", "How often a message comes again, before it goes to the dead letters."),
+    ("retry_delay", "a duration; `\"1s\"`", "How long it waits before each time."),
+    (
+        "key",
+        "`\"topic\"`, `\"publisher\"`, `\"none\"`, or a header's name",
+        "What the messages of a rule on a topic are kept in order by.",
+    ),
+    ("messages_max", "a number", "The most messages that wait for a rule on a topic."),
+    ("bytes_max", "a number", "The most bytes that wait for a rule on a topic."),
+    ("overflow", "`\"dead_letter\"`, `\"drop_oldest\"`, `\"reject\"`", "What happens beyond either."),
+    ("from", "`\"oldest\"`, `\"now\"`", "Where a rule on a queue begins."),
+    ("may_loop", "`true`, `false`", "Whether the rule may stand in a circle of rules."),
+    ("operations", "a number", "The most operations of a call."),
+    ("wall", "a duration", "The most time of a call."),
+    ("fan_out", "a number", "The most outputs of a call."),
+];
+
 /// What a rule of stage `group` on a topic may say.
 const GROUP_TOPIC: &[&str] = &[
     "stage",
@@ -264,4 +299,19 @@ fn number(name: &str, value: &Dynamic, least: i64, most: i64) -> Result<u64, Str
         i64::MAX => format!("{name} is a number from {least} on, and not {}", shown(value)),
         _ => format!("{name} is a number from {least} to {most} here, and not {}", shown(value)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_has_the_options_that_there_are() {
+        for name in GROUP_TOPIC.iter().chain(GROUP_QUEUE).chain(INGRESS) {
+            assert!(OPTIONS.iter().any(|(known, ..)| known == name), "{name}");
+        }
+        for (name, ..) in OPTIONS {
+            assert!(GROUP_TOPIC.contains(&name) || GROUP_QUEUE.contains(&name), "{name}");
+        }
+    }
 }

@@ -206,7 +206,7 @@ fn sealed(value: &Dynamic, depth: usize) -> Result<Dynamic, String> {
         pointer.set_curry(curry?);
         Dynamic::from(pointer)
     } else if flat.is_array() || flat.is_map() {
-        sealed_flat(&flat, depth)?.into_shared()
+        sealed_flat(&flat, depth)?.into_read_only().into_shared()
     } else {
         flat
     };

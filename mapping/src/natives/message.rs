@@ -37,9 +37,7 @@ pub(super) fn payload_of(value: &Dynamic) -> Fallible<Arc<[u8]>> {
     if value.is_int() || value.is_float() || value.is_bool() || value.is_char() {
         return Ok(value.to_string().into_bytes().into());
     }
-    values::to_json(value)
-        .map(Into::into)
-        .map_err(|_| format!("{} cannot be a payload: give a text, a blob, a map or an array", shown(value)).into())
+    Err(format!("{} cannot be a payload: give a text, a blob, a map or an array", shown(value)).into())
 }
 
 /// A topic that may be published to.
