@@ -3,12 +3,42 @@
 //! The pure half compiles scripts, runs a rule on a message and answers what came of it: no clock, disk or node is in
 //! it. `run` carries that out on a node.
 
+mod call;
+mod check;
+mod duration;
+mod edges;
+mod engine;
+mod failure;
+mod gate;
+mod host;
 mod limits;
+mod load_error;
 mod message;
+mod natives;
+mod options;
 mod output;
+mod reference;
+mod rule;
+mod ruleset;
+mod script;
+mod seat;
+mod state;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use rhai;
 
 pub use self::{
-    limits::Limits,
+    failure::{Failure, FailureReason},
+    host::Host,
+    limits::{Limits, RULES_PER_FILE_MAX, SCRIPT_BYTES_MAX},
+    load_error::{LoadError, LoadErrors},
     message::{Content, Msg, Origin, Stage},
+    options::{Begin, Delivery, KeyBy, OnError, RuleOptions},
     output::{Output, Target, Verdict},
+    reference::reference,
+    rule::{Called, How, Rule, Source, Trace},
+    ruleset::Ruleset,
+    state::{RuleState, StateChange},
 };

@@ -4,6 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use rhai::ImmutableString;
 
+/// Bytes of a payload that are shown.
+const SHOWN_BYTES_MAX: usize = 200;
+
 /// Where a rule stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Stage {
@@ -86,5 +89,15 @@ impl Msg {
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Display for Msg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let content = self.content();
+        let payload = &content.payload[..content.payload.len().min(SHOWN_BYTES_MAX)];
+        let ellipsis = if payload.len() < content.payload.len() { "..." } else { "" };
+        let (topic, qos, bytes) = (&content.topic, content.qos, content.payload.len());
+        write!(f, "{topic} (QoS {qos}, {bytes} bytes): {}{ellipsis}", payload.escape_ascii())
     }
 }

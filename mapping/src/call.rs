@@ -1,0 +1,166 @@
+//! The call that runs: what native functions reach through Rhai's tag.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rhai::{Dynamic, EvalAltResult, NativeCallContext, Position};
+
+use crate::{
+    failure::{FailureReason, Fault},
+    gate,
+    limits::Limits,
+    message::{Msg, Origin, Stage},
+    output::{Output, Target},
+    state::RuleState,
+};
+
+/// Bytes after which a native function has the clock looked at before the script goes on.
+const BYTES_A_LOOK: usize = 64 << 10;
+
+/// What a call has and makes.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// The time at which the call began, in milliseconds since 1970.
+    pub(crate) now_unix_ms: u64,
+    /// The rule's state.
+    pub(crate) state: RuleState,
+    pub(crate) stage: Stage,
+    pub(crate) origin: Arc<Origin>,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) failed: Option<(Fault, Position)>,
+    fan_out: usize,
+    memory_left: usize,
+    variables_max: usize,
+    /// The variables of each function that is in another, as last seen.
+    variables: Vec<usize>,
+}
+
+/// How the call is known to the engine.
+#[derive(Debug, Clone)]
+pub(crate) struct CallHandle(pub(crate) Arc<Mutex<Call>>);
+
+impl Call {
+    pub(crate) fn idle() -> Self {
+        Self {
+            now_unix_ms: 0,
+            state: RuleState::new(0, 0),
+            stage: Stage::Group,
+            origin: Arc::default(),
+            outputs: Vec::new(),
+            failed: None,
+            fan_out: 0,
+            memory_left: 0,
+            variables_max: 0,
+            variables: Vec::new(),
+        }
+    }
+
+    /// Begins anew.
+    pub(crate) fn begin(&mut self, now_unix_ms: u64, stage: Stage, origin: &Arc<Origin>, limits: &Limits) {
+        self.now_unix_ms = now_unix_ms;
+        self.stage = stage;
+        self.origin = Arc::clone(origin);
+        self.outputs.clear();
+        self.failed = None;
+        self.fan_out = limits.fan_out;
+        self.memory_left = limits.memory_bytes;
+        self.variables_max = limits.variables;
+        self.variables.clear();
+    }
+
+    /// Notes how many variables the function at a level has.
+    ///
+    /// # Errors
+    /// All functions that are in each other have more than they may.
+    pub(crate) fn count_variables(&mut self, level: usize, count: usize) -> Result<(), Box<EvalAltResult>> {
+        self.variables.resize(level + 1, 0);
+        self.variables[level] = count;
+        if self.variables.iter().sum::<usize>() > self.variables_max {
+            return Err(EvalAltResult::ErrorTooManyVariables(Position::NONE).into());
+        }
+        Ok(())
+    }
+
+    /// Counts bytes that a native function makes.
+    ///
+    /// # Errors
+    /// The call has made more than it may; it fails also when the script catches this.
+    pub(crate) fn charge(&mut self, bytes: usize, at: Position) -> Result<(), Box<EvalAltResult>> {
+        if bytes >= BYTES_A_LOOK {
+            gate::look_soon();
+        }
+        match self.memory_left.checked_sub(bytes) {
+            Some(left) => {
+                self.memory_left = left;
+                Ok(())
+            }
+            None => Err(self.fail(FailureReason::Size, "the call makes more bytes than allowed".into(), at)),
+        }
+    }
+
+    /// Has the call fail with this reason, whatever the script does about the error.
+    pub(crate) fn fail(&mut self, reason: FailureReason, message: String, at: Position) -> Box<EvalAltResult> {
+        let fault = Fault(reason, message);
+        if self.failed.is_none() {
+            self.failed = Some((fault.clone(), at));
+        }
+        fault.raise()
+    }
+
+    /// Adds an output. It goes on with one hop more than what the rule was called with.
+    pub(crate) fn output(
+        &mut self,
+        target: Target,
+        mut message: Msg,
+        at: Position,
+    ) -> Result<&mut Output, Box<EvalAltResult>> {
+        if self.outputs.len() >= self.fan_out {
+            let text = format!("the call has more than {} outputs", self.fan_out);
+            return Err(self.fail(FailureReason::FanOut, text, at));
+        }
+        self.charge(message.content().payload.len() + message.content().topic.len(), at)?;
+        let hops = self.origin.hops.saturating_add(1);
+        let origin = &mut message.content_mut().origin;
+        if origin.hops != hops {
+            let next = self.outputs.last().map(|last| &last.message.content().origin);
+            *origin = match next {
+                Some(next) if Arc::ptr_eq(origin, &self.origin) && next.hops == hops => Arc::clone(next),
+                _ => Arc::new(Origin { hops, ..Origin::clone(origin) }),
+            };
+        }
+        let index = self.outputs.len();
+        self.outputs.push(Output { target, message, delay: None });
+        Ok(&mut self.outputs[index])
+    }
+}
+
+/// Acts on the call that runs. `act` must not call back into the engine.
+///
+/// # Errors
+/// There is no call: the script is being loaded. Or another native function has it.
+pub(crate) fn with_call<R>(
+    ctx: &NativeCallContext<'_>,
+    act: impl FnOnce(&mut Call) -> R,
+) -> Result<R, Box<EvalAltResult>> {
+    let handle = ctx.tag().and_then(Dynamic::read_lock::<CallHandle>);
+    let Some(handle) = handle else {
+        return Err(
+            format!("{} is for within a rule: there is no message yet while a file is loaded", ctx.fn_name()).into()
+        );
+    };
+    match handle.0.try_lock() {
+        Some(mut call) => Ok(act(&mut call)),
+        None => Err(format!("{} was called by a function that has the call", ctx.fn_name()).into()),
+    }
+}
+
+/// Counts bytes that a native function makes; nothing while a file is loaded.
+///
+/// # Errors
+/// See [`Call::charge`].
+pub(crate) fn charge(ctx: &NativeCallContext<'_>, bytes: usize) -> Result<(), Box<EvalAltResult>> {
+    match ctx.tag().and_then(Dynamic::read_lock::<CallHandle>) {
+        Some(_) => with_call(ctx, |call| call.charge(bytes, ctx.call_position()))?,
+        None => Ok(()),
+    }
+}

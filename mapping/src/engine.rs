@@ -1,0 +1,149 @@
+//! The Rhai engines, one a stage: the same functions, and limits of their own.
+//!
+//! Files cannot be imported, nor texts run as scripts; `print` goes to the trace. What the program registers comes last
+//! and may replace what is here, but for the limits.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use rhai::{Dynamic, Engine, EvalAltResult, EvalContext, module_resolvers::DummyModuleResolver};
+
+use crate::{
+    call::CallHandle,
+    gate,
+    host::Registration,
+    limits::{FUNCTIONS_PER_FILE_MAX, Limits},
+    message::{Msg, Stage},
+    natives::{Outcome, SECTIONS},
+    output::Verdict,
+    rule,
+    state::StateHandle,
+};
+
+/// Names that every script has beside its own variables.
+pub(crate) const CONSTANTS: [(&str, &str); 3] = [
+    ("ok", "The verdict that the message is done with; at stage `ingress`, that it goes on."),
+    ("drop", "The verdict that the message ends here."),
+    ("state", "What the rule remembers from message to message."),
+];
+
+/// The engines of both stages.
+#[derive(Debug)]
+pub(crate) struct Engines {
+    pub(crate) group: Arc<Engine>,
+    pub(crate) ingress: Arc<Engine>,
+    pub(crate) catalogue: Catalogue,
+}
+
+/// Which functions there are: the names, each with the numbers of arguments.
+#[derive(Debug, Default)]
+pub(crate) struct Catalogue {
+    pub(crate) functions: BTreeMap<String, BTreeSet<usize>>,
+}
+
+impl Engines {
+    pub(crate) fn new(group: &Limits, ingress: &Limits, registrations: &[Registration]) -> Self {
+        let group = built(group, registrations);
+        let ingress = built(ingress, registrations);
+        Self { catalogue: Catalogue::of(&group), group: Arc::new(group), ingress: Arc::new(ingress) }
+    }
+
+    pub(crate) fn of(&self, stage: Stage) -> &Arc<Engine> {
+        match stage {
+            Stage::Group => &self.group,
+            Stage::Ingress => &self.ingress,
+        }
+    }
+}
+
+impl Catalogue {
+    fn of(engine: &Engine) -> Self {
+        let mut functions: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+        let infos = engine.collect_fn_metadata(
+            None,
+            |info| Some((info.namespace.to_string(), info.metadata.name.to_string(), info.metadata.num_params)),
+            true,
+        );
+        for (namespace, name, arguments) in infos {
+            let name = if namespace.is_empty() { name } else { format!("{namespace}::{name}") };
+            functions.entry(name).or_default().insert(arguments);
+        }
+        Self { functions }
+    }
+}
+
+/// An engine that has the types of this crate by their names in scripts.
+pub(crate) fn with_types(mut engine: Engine) -> Engine {
+    engine.register_type_with_name::<Msg>("Message");
+    engine.register_type_with_name::<Outcome>("Verdict");
+    engine.register_type_with_name::<StateHandle>("State");
+    engine
+}
+
+fn built(limits: &Limits, registrations: &[Registration]) -> Engine {
+    let mut engine = with_types(Engine::new());
+    engine.set_module_resolver(DummyModuleResolver::new());
+    for symbol in ["eval", "import", "export"] {
+        engine.disable_symbol(symbol);
+    }
+    for section in SECTIONS.iter() {
+        engine.register_global_module(section.module.clone());
+    }
+    engine.register_global_module(rule::module());
+    engine.register_fn("sleep", |_: i64| asleep());
+    engine.register_fn("sleep", |_: f64| asleep());
+    for registration in registrations {
+        registration(&mut engine);
+    }
+    hook(&mut engine);
+    bound(&mut engine, limits);
+    engine
+}
+
+/// Rhai's own `sleep` would hold up the thread.
+fn asleep() -> Result<(), Box<EvalAltResult>> {
+    Err("rules do not sleep: end with retry(delay), or enqueue with a delay".into())
+}
+
+fn bound(engine: &mut Engine, limits: &Limits) {
+    engine
+        .set_max_call_levels(limits.call_depth)
+        .set_max_expr_depths(limits.expression_depth, limits.expression_depth)
+        .set_max_functions(FUNCTIONS_PER_FILE_MAX)
+        .set_max_modules(0)
+        .set_max_operations(0)
+        .set_max_string_size(limits.string_bytes)
+        .set_max_array_size(limits.array_len)
+        .set_max_map_size(limits.map_len)
+        .set_max_variables(limits.variables);
+}
+
+#[expect(deprecated, reason = "Rhai marks what may change so; there is no other way to these hooks")]
+fn hook(engine: &mut Engine) {
+    engine.on_progress(gate::on_progress);
+    engine.on_print(gate::on_print);
+    engine.on_debug(|text, _, at| gate::on_print(&format!("{at:?}: {text}")));
+    engine.on_var(|name, index, context| Ok(if index == 0 { constant(name, &context) } else { None }));
+    engine.on_def_var(|is_run, _, context| if is_run { on_variable(&context) } else { Ok(true) });
+}
+
+/// The constants resolve here and not in the scope, so that closures and named functions have them too.
+fn constant(name: &str, context: &EvalContext<'_, '_, '_, '_, '_, '_>) -> Option<Dynamic> {
+    let value = match name {
+        "ok" => Dynamic::from(Outcome(Verdict::Ok)),
+        "drop" => Dynamic::from(Outcome(Verdict::Drop)),
+        "state" => Dynamic::from(StateHandle),
+        _ => return None,
+    };
+    (!context.scope().contains(name)).then_some(value)
+}
+
+/// Counts the variables of all functions that are in each other: Rhai counts those of one.
+fn on_variable(context: &EvalContext<'_, '_, '_, '_, '_, '_>) -> Result<bool, Box<EvalAltResult>> {
+    let Some(handle) = context.tag().read_lock::<CallHandle>() else { return Ok(true) };
+    let Some(mut call) = handle.0.try_lock() else { return Ok(true) };
+    call.count_variables(context.call_level(), context.scope().len() + 1)?;
+    Ok(true)
+}
