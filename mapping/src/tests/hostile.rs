@@ -19,11 +19,12 @@ fn each_limit_ends_the_call_with_its_reason() {
         ("loop { }", FailureReason::Operations),
         ("let n = 0; while true { n += 1; }", FailureReason::Operations),
         ("let s = \"x\"; loop { s += s; }", FailureReason::Size),
-        ("let a = []; loop { a.push(1); }", FailureReason::Size),
         ("let a = [1]; a.pad(100000000, 1);", FailureReason::Size),
         ("let b = blob(100000000, 1);", FailureReason::Size),
         ("let a = [1]; loop { a = [a, a]; }", FailureReason::Size),
-        ("let m = #{}; let n = 0; loop { n += 1; m[n.to_string()] = 1; }", FailureReason::Size),
+        ("let m = #{}; let n = 0; loop { n += 1; m[n.to_string()] = 1; }", FailureReason::Operations),
+        ("let m = #{}; let s = \"x\"; s.pad(500000, 'x'); let n = 0; loop { n += 1; m[n.to_string()] = s + n; }", FailureReason::Size),
+        ("let m = [(),(),(),(),()]; let s = \"x\"; s.pad(500000, 'x'); let n = 0; loop { n += 1; m[n % 5] = s + n; }", FailureReason::Size),
         ("loop { publish(\"t\", \"x\"); }", FailureReason::FanOut),
         ("loop { try { publish(\"t\", \"x\"); } catch { } }", FailureReason::Operations),
         ("for n in 0..200 { try { publish(\"t\", \"x\"); } catch { } }", FailureReason::FanOut),
@@ -37,6 +38,16 @@ fn each_limit_ends_the_call_with_its_reason() {
         let is_same =
             failure.reason == reason || reason == FailureReason::Operations && failure.reason == FailureReason::FanOut;
         assert!(is_same, "{script}: {failure}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{script} took {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn what_grows_slowly_ends_by_the_clock() {
+    for script in ["let a = []; loop { a.push(1); }", "let s = \"\"; loop { s += \"x\"; }", "let a = []; loop { a += [a]; }"] {
+        let begun = Instant::now();
+        let failure = failure(script);
+        assert!(failure.reason.is_limit(), "{script}: {failure}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{script} took {:?}", begun.elapsed());
     }
 }
