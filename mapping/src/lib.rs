@@ -3,12 +3,17 @@
 //! The pure half compiles scripts, runs a rule on a message and answers what came of it: no clock, disk or node is in
 //! it. `run` carries that out on a node.
 
+mod call;
+mod durations;
 mod limits;
 mod message;
 mod output;
+mod state;
+mod values;
 
 pub use self::{
     limits::Limits,
     message::{Content, Msg, Origin, Stage},
     output::{Output, Target, Verdict},
+    state::{RuleState, StateChange},
 };
