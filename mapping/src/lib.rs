@@ -5,14 +5,19 @@
 
 mod call;
 mod durations;
+mod functions;
 mod limits;
+mod lookup;
 mod message;
 mod output;
 mod state;
+#[cfg(test)]
+mod testing;
 mod values;
 
 pub use self::{
     limits::Limits,
+    lookup::{LookupError, LookupFormat, LookupReload, Lookups},
     message::{Content, Msg, Origin, Stage},
     output::{Output, Target, Verdict},
     state::{RuleState, StateChange},

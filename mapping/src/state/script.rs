@@ -203,7 +203,7 @@ fn int(value: u64) -> INT {
 /// kept in 256 parts: it is exact but for its oldest 1/256.
 #[export_module]
 #[expect(clippy::needless_pass_by_value, reason = "Rhai hands contexts and values over")]
-#[expect(missing_docs, reason = "the macro makes items that have none")]
+#[expect(unreachable_pub, reason = "the macro registers what is public")]
 mod state_functions {
     /// The value under the key; `()` if there is none.
     #[rhai_fn(return_raw, pure)]

@@ -1,0 +1,1 @@
+//! Tables: what is read, and when.
