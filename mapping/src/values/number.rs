@@ -111,14 +111,14 @@ fn saturated(exponent: &str) -> i64 {
 
 /// A decimal number: `0.digits` times ten to the `exponent`, without zeros at either end. Zero has no digits.
 #[derive(Debug, PartialEq, Eq)]
-struct Digits {
+pub(super) struct Digits {
     negative: bool,
     exponent: i64,
     digits: Vec<u8>,
 }
 
 impl Digits {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let (mantissa, exponent) = split_exponent(text);
         let unsigned = mantissa.trim_start_matches('-');
         let whole = unsigned.split('.').next().map_or(0, str::len);
@@ -151,7 +151,7 @@ impl Digits {
         }
     }
 
-    fn cmp(&self, other: &Self) -> Ordering {
+    pub(super) fn cmp(&self, other: &Self) -> Ordering {
         let size = || self.exponent.cmp(&other.exponent).then_with(|| self.digits.cmp(&other.digits));
         self.sign().cmp(&other.sign()).then_with(|| if self.negative { size().reverse() } else { size() })
     }
