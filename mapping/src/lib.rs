@@ -3,6 +3,10 @@
 //! The pure half compiles scripts, runs a rule on a message and answers what came of it: no clock, disk or node is in
 //! it. `run` carries that out on a node.
 
+#![cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the engine that uses it comes with the next merge"))]
+
+#[doc(hidden)]
+pub mod bench;
 mod call;
 mod durations;
 mod functions;

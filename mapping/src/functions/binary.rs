@@ -141,7 +141,6 @@ fn reversed(ctx: &NativeCallContext, mut blob: Blob, piece: usize, part: usize) 
 
 #[export_module]
 #[expect(unreachable_pub, reason = "the macro registers what is public")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands contexts and values over")]
 mod binary_functions {
     /// The number at a byte of the blob, counted from 0. `form` is `u8`, `i8`, or `u` or `i` with 16, 24, 32 or 64, or `f`
     /// with 32 or 64, and `be` (the highest byte first, as in Modbus) or `le`: `u16be`, `f32le`.

@@ -42,7 +42,6 @@ fn decoded(ctx: &NativeCallContext, result: Result<Blob, impl ToString>) -> Outc
 
 #[export_module]
 #[expect(unreachable_pub, reason = "the macro registers what is public")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands contexts and values over")]
 mod encoding_functions {
     /// A text or blob in hexadecimal, with small letters.
     #[rhai_fn(return_raw)]

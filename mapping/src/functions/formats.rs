@@ -17,7 +17,6 @@ fn written(ctx: &NativeCallContext, value: &Dynamic) -> Outcome<ImmutableString>
 
 #[export_module]
 #[expect(unreachable_pub, reason = "the macro registers what is public")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands contexts and values over")]
 mod format_functions {
     /// The value that a text or blob of JSON says. Numbers keep their digits. Objects are maps, in the order of their keys.
     #[rhai_fn(return_raw)]

@@ -16,7 +16,6 @@ fn fnv(bytes: &[u8]) -> u64 {
 
 #[export_module]
 #[expect(unreachable_pub, reason = "the macro registers what is public")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands contexts and values over")]
 mod hash_functions {
     /// SHA-256 of a text or blob, in hexadecimal.
     #[rhai_fn(return_raw)]

@@ -19,7 +19,6 @@ pub(super) fn module() -> Module {
 
 #[export_module]
 #[expect(unreachable_pub, reason = "the macro registers what is public")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands contexts and values over")]
 mod number_functions {
     /// Degrees Celsius in degrees Fahrenheit.
     #[rhai_fn(return_raw)]

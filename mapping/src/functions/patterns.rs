@@ -71,7 +71,6 @@ fn groups(regex: &Regex, captures: &Captures<'_>) -> Dynamic {
 
 #[export_module]
 #[expect(unreachable_pub, reason = "the macro registers what is public")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands contexts and values over")]
 mod pattern_functions {
     /// Whether the pattern is somewhere in the text.
     #[rhai_fn(return_raw)]

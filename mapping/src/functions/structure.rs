@@ -108,7 +108,6 @@ fn merged(ctx: &NativeCallContext, mut base: Map, over: Map, depth: usize) -> Ou
 
 #[export_module]
 #[expect(unreachable_pub, reason = "the macro registers what is public")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands contexts and values over")]
 mod structure_functions {
     /// What the path leads to, `default` if it leads nowhere: `get(value, "sensors.0.name", "")`. Numbers are places in
     /// arrays. Keys with points in them cannot be reached.

@@ -27,7 +27,6 @@ fn halves(parts: Option<(&str, &str)>) -> Dynamic {
 
 #[export_module]
 #[expect(unreachable_pub, reason = "the macro registers what is public")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands contexts and values over")]
 mod text_functions {
     /// The text without white space at its ends. (`trim` changes the text itself.)
     pub fn trimmed(text: &str) -> ImmutableString {

@@ -62,7 +62,6 @@ fn parsed(text: &str, format: &str) -> Result<INT, jiff::Error> {
 
 #[export_module]
 #[expect(unreachable_pub, reason = "the macro registers what is public")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands contexts and values over")]
 mod time_functions {
     /// The time. It is the same throughout a call.
     #[rhai_fn(return_raw)]

@@ -202,8 +202,11 @@ fn int(value: u64) -> INT {
 /// Each function has a window of its own under a key; for two windows of different size use two keys. A window of time is
 /// kept in 256 parts: it is exact but for its oldest 1/256.
 #[export_module]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands contexts and values over")]
-#[expect(unreachable_pub, reason = "the macro registers what is public")]
+#[expect(
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "the macro registers what is public, and takes what it checked"
+)]
 mod state_functions {
     /// The value under the key; `()` if there is none.
     #[rhai_fn(return_raw, pure)]

@@ -85,7 +85,7 @@ impl Window {
                 });
                 match self.parts.last_mut() {
                     Some(last) if now_unix_ms < last.begin_ms.saturating_add(length.div_ceil(PARTS_MAX)) => {
-                        last.join(value)
+                        last.join(value);
                     }
                     _ => self.parts.push(part),
                 }
@@ -94,7 +94,7 @@ impl Window {
     }
 
     pub(super) fn count(&self) -> u64 {
-        self.parts.iter().map(|part| part.count).sum()
+        self.parts.iter().fold(0, |count, part| part.count.saturating_add(count))
     }
 
     pub(super) fn sum(&self) -> f64 {
@@ -118,7 +118,7 @@ impl Window {
 
 impl Part {
     fn join(&mut self, value: f64) {
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         self.sum += value;
         self.least = self.least.min(value);
         self.greatest = self.greatest.max(value);

@@ -175,7 +175,8 @@ pub(crate) fn register(engine: &mut Engine) {
 }
 
 fn register_calculations(engine: &mut Engine) {
-    const OPERATORS: [(&str, fn(FLOAT, FLOAT) -> FLOAT); 6] = [
+    type Operator = fn(FLOAT, FLOAT) -> FLOAT;
+    const OPERATORS: [(&str, Operator); 6] = [
         ("+", |a, b| a + b),
         ("-", |a, b| a - b),
         ("*", |a, b| a * b),
