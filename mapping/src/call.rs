@@ -15,6 +15,13 @@ pub(crate) struct Call {
     pub(crate) state: RuleState,
 }
 
+impl Call {
+    /// None runs.
+    pub(crate) fn idle() -> Self {
+        Self { now_unix_ms: 0, state: RuleState::new(0, 0) }
+    }
+}
+
 /// What the engine's tag is.
 #[derive(Clone)]
 pub(crate) struct CallHandle(pub(crate) Arc<Mutex<Call>>);

@@ -30,7 +30,9 @@ impl Bench {
         functions::register(&mut engine);
         state::register(&mut engine);
         lookup::register(&mut engine, &lookups);
-        let call = Arc::new(Mutex::new(Call { now_unix_ms: 1_000_000, state }));
+        let mut call = Call::idle();
+        (call.now_unix_ms, call.state) = (1_000_000, state);
+        let call = Arc::new(Mutex::new(call));
         engine.set_default_tag(Dynamic::from(CallHandle(Arc::clone(&call))));
         Self { engine, lookups, call }
     }
