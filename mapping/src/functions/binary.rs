@@ -142,8 +142,8 @@ fn reversed(ctx: &NativeCallContext, mut blob: Blob, piece: usize, part: usize) 
 #[export_module]
 #[expect(unreachable_pub, reason = "the macro registers what is public")]
 mod binary_functions {
-    /// The number at a byte of the blob, counted from 0. `form` is `u8`, `i8`, or `u` or `i` with 16, 24, 32 or 64, or `f`
-    /// with 32 or 64, and `be` (the highest byte first, as in Modbus) or `le`: `u16be`, `f32le`.
+    /// The number at a byte of the blob, counted from 0. `form` is `u8`, `i8`, or `u` or `i` with 16, 24, 32 or 64, or
+    /// `f` with 32 or 64, and `be` (the highest byte first, as in Modbus) or `le`: `u16be`, `f32le`.
     #[rhai_fn(return_raw)]
     pub fn unpack(ctx: NativeCallContext, blob: Blob, offset: INT, form: &str) -> Outcome<Dynamic> {
         read_all(&ctx, &blob, offset, form, 1).map(|mut all| all.pop().unwrap_or_default())

@@ -18,7 +18,8 @@ fn written(ctx: &NativeCallContext, value: &Dynamic) -> Outcome<ImmutableString>
 #[export_module]
 #[expect(unreachable_pub, reason = "the macro registers what is public")]
 mod format_functions {
-    /// The value that a text or blob of JSON says. Numbers keep their digits. Objects are maps, in the order of their keys.
+    /// The value that a text or blob of JSON says. Numbers keep their digits. Objects are maps, in the order of their
+    /// keys.
     #[rhai_fn(return_raw)]
     pub fn json(ctx: NativeCallContext, text: Dynamic) -> Outcome<Dynamic> {
         with_bytes(&ctx, &text, values::from_json)?.map_err(|error| failed(&ctx, error))

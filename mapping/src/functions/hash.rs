@@ -29,7 +29,8 @@ mod hash_functions {
         with_bytes(&ctx, &data, |bytes| INT::from(crc32fast::hash(bytes)))
     }
 
-    /// A hash of 64 bits (FNV-1a) of a text or blob, to spread or to sample by. Who wants two to be the same can make them.
+    /// A hash of 64 bits (FNV-1a) of a text or blob, to spread or to sample by. Who wants two to be the same can make
+    /// them.
     #[rhai_fn(return_raw)]
     pub fn hash64(ctx: NativeCallContext, data: Dynamic) -> Outcome<INT> {
         with_bytes(&ctx, &data, |bytes| INT::from_ne_bytes(fnv(bytes).to_ne_bytes()))

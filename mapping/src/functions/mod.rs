@@ -1,7 +1,7 @@
 //! Functions that scripts have beyond Rhai's own: one file a topic. Their doc comments are the reference.
 //!
-//! Their errors begin with the name of the function and say what it was given and what it takes. What they make is within
-//! the engine's bounds for texts, arrays and maps, and checked before it is made where it can be large.
+//! Their errors begin with the name of the function and say what it was given and what it takes. What they make is
+//! within the engine's bounds for texts, arrays and maps, and checked before it is made where it can be large.
 
 mod binary;
 mod encoding;

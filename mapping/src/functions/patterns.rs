@@ -96,8 +96,8 @@ mod pattern_functions {
         Ok(all)
     }
 
-    /// The groups of the first part that the pattern fits, as a map: by number as text (`"0"` is all of it), and by name.
-    /// Groups that took no part are `()`. `()` if the pattern fits nowhere.
+    /// The groups of the first part that the pattern fits, as a map: by number as text (`"0"` is all of it), and by
+    /// name. Groups that took no part are `()`. `()` if the pattern fits nowhere.
     #[rhai_fn(return_raw)]
     pub fn regex_captures(ctx: NativeCallContext, text: &str, pattern: &str) -> Outcome<Dynamic> {
         let regex = compiled(&ctx, pattern, text)?;

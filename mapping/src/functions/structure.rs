@@ -144,8 +144,8 @@ mod structure_functions {
         Ok(with_arrays(out, 0))
     }
 
-    /// The first map with what is in the second one; maps that are in both are merged like this too. (`+` and `mixin` take
-    /// them as they are.)
+    /// The first map with what is in the second one; maps that are in both are merged like this too. (`+` and `mixin`
+    /// take them as they are.)
     #[rhai_fn(return_raw)]
     pub fn merge_deep(ctx: NativeCallContext, base: Map, over: Map) -> Outcome<Map> {
         merged(&ctx, base, over, 0)

@@ -104,8 +104,8 @@ mod time_functions {
         formatted(&ctx, format, &at_offset(&ctx, time_ms, offset)?)
     }
 
-    /// The parts of a time, in UTC: year, month, day, hour, minute, second, millisecond, weekday (Monday is 1, Sunday 7) and
-    /// day_of_year.
+    /// The parts of a time, in UTC: year, month, day, hour, minute, second, millisecond, weekday (Monday is 1, Sunday
+    /// 7) and day_of_year.
     #[rhai_fn(return_raw)]
     pub fn time_parts(ctx: NativeCallContext, time_ms: INT) -> Outcome<Map> {
         time_parts_at(ctx, time_ms, "Z")

@@ -1,9 +1,11 @@
 //! Tables that rules look things up in: files of a directory, read again when they change.
 //!
-//! - `devices.csv` is the table `devices`: its first line names the columns, its first column is the key. A cell that is
+//! - `devices.csv` is the table `devices`: its first line names the columns, its first column is the key. A cell that
+//!   is
 //!   written like an integer or a decimal number of JSON is a number, `true` and `false` are themselves, an empty one is
 //!   `()`, and all others are texts (`007` is one).
-//! - `devices.json` is an object of keys and their values, or an array of objects, whose key is in the member `key`, or in
+//! - `devices.json` is an object of keys and their values, or an array of objects, whose key is in the member `key`, or
+//!   in
 //!   `id` or `name` where there is none.
 //!
 //! Nobody waits while a file is read: the new table takes the place of the old one when it is whole. One that cannot be

@@ -199,8 +199,8 @@ fn int(value: u64) -> INT {
 /// What a rule remembers from message to message, also over a restart.
 ///
 /// Windows (`average`, `sum`, `min`, `max`, `count`) are measured in values (1 to 512) or in a length of time ("5m").
-/// Each function has a window of its own under a key; for two windows of different size use two keys. A window of time is
-/// kept in 256 parts: it is exact but for its oldest 1/256.
+/// Each function has a window of its own under a key; for two windows of different size use two keys. A window of time
+/// is kept in 256 parts: it is exact but for its oldest 1/256.
 #[export_module]
 #[expect(
     unreachable_pub,
@@ -398,7 +398,8 @@ mod state_functions {
         })
     }
 
-    /// Whether the number is `threshold` or more away from the one under the key, which it becomes then. The first one is.
+    /// Whether the number is `threshold` or more away from the one under the key, which it becomes then. The first one
+    /// is.
     #[rhai_fn(return_raw, pure)]
     pub fn changed_by(
         ctx: NativeCallContext,
@@ -440,8 +441,8 @@ mod state_functions {
         })
     }
 
-    /// Whether the same identifier was here in this length of time. At most 1024 identifiers are known under a key; when
-    /// more come, the oldest are forgotten early.
+    /// Whether the same identifier was here in this length of time. At most 1024 identifiers are known under a key;
+    /// when more come, the oldest are forgotten early.
     #[rhai_fn(return_raw, pure)]
     pub fn seen(
         ctx: NativeCallContext,

@@ -1,8 +1,8 @@
 //! The last values under a key: so many, or those of a length of time.
 //!
-//! A window of time is kept in at most [`PARTS_MAX`] parts, each of which knows how many values it has, their sum, their
-//! least and their greatest. What comes within the first 1/256 of the window after a part's beginning joins that part.
-//! So a window is bounded whatever comes, and exact but for its oldest 1/256, which leaves it at once.
+//! A window of time is kept in at most [`PARTS_MAX`] parts, each of which knows how many values it has, their sum,
+//! their least and their greatest. What comes within the first 1/256 of the window after a part's beginning joins that
+//! part. So a window is bounded whatever comes, and exact but for its oldest 1/256, which leaves it at once.
 
 use minicbor::{Decoder, Encoder, decode};
 

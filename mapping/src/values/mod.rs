@@ -3,8 +3,8 @@
 //! Objects are Rhai's maps, which are ordered by key: what is written back is in that order, not in the one that came.
 //! Of keys that come twice, the last one counts. `null` is `()`.
 //!
-//! A number is an `INT` when it is written as an integer and is within `i64`; a `FLOAT` when it is written with a point or
-//! an exponent and the shortest text of the nearest `f64` has the same digits; and a [`Number`] else. `80.0` stays a
+//! A number is an `INT` when it is written as an integer and is within `i64`; a `FLOAT` when it is written with a point
+//! or an exponent and the shortest text of the nearest `f64` has the same digits; and a [`Number`] else. `80.0` stays a
 //! `FLOAT` and is written `80.0`, `-0` is the `FLOAT` that has a sign.
 
 mod cbor;
