@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rhai::{Dynamic, EvalAltResult, NativeCallContext, Position};
+use rhai::{Dynamic, EvalAltResult, NativeCallContext, Position, Scope};
 
 use crate::{
     failure::{FailureReason, Fault},
+    footprint::{Footprint, Weighed},
     gate,
     limits::Limits,
     message::{Msg, Origin, Stage},
@@ -31,6 +32,8 @@ pub(crate) struct Call {
     fan_out: usize,
     memory_left: usize,
     variables_max: usize,
+    memory_max: usize,
+    footprint: Footprint,
     /// The variables of each function that is in another, as last seen.
     variables: Vec<usize>,
 }
@@ -51,6 +54,8 @@ impl Call {
             fan_out: 0,
             memory_left: 0,
             variables_max: 0,
+            memory_max: 0,
+            footprint: Footprint::default(),
             variables: Vec::new(),
         }
     }
@@ -65,6 +70,8 @@ impl Call {
         self.fan_out = limits.fan_out;
         self.memory_left = limits.memory_bytes;
         self.variables_max = limits.variables;
+        self.memory_max = limits.memory_bytes;
+        self.footprint.clear();
         self.variables.clear();
     }
 
@@ -79,6 +86,29 @@ impl Call {
             return Err(EvalAltResult::ErrorTooManyVariables(Position::NONE).into());
         }
         Ok(())
+    }
+
+    /// A variable is read: see [`Footprint::read`].
+    ///
+    /// # Errors
+    /// The variables hold more than they may; no script can catch this.
+    pub(crate) fn read_variable(
+        &mut self,
+        level: usize,
+        index: usize,
+        scope: &Scope<'_>,
+    ) -> Result<(), Box<EvalAltResult>> {
+        match self.footprint.read(level, index, scope, self.memory_max) {
+            Weighed::Fine => Ok(()),
+            Weighed::Slowly => {
+                gate::look_soon();
+                Ok(())
+            }
+            Weighed::TooMuch(what) => {
+                let fault = Fault(FailureReason::Size, what.into());
+                Err(EvalAltResult::ErrorTerminated(Dynamic::from(fault), Position::NONE).into())
+            }
+        }
     }
 
     /// Counts bytes that a native function makes.

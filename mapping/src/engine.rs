@@ -13,13 +13,15 @@ use rhai::{Dynamic, Engine, EvalAltResult, EvalContext, module_resolvers::DummyM
 use crate::{
     call::CallHandle,
     gate,
-    host::Registration,
+    host::Host,
     limits::{FUNCTIONS_PER_FILE_MAX, Limits},
+    lookup,
     message::{Msg, Stage},
     natives::{Outcome, SECTIONS},
     output::Verdict,
     rule,
     state::StateHandle,
+    values::{self, Number},
 };
 
 /// Names that every script has beside its own variables.
@@ -44,9 +46,9 @@ pub(crate) struct Catalogue {
 }
 
 impl Engines {
-    pub(crate) fn new(group: &Limits, ingress: &Limits, registrations: &[Registration]) -> Self {
-        let group = built(group, registrations);
-        let ingress = built(ingress, registrations);
+    pub(crate) fn new(host: &Host) -> Self {
+        let group = built(host, Stage::Group);
+        let ingress = built(host, Stage::Ingress);
         Self { catalogue: Catalogue::of(&group), group: Arc::new(group), ingress: Arc::new(ingress) }
     }
 
@@ -79,10 +81,11 @@ pub(crate) fn with_types(mut engine: Engine) -> Engine {
     engine.register_type_with_name::<Msg>("Message");
     engine.register_type_with_name::<Outcome>("Verdict");
     engine.register_type_with_name::<StateHandle>("State");
+    engine.register_type_with_name::<Number>("Number");
     engine
 }
 
-fn built(limits: &Limits, registrations: &[Registration]) -> Engine {
+fn built(host: &Host, stage: Stage) -> Engine {
     let mut engine = with_types(Engine::new());
     engine.set_module_resolver(DummyModuleResolver::new());
     for symbol in ["eval", "import", "export"] {
@@ -91,14 +94,16 @@ fn built(limits: &Limits, registrations: &[Registration]) -> Engine {
     for section in SECTIONS.iter() {
         engine.register_global_module(section.module.clone());
     }
+    values::register(&mut engine);
+    engine.register_global_module(lookup::module(host.tables()).into());
     engine.register_global_module(rule::module());
     engine.register_fn("sleep", |_: i64| asleep());
     engine.register_fn("sleep", |_: f64| asleep());
-    for registration in registrations {
+    for registration in host.registrations() {
         registration(&mut engine);
     }
     hook(&mut engine);
-    bound(&mut engine, limits);
+    bound(&mut engine, host.limits_of(stage));
     engine
 }
 
@@ -125,7 +130,14 @@ fn hook(engine: &mut Engine) {
     engine.on_progress(gate::on_progress);
     engine.on_print(gate::on_print);
     engine.on_debug(|text, _, at| gate::on_print(&format!("{at:?}: {text}")));
-    engine.on_var(|name, index, context| Ok(if index == 0 { constant(name, &context) } else { None }));
+    engine.on_var(|name, index, context| {
+        if let Some(handle) = context.tag().read_lock::<CallHandle>()
+            && let Some(mut call) = handle.0.try_lock()
+        {
+            call.read_variable(context.call_level(), index, context.scope())?;
+        }
+        Ok(if index == 0 { constant(name, &context) } else { None })
+    });
     engine.on_def_var(|is_run, _, context| if is_run { on_variable(&context) } else { Ok(true) });
 }
 

@@ -144,7 +144,10 @@ fn described(error: &EvalAltResult) -> (FailureReason, String) {
                 (FailureReason::Time, "the call takes more time than allowed".into())
             }
             Some(reason) => (*reason, "the call takes more operations than allowed".into()),
-            None => (FailureReason::Error, without_place()),
+            None => match token.read_lock::<Fault>() {
+                Some(fault) => (fault.0, fault.1.clone()),
+                None => (FailureReason::Error, without_place()),
+            },
         },
         E::ErrorStackOverflow(..) => (FailureReason::Depth, "more functions are in each other than allowed".into()),
         E::ErrorDataTooLarge(what, ..) => (FailureReason::Size, format!("a value is larger than allowed: {what}")),

@@ -7,7 +7,7 @@ use std::{
 
 use rhai::Engine;
 
-use crate::{engine::Engines, limits::Limits, message::Stage};
+use crate::{engine::Engines, limits::Limits, lookup::Lookups, message::Stage};
 
 pub(crate) type Registration = Arc<dyn Fn(&mut Engine) + Send + Sync>;
 
@@ -40,6 +40,7 @@ pub struct Host {
     group: Limits,
     ingress: Limits,
     most: Option<Limits>,
+    tables: Arc<Lookups>,
     registrations: Vec<Registration>,
     /// Made when first needed, and then for all loads: building them costs milliseconds.
     engines: OnceLock<Arc<Engines>>,
@@ -59,6 +60,7 @@ impl Host {
             group: Limits::GROUP,
             ingress: Limits::INGRESS,
             most: None,
+            tables: Arc::default(),
             registrations: Vec::new(),
             engines: OnceLock::new(),
         }
@@ -79,6 +81,14 @@ impl Host {
     #[must_use]
     pub fn limits_max(mut self, most: Limits) -> Self {
         self.most = Some(most);
+        self
+    }
+
+    /// Gives rules tables: what `lookup` looks into.
+    #[must_use]
+    pub fn lookups(mut self, tables: Arc<Lookups>) -> Self {
+        self.tables = tables;
+        self.engines = OnceLock::new();
         self
     }
 
@@ -116,7 +126,11 @@ impl Host {
     }
 
     pub(crate) fn engines(&self) -> &Arc<Engines> {
-        self.engines.get_or_init(|| Arc::new(Engines::new(&self.group, &self.ingress, &self.registrations)))
+        self.engines.get_or_init(|| Arc::new(Engines::new(self)))
+    }
+
+    pub(crate) fn tables(&self) -> &Arc<Lookups> {
+        &self.tables
     }
 
     pub(crate) fn registrations(&self) -> &[Registration] {

@@ -3,16 +3,21 @@
 //! The pure half compiles scripts, runs a rule on a message and answers what came of it: no clock, disk or node is in
 //! it. `run` carries that out on a node.
 
+#[doc(hidden)]
+pub mod bench;
 mod call;
 mod check;
 mod duration;
 mod edges;
 mod engine;
 mod failure;
+mod footprint;
+mod functions;
 mod gate;
 mod host;
 mod limits;
 mod load_error;
+mod lookup;
 mod message;
 mod natives;
 mod options;
@@ -24,6 +29,8 @@ mod script;
 mod seat;
 mod state;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod values;
 
@@ -34,6 +41,7 @@ pub use self::{
     host::Host,
     limits::{Limits, RULES_PER_FILE_MAX, SCRIPT_BYTES_MAX},
     load_error::{LoadError, LoadErrors},
+    lookup::{LookupError, LookupFormat, LookupReload, Lookups},
     message::{Content, Msg, Origin, Stage},
     options::{Begin, Delivery, KeyBy, OnError, RuleOptions},
     output::{Output, Target, Verdict},

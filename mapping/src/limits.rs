@@ -1,10 +1,9 @@
 //! What a script may use up. Each limit ends the call for that message alone, with a counted reason.
 //!
-//! Memory: Rhai bounds each value, and the number of variables. Here the variables of all functions that are in each
-//! other count together, so that what a call holds is at most `variables` (and the parameters of `call_depth`
-//! functions) times the largest value: a text of `string_bytes`, or an array or map of `array_len` and `map_len` with
-//! texts of `string_bytes` in all. What this crate's own functions make (payloads, JSON, CBOR, outputs) is added up
-//! over the whole call and bounded by `memory_bytes`. What a program's own functions allocate is theirs to bound.
+//! Memory: Rhai bounds each value that an operation makes, and the number of variables; here the variables of all
+//! functions that are in each other count together, and what they hold is measured while the call runs (`footprint`).
+//! What this crate's own functions make (payloads, JSON, CBOR, outputs) is added up over the whole call. Both are bounded
+//! by `memory_bytes`. What a program's own functions allocate is theirs to bound.
 
 use std::time::Duration;
 
@@ -42,7 +41,8 @@ pub struct Limits {
     pub array_len: usize,
     /// Entries of a map, those of maps in it included.
     pub map_len: usize,
-    /// Bytes that this crate's functions make in one call: payloads, JSON, CBOR, outputs.
+    /// Bytes that the variables hold at a time, and bytes that this crate's functions make in one call: payloads, JSON,
+    /// CBOR, outputs.
     pub memory_bytes: usize,
     /// Outputs of one call.
     pub fan_out: usize,

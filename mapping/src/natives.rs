@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use rhai::{Shared, exported_module};
 
 pub(crate) use self::actions::Outcome;
+use crate::{functions, state};
 
 /// A part of the reference, and the functions of it.
 pub(crate) struct Section {
@@ -22,7 +23,7 @@ pub(crate) struct Section {
 /// All sections, in the order of the reference.
 pub(crate) static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| {
     let section = |title, text, module: rhai::Module| Section { title, text, module: Shared::new(module) };
-    vec![
+    let mut sections = vec![
         section(
             "The message",
             "The parameter of a rule is the message, a value: `let copy = msg;` makes one of its own. What is not there \
@@ -50,5 +51,15 @@ pub(crate) static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| {
              message.",
             exported_module!(actions::verdict_functions),
         ),
-    ]
+        section(
+            "State",
+            "What a rule remembers from message to message, also over a restart: `state.get(key)`. Windows (`average`, \
+             `sum`, `min`, `max`, `count`) are measured in values (1 to 512) or in a length of time (`\"5m\"`). Each \
+             function has a window of its own under a key; for two windows of different size use two keys. A window of \
+             time is kept in 256 parts: it is exact but for its oldest 1/256.",
+            state::module(),
+        ),
+    ];
+    sections.extend(functions::modules().map(|(title, module)| section(title, "", module)));
+    sections
 });

@@ -9,6 +9,7 @@ use crate::{
     engine::{CONSTANTS, with_types},
     host::{Host, Registration},
     limits::Limits,
+    lookup,
     message::Stage,
     natives::SECTIONS,
     options::OPTIONS,
@@ -38,6 +39,12 @@ defines outside of rules is there for its rules, and constant: what a rule remem
 A duration is a number of milliseconds, or a text such as `\"500ms\"`, `\"5s\"`, `\"2m\"`, `\"1h\"`, `\"3d\"`.
 ";
 
+/// What is said of tables.
+const LOOKUPS: &str = "\
+Files in the directory of the rules that end in `.csv` or `.json` are tables, read again when they change. The first line
+of a CSV file names the columns, and its first column is the key. A JSON file is an object of keys and their values, or
+an array of objects with a member `key`, `id` or `name`.";
+
 /// The reference of the rules of a program, in Markdown: with what the program registers.
 #[must_use]
 pub fn reference(host: &Host) -> String {
@@ -51,6 +58,8 @@ pub fn reference(host: &Host) -> String {
     for section in SECTIONS.iter() {
         put_section(&mut page, section.title, section.text, &functions_of_module(&section.module));
     }
+    let lookups = functions_of_module(&Shared::new(lookup::module(host.tables())));
+    put_section(&mut page, "Tables", LOOKUPS, &lookups);
     let own = functions_of_program(host.registrations());
     if !own.is_empty() {
         put_section(&mut page, "Of the program", "", &own);
@@ -98,7 +107,7 @@ fn put_limits(page: &mut String, host: &Host) {
     row("Bytes of a text, or of all texts in a value", "size", &|limits| limits.string_bytes.to_string());
     row("Elements of an array or a blob", "size", &|limits| limits.array_len.to_string());
     row("Entries of a map", "size", &|limits| limits.map_len.to_string());
-    row("Bytes of payloads that are read and made", "size", &|limits| limits.memory_bytes.to_string());
+    row("Bytes that variables hold, and of payloads that are read and made", "size", &|limits| limits.memory_bytes.to_string());
     row("Outputs", "fan_out", &|limits| limits.fan_out.to_string());
     row("Rules that a message goes through", "hops", &|limits| limits.hops.to_string());
     row("Entries of the state", "state", &|limits| limits.state_keys.to_string());

@@ -23,8 +23,16 @@ fn each_limit_ends_the_call_with_its_reason() {
         ("let b = blob(100000000, 1);", FailureReason::Size),
         ("let a = [1]; loop { a = [a, a]; }", FailureReason::Size),
         ("let m = #{}; let n = 0; loop { n += 1; m[n.to_string()] = 1; }", FailureReason::Operations),
-        ("let m = #{}; let s = \"x\"; s.pad(500000, 'x'); let n = 0; loop { n += 1; m[n.to_string()] = s + n; }", FailureReason::Size),
-        ("let m = [(),(),(),(),()]; let s = \"x\"; s.pad(500000, 'x'); let n = 0; loop { n += 1; m[n % 5] = s + n; }", FailureReason::Size),
+        // An element is put into what is not measured by Rhai then.
+        (
+            "let m = #{}; let s = \"x\"; s.pad(500000, 'x'); let n = 0; loop { n += 1; m[n.to_string()] = s + n; }",
+            FailureReason::Size,
+        ),
+        (
+            "let m = [(),(),(),(),()]; for n in 0..5 { let s = \"x\"; s.pad(900000, 'x'); m[n] = s; } \
+             let all = #{}; let n = 0; loop { n += 1; try { all[n.to_string()] = m; } catch { } }",
+            FailureReason::Size,
+        ),
         ("loop { publish(\"t\", \"x\"); }", FailureReason::FanOut),
         ("loop { try { publish(\"t\", \"x\"); } catch { } }", FailureReason::Operations),
         ("for n in 0..200 { try { publish(\"t\", \"x\"); } catch { } }", FailureReason::FanOut),
@@ -50,6 +58,31 @@ fn what_grows_slowly_ends_by_the_clock() {
         assert!(failure.reason.is_limit(), "{script}: {failure}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{script} took {:?}", begun.elapsed());
     }
+}
+
+/// Dropping and comparing values that are in each other is recursive: a script must not come to the end of the stack.
+#[test]
+fn values_do_not_get_deeper_than_a_stack() {
+    let small_stack = std::thread::Builder::new().stack_size(2 << 20);
+    let ran = small_stack.spawn(|| {
+        let failure = slow_failure("let a = [1]; loop { a = [[[[[[[[a]]]]]]]]; }");
+        assert_eq!(failure.reason, FailureReason::Size, "{failure}");
+        let failure = slow_failure("let a = #{}; loop { let b = #{}; b.x = a; a = b; }");
+        assert_eq!(failure.reason, FailureReason::Size, "{failure}");
+    });
+    ran.expect("starts").join().expect("ends");
+}
+
+/// Functions around the one that runs hold what they hold.
+#[test]
+fn what_callers_hold_counts() {
+    let script = r#"
+        fn f(n) { let m = []; for i in 0..16 { m.push(blob(60000, i)); } let s = f(n + 1); m.len() + s }
+        rule("r", "a", |msg| { f(0); ok });"#;
+    let host = Host::new().limits(Stage::Group, Limits { wall: Duration::from_secs(60), array_len: 1 << 20, ..Limits::GROUP });
+    let rules = Ruleset::load(&host, &[("a", script)]).unwrap_or_else(|errors| panic!("{errors}"));
+    let failure = call(&rules.rules()[0], &message("a", "x")).result.expect_err("fails");
+    assert!(matches!(failure.reason, FailureReason::Size | FailureReason::Depth), "{failure}");
 }
 
 #[test]

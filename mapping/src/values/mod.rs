@@ -1,40 +1,79 @@
-//! Rhai values from and to JSON and CBOR.
+//! Values of scripts from and to JSON and CBOR, with the digits of numbers as they came.
+//!
+//! Objects are Rhai's maps, which are ordered by key: what is written back is in that order, not in the one that came.
+//! Of keys that come twice, the last one counts. `null` is `()`.
+//!
+//! A number is an `INT` when it is written as an integer and is within `i64`; a `FLOAT` when it is written with a point
+//! or an exponent and the shortest text of the nearest `f64` has the same digits; and a [`Number`] else. `80.0` stays a
+//! `FLOAT` and is written `80.0`, `-0` is the `FLOAT` that has a sign.
 
-use rhai::Dynamic;
+mod cbor;
+mod json;
+mod number;
 
-/// Why a value cannot be read or written.
+#[cfg(test)]
+mod tests;
+
+use rhai::{Dynamic, FLOAT};
+
+pub(crate) use self::{
+    cbor::{from_cbor, to_cbor, write_float},
+    json::{from_json, to_json},
+    number::{Number, register},
+};
+
+/// How deep arrays and maps may be in each other: reading and writing are recursive.
+pub(crate) const DEPTH_MAX: usize = 64;
+
+/// How long the text of a number may be: calculating with its digits takes time by the square of that.
+pub(crate) const NUMBER_BYTES_MAX: usize = 1024;
+
+/// Why something is not a value, or a value cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct ValueError(pub(crate) String);
-
-pub(crate) fn from_json(bytes: &[u8]) -> Result<Dynamic, ValueError> {
-    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| ValueError(error.to_string()))?;
-    Ok(dynamic(value))
+pub(crate) enum ValueError {
+    /// Not JSON, or JSON beyond the bounds.
+    #[error("not JSON that can be read: {what} at line {line}, column {column}")]
+    Json {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// Not CBOR, or CBOR beyond the bounds.
+    #[error("not CBOR that can be read: {what} at byte {offset}")]
+    Cbor {
+        /// From 0.
+        offset: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// A value that is too deep to be written.
+    #[error("the value is deeper than {DEPTH_MAX} arrays and maps")]
+    TooDeep,
+    /// JSON has no such number.
+    #[error("JSON has no number for {0}; set null instead")]
+    NotFinite(String),
+    /// JSON has no bytes.
+    #[error("JSON has no bytes; write the blob as text with base64(blob) or hex(blob)")]
+    Blob,
+    /// Something that only a script has.
+    #[error(
+        "a value of type {0} cannot be written; allowed are maps, arrays, texts, numbers, true, false, () and, in CBOR, \
+         blobs"
+    )]
+    Type(String),
 }
 
-fn dynamic(value: serde_json::Value) -> Dynamic {
-    match value {
-        serde_json::Value::Null => Dynamic::UNIT,
-        serde_json::Value::Bool(is) => is.into(),
-        serde_json::Value::Number(number) => {
-            number.as_i64().map_or_else(|| number.as_f64().unwrap_or_default().into(), Dynamic::from)
-        }
-        serde_json::Value::String(text) => text.into(),
-        serde_json::Value::Array(items) => items.into_iter().map(dynamic).collect::<rhai::Array>().into(),
-        serde_json::Value::Object(entries) => {
-            entries.into_iter().map(|(name, value)| (name.into(), dynamic(value))).collect::<rhai::Map>().into()
-        }
+/// A value as a number, for calculations.
+pub(crate) fn as_float(value: &Dynamic) -> Option<FLOAT> {
+    if let Ok(float) = value.as_float() {
+        return Some(float);
     }
-}
-
-pub(crate) fn to_json(value: &Dynamic) -> Result<Vec<u8>, ValueError> {
-    Ok(rhai::format_map_as_json(&value.clone().cast::<rhai::Map>()).into_bytes())
-}
-
-pub(crate) fn from_cbor(_bytes: &[u8]) -> Result<Dynamic, ValueError> {
-    Err(ValueError("no CBOR yet".into()))
-}
-
-pub(crate) fn to_cbor(_value: &Dynamic) -> Result<Vec<u8>, ValueError> {
-    Err(ValueError("no CBOR yet".into()))
+    if let Ok(int) = value.as_int() {
+        #[expect(clippy::cast_precision_loss, reason = "that is what calculating as f64 means")]
+        return Some(int as FLOAT);
+    }
+    value.read_lock::<Number>().map(|number| number.to_float())
 }
