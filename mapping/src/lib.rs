@@ -25,6 +25,7 @@ mod output;
 mod reference;
 mod rule;
 mod ruleset;
+mod run;
 mod script;
 mod seat;
 mod state;
@@ -48,5 +49,6 @@ pub use self::{
     reference::reference,
     rule::{Called, How, Rule, Source, Trace},
     ruleset::Ruleset,
+    run::{COMMANDS, Mapping, OWN_QUEUES, Reloaded, view},
     state::{RuleState, StateChange},
 };

@@ -34,6 +34,14 @@ impl LoadError {
     }
 }
 
+impl LoadError {
+    /// About a whole line.
+    pub(crate) fn at_line(file: &str, script: &str, line: usize, message: impl Into<String>) -> Self {
+        let at = Position::new(u16::try_from(line).unwrap_or(u16::MAX), 0);
+        Self::new(file, script, at, message)
+    }
+}
+
 impl std::error::Error for LoadError {}
 
 impl std::fmt::Display for LoadError {

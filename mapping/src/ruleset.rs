@@ -83,18 +83,30 @@ impl Ruleset {
         !self.ingress.is_empty()
     }
 
+    /// Whether a rule of stage `ingress` wants a topic.
+    #[must_use]
+    pub fn guards(&self, topic: &str) -> bool {
+        let mut is_wanted = false;
+        if !self.ingress.is_empty() {
+            self.ingress.matching(topic, |_| is_wanted = true);
+        }
+        is_wanted
+    }
+
     /// The rules of stage `ingress` for a topic, in the order in which they act. Does not allocate when there is none.
     #[must_use]
     pub fn ingress(&self, topic: &str) -> Vec<&Arc<Rule>> {
-        let mut found: Vec<&Arc<Rule>> = Vec::new();
-        if self.ingress.is_empty() {
-            return found;
+        self.ingress_indexes(topic).into_iter().filter_map(|index| self.rules.get(index)).collect()
+    }
+
+    /// The same, as places in [`Ruleset::rules`].
+    pub(crate) fn ingress_indexes(&self, topic: &str) -> Vec<usize> {
+        let mut indexes: Vec<usize> = Vec::new();
+        if !self.ingress.is_empty() {
+            self.ingress.matching(topic, |rules| indexes.extend(rules.direct().map(|(index, ())| index as usize)));
+            indexes.sort_unstable();
         }
-        let mut indexes: Vec<u32> = Vec::new();
-        self.ingress.matching(topic, |rules| indexes.extend(rules.direct().map(|(index, ())| index)));
-        indexes.sort_unstable();
-        found.extend(indexes.into_iter().filter_map(|index| self.rules.get(index as usize)));
-        found
+        indexes
     }
 }
 

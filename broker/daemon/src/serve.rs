@@ -14,7 +14,9 @@ use primer_broker::{
     access::{Anonymous, Open, Users},
     options::{Overlap, ShareStrategy},
 };
+use primer::Node;
 use primer_core::backlog::OverflowPolicy;
+use primer_mapping::{Host, Mapping};
 use primer_mqtt::auth::scram::{Credentials, SALT_BYTES};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -64,6 +66,10 @@ pub(crate) struct Serve {
     /// What queues are to be, by the patterns of their names: a TOML file; config/queues.toml is one with everything.
     #[arg(long, value_name = "FILE", env = "PRIMER_QUEUES")]
     queues: Option<PathBuf>,
+    /// Where the mapping rules are: every *.rhai of this directory, read again when it changes; *.csv and *.json there are
+    /// tables for `lookup`. config/rules has some that are ready.
+    #[arg(long, value_name = "DIR", env = "PRIMER_RULES")]
+    rules: Option<PathBuf>,
     /// Connections at a time.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     max_connections: u64,
@@ -202,6 +208,7 @@ pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
 async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let drain = Duration::from_secs(arguments.drain_timeout);
     let users = users(&arguments.users)?;
+    let rules = arguments.rules.clone();
     let options = options(arguments)?;
     let memory_limit = options.node.memory_bytes_max;
     let data = options.data.clone();
@@ -213,9 +220,12 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let who = if users.is_some() { "the users given by --user" } else { "anybody (--user NAME:PASSWORD changes that)" };
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let mut mapping = None;
+    let prepare = |node: &Node| mapping = Some(Mapping::start(node, Host::new(), rules));
     let broker = match users {
-        Some(users) => Broker::start(options, users, Open),
-        None => Broker::start(options, Anonymous, Open),
+        Some(users) => Broker::start_with(options, users, Open, prepare),
+        None => Broker::start_with(options, Anonymous, Open, prepare),
     }
     .context("the broker did not start")?;
     for address in broker.addresses() {
@@ -229,12 +239,20 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
             memory_limit >> 20
         ),
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                if let Some(mapping) = &mapping {
+                    mapping.reload().await; // what came of it is in the log
+                }
+            }
+        }
     }
     tracing::info!("Stopping: clients have {} s to take what waits for them", drain.as_secs());
     let cut = broker.shutdown(drain).await;
+    drop(mapping);
     tracing::info!("Stopped; {cut} connections had to be cut");
     Ok(())
 }

@@ -175,13 +175,11 @@ fn settle(
         return Ok(Settling::Retry(delivery, *delay));
     }
     let products: Vec<Product> = called.outputs.iter().map(convert::product).collect();
-    if let Err(error) = transaction.produce(&products) {
-        return Err((delivery, error));
-    }
-    match verdict {
-        Verdict::DeadLetter(why) => transaction.bury(delivery, why)?,
-        _ => transaction.ack(delivery),
-    }
+    let why_dead = match verdict {
+        Verdict::DeadLetter(why) => Some(why.as_str()),
+        _ => None,
+    };
+    transaction.finish(delivery, &products, why_dead)?;
     stats.said(verdict);
     Ok(Settling::Done)
 }

@@ -1,10 +1,13 @@
-//! Rules of stage `ingress` at work: each publish that comes in goes by those whose filters match its topic, in the order
-//! of their files and lines. Each sees what the one before it has made.
+//! Rules of stage `ingress` at work: each publish that comes in goes by those whose filters match its topic, in the
+//! order of their files and lines. Each sees what the one before it has made.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use parking_lot::RwLock;
-use primer::{Admission, Arriving, Ingress, Node, journal::Draft};
+use primer::{Admission, Arriving, Clock, Ingress, journal::Draft};
 use primer_core::commit::Refused;
 
 use super::{convert, member::Member, stats::Stats, trace::Tracers};
@@ -23,11 +26,27 @@ pub(crate) struct Guards {
     pub(crate) members: Vec<Arc<Member>>,
 }
 
+/// Where the rules are that are active.
+#[derive(Debug, Default)]
+pub(crate) struct Guarding {
+    pub(crate) current: RwLock<Arc<Guards>>,
+    /// Whether any of them is of stage `ingress`.
+    pub(crate) is_any: AtomicBool,
+}
+
+impl Guarding {
+    /// There are none any more.
+    pub(crate) fn clear(&self) {
+        self.is_any.store(false, Ordering::Release);
+        *self.current.write() = Arc::default();
+    }
+}
+
 /// See the module's description.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    pub(crate) node: Node,
-    pub(crate) guards: Arc<RwLock<Arc<Guards>>>,
+    pub(crate) clock: Clock,
+    pub(crate) guards: Arc<Guarding>,
     pub(crate) tracers: Arc<Tracers>,
 }
 
@@ -52,18 +71,17 @@ const FAILED: u8 = 0x83;
 
 impl Ingress for Gate {
     fn matches(&self, topic: &str) -> bool {
-        let guards = self.guards.read();
-        guards.ruleset.has_ingress() && guards.ruleset.guards(topic)
+        self.guards.is_any.load(Ordering::Acquire) && self.guards.current.read().ruleset.guards(topic)
     }
 
     fn admit(&self, arriving: &Arriving<'_>) -> Admission {
-        let guards = Arc::clone(&self.guards.read());
+        let guards = Arc::clone(&self.guards.current.read());
         let indexes = guards.ruleset.ingress_indexes(arriving.topic);
         if indexes.is_empty() {
             return Admission::Pass;
         }
         let mut passing = Passing {
-            message: convert::of_arriving(arriving, self.node.clock().unix_ms()),
+            message: convert::of_arriving(arriving, self.clock.unix_ms()),
             is_changed: false,
             outputs: Vec::new(),
             draft: Draft::default(),
@@ -103,8 +121,8 @@ impl Ingress for Gate {
 impl Gate {
     fn step(&self, member: &Arc<Member>, passing: &mut Passing) -> Step {
         let rule = member.rule();
-        let (clock, stats) = (self.node.clock(), &member.stats);
-        let now = (clock.unix_ms(), clock.now_ms());
+        let stats = &member.stats;
+        let now = (self.clock.unix_ms(), self.clock.now_ms());
         let failed = || match rule.options().on_error {
             OnError::Refuse => {
                 Stats::add(&stats.refused, 1);

@@ -1,10 +1,10 @@
-//! The scripts of a node and their versions: what was loaded, applied and taken back, over restarts where the node has a
-//! data directory.
+//! The scripts of a node and their versions: what was loaded, applied and taken back, over restarts where the node has
+//! a data directory.
 //!
 //! ```text
 //! table "rules"
 //!   v/NAME/NNNNNNNN   u64 when (ms since 1970), u8 0 from a file, 1 applied, then the text
-//!   a/NAME            JSON: which version is active, and the hash of the file that was seen last
+//!   a/NAME            JSON: which version is active, the hash of the file that was seen last, and what is wrong with it
 //! ```
 
 use std::collections::BTreeMap;
@@ -13,8 +13,11 @@ use primer::{Table, TableError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Versions that are kept of a script.
+/// Versions that are kept of a script; fewer where the table is full.
 pub(crate) const VERSIONS_MAX: usize = 10;
+
+/// Bytes of an error that are kept.
+const ERROR_BYTES_MAX: usize = 4_096;
 
 /// Where a version comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub(crate) struct Version {
 struct Standing {
     active: Option<u32>,
     file: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -82,9 +87,14 @@ impl Library {
         self.scripts.get(name).is_none_or(|script| script.standing.file != Some(hash(text)))
     }
 
-    /// Scripts that were last seen as files, and are active.
+    /// What is wrong with the last text of a script, which is why an older one is active, or none.
+    pub(crate) fn error(&self, name: &str) -> Option<&str> {
+        self.scripts.get(name)?.standing.error.as_deref()
+    }
+
+    /// Scripts that were seen as files.
     pub(crate) fn files(&self) -> Vec<String> {
-        let of_files = self.scripts.iter().filter(|(_, script)| script.is_active_file());
+        let of_files = self.scripts.iter().filter(|(_, script)| script.standing.file.is_some());
         of_files.map(|(name, _)| name.clone()).collect()
     }
 
@@ -105,49 +115,87 @@ impl Library {
     /// A text is active from now on: as a new version, if it is none of the last one's. Answers its number.
     pub(crate) fn add(&mut self, name: &str, text: &str, from: From, unix_ms: u64) -> Result<u32, TableError> {
         let script = self.scripts.entry(name.to_owned()).or_default();
-        if from == From::File {
-            script.standing.file = Some(hash(text));
-        }
         let last = script.versions.last().filter(|last| last.text == text);
         let number = match last {
             Some(last) => last.number,
             None => {
                 let number = script.versions.last().map_or(1, |last| last.number + 1);
                 let version = Version { number, text: text.to_owned(), unix_ms, from };
-                self.table.set(&version_key(name, number), Some(&write_version(&version)))?;
-                script.versions.push(version);
+                self.set(&version_key(name, number), &write_version(&version))?;
+                self.scripts.entry(name.to_owned()).or_default().versions.push(version);
                 number
             }
         };
+        let script = self.scripts.entry(name.to_owned()).or_default();
         script.standing.active = Some(number);
+        script.standing.error = None;
+        if from == From::File {
+            script.standing.file = Some(hash(text));
+        }
         while script.versions.len() > VERSIONS_MAX {
             let gone = script.versions.remove(0);
             self.table.set(&version_key(name, gone.number), None)?;
         }
-        self.keep(name)
-            .map(|()| number)
+        self.keep(name).map(|()| number)
     }
 
     /// A version is active again, or none is.
     pub(crate) fn activate(&mut self, name: &str, number: Option<u32>) -> Result<(), TableError> {
         if let Some(script) = self.scripts.get_mut(name) {
             script.standing.active = number;
+            script.standing.error = None;
         }
         self.keep(name)
     }
 
-    /// A file could not be loaded: it is not tried again until it is another one.
-    pub(crate) fn seen(&mut self, name: &str, text: &str) -> Result<(), TableError> {
-        self.scripts.entry(name.to_owned()).or_default().standing.file = Some(hash(text));
+    /// A text could not be loaded. A file is not tried again until it is another one, or somebody asks for it.
+    pub(crate) fn fail(&mut self, name: &str, text: &str, from: From, error: &str) -> Result<(), TableError> {
+        let standing = &mut self.scripts.entry(name.to_owned()).or_default().standing;
+        if from == From::File {
+            standing.file = Some(hash(text));
+        }
+        standing.error = Some(error[..error.floor_char_boundary(ERROR_BYTES_MAX)].to_owned());
         self.keep(name)
     }
 
-    /// A file is gone.
+    /// A file is gone, and with it its script, unless somebody has applied another text since.
     pub(crate) fn unseen(&mut self, name: &str) -> Result<(), TableError> {
         if let Some(script) = self.scripts.get_mut(name) {
-            script.standing = Standing::default();
+            let active = script.standing.active.and_then(|number| script.version(number));
+            let stays = active.filter(|version| version.from == From::Applied).map(|version| version.number);
+            script.standing = Standing { active: stays, ..Standing::default() };
         }
         self.keep(name)
+    }
+
+    /// Whether the script of a file that is gone goes as well.
+    pub(crate) fn ends_with_its_file(&self, name: &str) -> bool {
+        self.scripts.get(name).is_some_and(|script| {
+            let active = script.standing.active.and_then(|number| script.version(number));
+            active.is_some_and(|version| version.from == From::File)
+        })
+    }
+
+    /// Puts a version; the oldest ones that are not active make room.
+    fn set(&mut self, key: &str, value: &[u8]) -> Result<(), TableError> {
+        loop {
+            match self.table.set(key, Some(value)) {
+                Ok(_it_is_waited_for_elsewhere) => return Ok(()),
+                Err(full @ TableError::Full { .. }) => {
+                    let old = self.scripts.iter().flat_map(|(name, script)| {
+                        let idle = move |version: &&Version| Some(version.number) != script.standing.active;
+                        script.versions.iter().filter(idle).map(move |version| (version.unix_ms, name, version.number))
+                    });
+                    let Some((_, name, number)) = old.min() else { return Err(full) };
+                    let name = name.clone();
+                    self.table.set(&version_key(&name, number), None)?;
+                    if let Some(script) = self.scripts.get_mut(&name) {
+                        script.versions.retain(|version| version.number != number);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn keep(&self, name: &str) -> Result<(), TableError> {
@@ -169,7 +217,8 @@ impl Library {
         };
         let all = self.scripts.iter().map(|(name, script)| {
             let versions: Vec<Value> = script.versions.iter().map(version).collect();
-            json!({"name": name, "active": script.standing.active, "versions": versions})
+            let Standing { active, error, .. } = &script.standing;
+            json!({"name": name, "active": active, "versions": versions, "error": error})
         });
         Value::Array(all.collect())
     }
@@ -178,10 +227,6 @@ impl Library {
 impl Script {
     fn version(&self, number: u32) -> Option<&Version> {
         self.versions.iter().find(|version| version.number == number)
-    }
-
-    fn is_active_file(&self) -> bool {
-        self.standing.file.is_some() && self.standing.active.is_some()
     }
 }
 

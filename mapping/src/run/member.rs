@@ -115,6 +115,19 @@ impl Member {
         }
     }
 
+    /// It remembers nothing any more; how many entries that were.
+    pub(crate) fn forget(&self) -> usize {
+        let mut state = self.state.lock();
+        let keys: Vec<String> = state.entries().map(|(key, _)| key.to_owned()).collect();
+        state.clear();
+        for key in &keys {
+            if let Err(error) = self.table.set(key, None) {
+                tracing::error!(rule = &*self.id, key, %error, "an entry of the rule's state stays on the disk");
+            }
+        }
+        keys.len()
+    }
+
     /// A rule that fails on each message does not fill the log.
     fn tell(&self, why: &str, now_ms: u64) {
         use std::sync::atomic::Ordering::Relaxed;

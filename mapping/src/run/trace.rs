@@ -23,18 +23,21 @@ use crate::{
 const TRACERS_MAX: usize = 16;
 
 /// What somebody wants to see.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub(crate) rule: Option<String>,
     /// A topic filter.
     pub(crate) topic: Option<String>,
     pub(crate) calls_max: usize,
+    /// Bytes of the answer.
+    pub(crate) bytes_max: usize,
 }
 
 #[derive(Debug)]
 struct Tracer {
     wanted: Wanted,
-    seen: Mutex<Vec<Value>>,
+    /// With their bytes.
+    seen: Mutex<(Vec<Value>, usize)>,
     is_full: Notify,
 }
 
@@ -70,13 +73,16 @@ impl Tracers {
     /// Gives a call to who wants to see it.
     pub(crate) fn add(&self, traced: Traced<'_>) {
         let shown = view::call(&traced);
+        let len = shown.to_string().len();
         let topic = &traced.message.content().topic;
         for tracer in self.all.lock().iter().filter(|tracer| tracer.wants(&traced.rule, topic)) {
-            let mut seen = tracer.seen.lock();
-            if seen.len() < tracer.wanted.calls_max {
+            let (seen, bytes) = &mut *tracer.seen.lock();
+            let fits = *bytes + len <= tracer.wanted.bytes_max && seen.len() < tracer.wanted.calls_max;
+            if fits {
                 seen.push(shown.clone());
+                *bytes += len;
             }
-            if seen.len() >= tracer.wanted.calls_max {
+            if !fits || seen.len() >= tracer.wanted.calls_max {
                 tracer.is_full.notify_one();
             }
         }
@@ -103,7 +109,7 @@ impl Tracers {
         };
         let _the_time_may_be_up = tokio::time::timeout(patience, tracer.is_full.notified()).await;
         drop(leaves);
-        let seen = std::mem::take(&mut *tracer.seen.lock());
+        let (seen, _) = std::mem::take(&mut *tracer.seen.lock());
         Ok(json!(seen))
     }
 }

@@ -11,7 +11,7 @@ mod tests;
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
-pub(crate) use self::script::{StateHandle, module};
+pub(crate) use self::script::{StateHandle, module, shown};
 
 /// The values of one rule.
 #[derive(Debug, Clone)]
@@ -95,6 +95,13 @@ impl RuleState {
         for change in changes.iter().rev() {
             self.store(&change.key, change.before.as_deref().map(Into::into));
         }
+    }
+
+    /// Nothing is there any more, and nothing of it can be taken back.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.before.clear();
+        self.bytes = 0;
     }
 
     /// How many keys there are, those included that windows and the like are kept under.

@@ -83,6 +83,20 @@ fn write_value(time_unix_ms: u64, value: &Dynamic) -> Result<Vec<u8>, StateError
     Ok(kept)
 }
 
+/// What is kept under a key, for people: what a script has set with its time, and of the others what they keep.
+pub(crate) fn shown(key: &str, kept: &[u8]) -> serde_json::Value {
+    let json = |value: &Dynamic| {
+        let text = values::to_json(value).ok();
+        text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_else(|| value.to_string().into())
+    };
+    if !key.starts_with('~')
+        && let Ok((time, value)) = read_value(kept)
+    {
+        return serde_json::json!({"value": json(&value), "time": time});
+    }
+    values::from_cbor(kept).map_or(serde_json::Value::Null, |value| json(&value))
+}
+
 fn broken() -> StateError {
     StateError::Other("what is kept there cannot be read".to_owned())
 }

@@ -321,6 +321,12 @@ impl Node {
         queue::evict(&self.inner, below);
     }
 
+    /// Whether the node stops, or has stopped.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.inner.is_stopping()
+    }
+
     /// Nothing more is taken in, and consumers and subscribers get an end.
     pub fn begin_stop(&self) {
         self.inner.begin_stop();

@@ -16,7 +16,7 @@ use crate::{
 /// Bytes of a key, at most.
 pub const TABLE_KEY_BYTES_MAX: usize = 1_024;
 /// Bytes of a value, at most.
-pub const TABLE_VALUE_BYTES_MAX: usize = 1 << 18;
+pub const TABLE_VALUE_BYTES_MAX: usize = 1 << 19;
 /// Bytes of all keys and values of a table, at most.
 pub const TABLE_BYTES_MAX: usize = 8 << 20;
 

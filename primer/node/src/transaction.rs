@@ -116,13 +116,40 @@ impl Transaction {
     /// # Errors
     /// One of them is no message, or a queue refused it: nothing of this call is left in queues.
     pub fn produce(&mut self, products: &[Product]) -> Result<(), PublishError> {
+        self.take(products, None)
+    }
+
+    /// All that comes of a message: what was made of it, and its acknowledgement; with `why_dead` it goes to the dead
+    /// letters of its queue, as with [`bury`](Self::bury).
+    ///
+    /// # Errors
+    /// A queue refused something: nothing of this call is left in queues, and the delivery is here again.
+    pub fn finish(
+        &mut self,
+        delivery: Delivery,
+        products: &[Product],
+        why_dead: Option<&str>,
+    ) -> Result<(), (Delivery, PublishError)> {
+        match self.take(products, why_dead.map(|why| (&delivery, why))) {
+            Ok(()) => {
+                self.ack(delivery);
+                Ok(())
+            }
+            Err(error) => Err((delivery, error)),
+        }
+    }
+
+    fn take(&mut self, products: &[Product], dead: Option<(&Delivery, &str)>) -> Result<(), PublishError> {
         let mut step = Step { along: Along::default(), pushed: Vec::new() };
         let mut published = Vec::new();
-        for product in products {
-            if let Err(error) = step.push(&self.node, product, &mut published) {
-                step.take_back(&self.node);
-                return Err(error);
-            }
+        let mut taken =
+            products.iter().try_for_each(|product| step.push(&self.node, product, &mut published));
+        if let Some((delivery, why)) = dead {
+            taken = taken.and_then(|()| step.bury(&self.node, delivery, why));
+        }
+        if let Err(error) = taken {
+            step.take_back(&self.node);
+            return Err(error);
         }
         // Nobody can refuse any more.
         for (message, built) in published {
@@ -147,15 +174,7 @@ impl Transaction {
     /// # Errors
     /// The dead letters do not take it; the delivery is here again.
     pub fn bury(&mut self, delivery: Delivery, why: &str) -> Result<(), (Delivery, PublishError)> {
-        let mut step = Step { along: Along::default(), pushed: Vec::new() };
-        if let Err(error) = step.bury(&self.node, &delivery, why) {
-            step.take_back(&self.node);
-            return Err((delivery, error));
-        }
-        self.along.append(step.along);
-        self.pushed.append(&mut step.pushed);
-        self.ack(delivery);
-        Ok(())
+        self.finish(delivery, &[], Some(why))
     }
 
     /// Puts an entry into a table, or removes it.
