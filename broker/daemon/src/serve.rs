@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use primer::Node;
 use primer_broker::{
     Broker, Options, SCRAM_ITERATIONS,
     access::{Anonymous, Open, Users},
     options::{Overlap, ShareStrategy},
 };
-use primer::Node;
 use primer_core::backlog::OverflowPolicy;
 use primer_mapping::{Host, Mapping};
 use primer_mqtt::auth::scram::{Credentials, SALT_BYTES};

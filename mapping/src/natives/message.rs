@@ -124,7 +124,7 @@ fn level_range(topic: &str, index: i64) -> Option<std::ops::Range<usize>> {
 }
 
 #[export_module]
-#[expect(unreachable_pub, reason = "the macro exports what is pub")]
+#[expect(unreachable_pub, clippy::unwrap_used, reason = "the macro exports what is pub, and takes what it has checked")]
 #[expect(clippy::needless_pass_by_value, reason = "Rhai hands values over")]
 pub(crate) mod message_functions {
     use super::*;
@@ -245,7 +245,7 @@ pub(crate) mod message_functions {
     pub fn json(ctx: NativeCallContext, msg: &mut Msg) -> Fallible<Dynamic> {
         let payload = &msg.content().payload;
         charge(&ctx, payload.len())?;
-        values::from_json(payload).map_err(|error| format!("the payload is not JSON: {error}").into())
+        values::from_json(payload).map_err(|error| format!("the payload is {error}").into())
     }
 
     #[rhai_fn(set = "json", return_raw)]
@@ -261,7 +261,7 @@ pub(crate) mod message_functions {
     pub fn cbor(ctx: NativeCallContext, msg: &mut Msg) -> Fallible<Dynamic> {
         let payload = &msg.content().payload;
         charge(&ctx, payload.len())?;
-        values::from_cbor(payload).map_err(|error| format!("the payload is not CBOR: {error}").into())
+        values::from_cbor(payload).map_err(|error| format!("the payload is {error}").into())
     }
 
     #[rhai_fn(set = "cbor", return_raw)]

@@ -129,9 +129,8 @@ impl Active {
                 Ok(ruleset) => break Some(ruleset),
                 Err(errors) => errors,
             };
-            let is_wrong = |one: &Candidate| {
-                one.text().is_some() && errors.0.iter().any(|error| error.file == one.name)
-            };
+            let is_wrong =
+                |one: &Candidate| one.text().is_some() && errors.0.iter().any(|error| error.file == one.name);
             let (wrong, rest): (Vec<Candidate>, Vec<Candidate>) = candidates.into_iter().partition(is_wrong);
             candidates = rest;
             for one in &wrong {
@@ -154,12 +153,7 @@ impl Active {
     }
 
     /// Where an error names none of the candidates: those that can be active in their order.
-    fn one_by_one(
-        &mut self,
-        shared: &Shared,
-        candidates: Vec<Candidate>,
-        switched: &mut Switched,
-    ) -> Vec<Candidate> {
+    fn one_by_one(&mut self, shared: &Shared, candidates: Vec<Candidate>, switched: &mut Switched) -> Vec<Candidate> {
         let mut accepted: Vec<Candidate> = Vec::new();
         for one in candidates {
             accepted.push(one);

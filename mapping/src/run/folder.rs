@@ -71,7 +71,12 @@ impl Folder {
         self.is_taken = true;
         let scripts = self.last.keys().filter(|file| file.extension().is_some_and(|known| known == EXTENSION));
         let named = scripts.filter_map(|file| Some((file.file_name()?.to_string_lossy().into_owned(), file)));
-        Ok(named.map(|(name, file)| { let text = text(&name, file); (name, text) }).collect())
+        Ok(named
+            .map(|(name, file)| {
+                let text = text(&name, file);
+                (name, text)
+            })
+            .collect())
     }
 }
 

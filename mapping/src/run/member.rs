@@ -12,7 +12,7 @@ use super::{
     history::History,
     rest::Rest,
     stats::Stats,
-    trace::{Tracers, Traced},
+    trace::{Traced, Tracers},
 };
 use crate::{
     failure::FailureReason,
@@ -46,7 +46,11 @@ impl Member {
         let mut state = RuleState::new(rule.limits().state_keys, rule.limits().state_bytes);
         let left_out = table.entries("").iter().filter(|(key, value)| !state.restore(key, value)).count();
         if left_out > 0 {
-            tracing::warn!(rule = rule.id(), left_out, "entries of the rule's state are beyond its limits, and left out");
+            tracing::warn!(
+                rule = rule.id(),
+                left_out,
+                "entries of the rule's state are beyond its limits, and left out"
+            );
         }
         Self {
             id: rule.id().into(),

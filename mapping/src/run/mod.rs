@@ -31,6 +31,7 @@ use parking_lot::Mutex;
 use primer::Node;
 use tokio::runtime::Handle;
 
+pub use self::reload::Reloaded;
 use self::{
     active::Active,
     folder::Folder,
@@ -39,7 +40,6 @@ use self::{
     member::Member,
     trace::Tracers,
 };
-pub use self::reload::Reloaded;
 use crate::{host::Host, lookup::Lookups};
 
 /// What the queues of rules on topics begin with.
@@ -55,7 +55,7 @@ const LOOK: Duration = Duration::from_millis(500);
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use primer::Node;
+/// use primer::{Message, Node};
 /// use primer_mapping::{Host, Mapping};
 /// let node = Node::builder().start().await?;
 /// let rules = Mapping::start(&node, Host::new(), None);
@@ -65,7 +65,7 @@ const LOOK: Duration = Duration::from_millis(500);
 ///         ok
 ///     });
 /// "#).await?;
-/// node.publish("sensors/7/temp", r#"{"celsius": 81.5}"#).await?;
+/// node.publish(Message::new(r#"{"celsius": 81.5}"#).topic("sensors/7/temp")).await?;
 /// let alarm = node.queue("alarms")?.consume(1)?.next().await.expect("the node runs");
 /// assert_eq!(alarm.text(), Some(r#"{"celsius": 81.5}"#));
 /// rules.stop().await;
@@ -101,7 +101,8 @@ impl Shared {
         let found = members.iter().find(|member| *member.id == *id).cloned();
         found.ok_or_else(|| {
             let known: Vec<&str> = members.iter().map(|member| &*member.id).take(20).collect();
-            let known = if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", known.join(", ")) };
+            let known =
+                if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", known.join(", ")) };
             format!("there is no rule {id:?}: {known}")
         })
     }

@@ -94,11 +94,7 @@ fn take_in(shared: &Arc<Shared>, texts: Texts, again: bool) -> Reloaded {
     }
     let switched = active.switch(shared, candidates);
     failed.extend(switched.failed);
-    Reloaded {
-        loaded: switched.loaded.into_iter().map(|(name, _)| name).collect(),
-        removed: switched.removed,
-        failed,
-    }
+    Reloaded { loaded: switched.loaded.into_iter().map(|(name, _)| name).collect(), removed: switched.removed, failed }
 }
 
 /// Reads the tables that have changed.

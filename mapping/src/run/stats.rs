@@ -85,7 +85,8 @@ impl Stats {
     pub(crate) fn view(&self) -> Value {
         let mut all: Map<String, Value> = self.each().map(|(name, count)| (name.to_owned(), json!(count))).collect();
         let failures = FailureReason::ALL.iter().zip(&self.failures);
-        let failures = failures.map(|(reason, count)| (reason.as_str().to_owned(), json!(count.load(Ordering::Relaxed))));
+        let failures =
+            failures.map(|(reason, count)| (reason.as_str().to_owned(), json!(count.load(Ordering::Relaxed))));
         all.insert("failures".to_owned(), Value::Object(failures.collect()));
         Value::Object(all)
     }

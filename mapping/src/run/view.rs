@@ -19,7 +19,9 @@ const PAYLOAD_BYTES_MAX: usize = 4_096;
 fn payload(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.len() <= PAYLOAD_BYTES_MAX => json!(text),
-        Ok(text) => json!(format!("{}... ({} bytes)", &text[..text.floor_char_boundary(PAYLOAD_BYTES_MAX)], bytes.len())),
+        Ok(text) => {
+            json!(format!("{}... ({} bytes)", &text[..text.floor_char_boundary(PAYLOAD_BYTES_MAX)], bytes.len()))
+        }
         Err(_) => {
             let hex: String = bytes.iter().take(256).map(|byte| format!("{byte:02x}")).collect();
             json!({"hex": hex, "bytes": bytes.len()})

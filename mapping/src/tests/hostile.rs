@@ -52,7 +52,9 @@ fn each_limit_ends_the_call_with_its_reason() {
 
 #[test]
 fn what_grows_slowly_ends_by_the_clock() {
-    for script in ["let a = []; loop { a.push(1); }", "let s = \"\"; loop { s += \"x\"; }", "let a = []; loop { a += [a]; }"] {
+    for script in
+        ["let a = []; loop { a.push(1); }", "let s = \"\"; loop { s += \"x\"; }", "let a = []; loop { a += [a]; }"]
+    {
         let begun = Instant::now();
         let failure = failure(script);
         assert!(failure.reason.is_limit(), "{script}: {failure}");
@@ -79,7 +81,8 @@ fn what_callers_hold_counts() {
     let script = r#"
         fn f(n) { let m = []; for i in 0..16 { m.push(blob(60000, i)); } let s = f(n + 1); m.len() + s }
         rule("r", "a", |msg| { f(0); ok });"#;
-    let host = Host::new().limits(Stage::Group, Limits { wall: Duration::from_secs(60), array_len: 1 << 20, ..Limits::GROUP });
+    let host =
+        Host::new().limits(Stage::Group, Limits { wall: Duration::from_secs(60), array_len: 1 << 20, ..Limits::GROUP });
     let rules = Ruleset::load(&host, &[("a", script)]).unwrap_or_else(|errors| panic!("{errors}"));
     let failure = call(&rules.rules()[0], &message("a", "x")).result.expect_err("fails");
     assert!(matches!(failure.reason, FailureReason::Size | FailureReason::Depth), "{failure}");

@@ -142,8 +142,7 @@ impl Transaction {
     fn take(&mut self, products: &[Product], dead: Option<(&Delivery, &str)>) -> Result<(), PublishError> {
         let mut step = Step { along: Along::default(), pushed: Vec::new() };
         let mut published = Vec::new();
-        let mut taken =
-            products.iter().try_for_each(|product| step.push(&self.node, product, &mut published));
+        let mut taken = products.iter().try_for_each(|product| step.push(&self.node, product, &mut published));
         if let Some((delivery, why)) = dead {
             taken = taken.and_then(|()| step.bury(&self.node, delivery, why));
         }

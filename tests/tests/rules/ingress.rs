@@ -1,0 +1,112 @@
+//! Rules of stage `ingress` between real clients: what they make of a publish is what subscribers, retained messages and
+//! the publisher see.
+
+use primer_harness::wire::prop::{self, user_properties};
+use primer_harness::{Client, Version};
+use serde_json::json;
+
+use crate::fixture::{Folder, ask, serve, stats};
+
+const RULES: &str = r#"
+rule("units", "yard/+/raw", #{ stage: "ingress" }, |msg| {
+    let value = msg.json;
+    value.celsius = round(f_to_c(value.f), 1);
+    value.remove("f");
+    msg.topic = "yard/" + msg.level(1);
+    msg.json = value;
+    msg.headers["by"] = "units";
+    ok
+});
+rule("split", "all/+", #{ stage: "ingress" }, |msg| {
+    for part in msg.json.parts { publish("parts/" + part, part); }
+    drop
+});
+rule("guard", "locked/#", #{ stage: "ingress" }, |msg| {
+    if msg.header("key") != "sesame" { return refuse("no key", 0x87); }
+    ok
+});
+rule("wrong", "broken/pass", #{ stage: "ingress" }, |msg| { throw "oh" });
+rule("wrong-refuse", "broken/refuse", #{ stage: "ingress", on_error: "refuse" }, |msg| { msg.json.x.y });
+rule("wrong-drop", "broken/drop", #{ stage: "ingress", on_error: "drop" }, |msg| { 1 / 0 });
+rule("first", "chain", #{ stage: "ingress" }, |msg| { msg.text += "1"; ok });
+rule("second", "chain", #{ stage: "ingress" }, |msg| { msg.text += "2"; enqueue("seen", msg); ok });
+"#;
+
+#[test]
+fn a_publish_is_rewritten_before_anybody_sees_it() {
+    let (folder, mut at) = (Folder::with("rules.rhai", RULES), Vec::new());
+    let broker = serve(&folder);
+    let mut sub = Client::v5(broker.addr(), "sub");
+    sub.subscribe("#", 2);
+    for (qos, version) in [(0, Version::V311), (1, Version::V311), (2, Version::V5)] {
+        let mut client = Client::connect_with(broker.addr(), version, &format!("pub{qos}"), |connect| connect);
+        assert!(
+            client.publish_retained(&format!("yard/{qos}/raw"), r#"{"f":212.0,"id":18446744073709551615}"#, qos) == 0
+        );
+        let message = sub.recv();
+        assert_eq!((message.topic.as_str(), message.qos), (&*format!("yard/{qos}"), qos));
+        assert_eq!(message.text(), r#"{"celsius":100.0,"id":18446744073709551615}"#, "digits stay as they came");
+        assert_eq!(user_properties(&message.props), [("by", "units")]);
+        at.push(message.topic);
+    }
+    let mut late = Client::v5(broker.addr(), "late");
+    late.subscribe("yard/#", 0);
+    let mut retained: Vec<String> = late.recv_publishes(3).into_iter().map(|message| message.topic).collect();
+    retained.sort();
+    assert_eq!(retained, at);
+    late.expect_no_publish_before_ping();
+}
+
+#[test]
+fn a_publish_is_split_dropped_or_refused() {
+    let folder = Folder::with("rules.rhai", RULES);
+    let broker = serve(&folder);
+    let mut sub = Client::v5(broker.addr(), "sub");
+    sub.subscribe("#", 1);
+    let mut client = Client::v5(broker.addr(), "pub");
+    assert_eq!(client.publish("all/x", r#"{"parts":["a","b","c"]}"#, 1), 0);
+    let topics: Vec<String> = sub.recv_publishes(3).into_iter().map(|message| message.topic).collect();
+    assert_eq!(topics, ["parts/a", "parts/b", "parts/c"]);
+    assert_eq!(client.publish("locked/door", "open", 1), 0x87);
+    assert_eq!(client.publish("locked/door", "open", 2), 0x87);
+    assert_eq!(client.publish_with("locked/door", "open", 1, &[prop::user_property("key", "sesame")]), 0);
+    assert_eq!(sub.recv().topic, "locked/door");
+    // Before 5.0 there is no code to say it with.
+    let mut old = Client::v311(broker.addr(), "old");
+    old.send(&primer_harness::wire::publish(Version::V311, "locked/door", b"open").qos(1, 7).build());
+    old.expect_closed();
+    sub.expect_no_publish_before_ping();
+    assert_eq!(stats(&mut client, "guard")["stats"]["refused"], 3);
+}
+
+#[test]
+fn a_rule_that_fails_does_as_it_says() {
+    let folder = Folder::with("rules.rhai", RULES);
+    let broker = serve(&folder);
+    let mut sub = Client::v5(broker.addr(), "sub");
+    sub.subscribe("broken/#", 1);
+    let mut client = Client::v5(broker.addr(), "pub");
+    assert_eq!(client.publish("broken/pass", "as it came", 1), 0);
+    assert_eq!(sub.recv().text(), "as it came");
+    assert_eq!(client.publish("broken/refuse", "x", 1), 0x83);
+    assert_eq!(client.publish("broken/drop", "x", 1), 0);
+    sub.expect_no_publish_before_ping();
+    let figures = stats(&mut client, "wrong");
+    assert_eq!((&figures["stats"]["failures"]["error"], &figures["stats"]["passed"]), (&json!(1), &json!(1)));
+    assert!(figures["last_failure"].as_str().is_some_and(|why| why.starts_with("rules.rhai:19:")), "{figures}");
+}
+
+#[test]
+fn rules_act_in_their_order_and_their_outputs_are_part_of_the_publish() {
+    let folder = Folder::with("rules.rhai", RULES);
+    let broker = serve(&folder);
+    let mut sub = Client::v5(broker.addr(), "sub");
+    sub.subscribe("chain", 1);
+    let mut queue = Client::v5(broker.addr(), "queue");
+    queue.subscribe("$queue/seen", 1);
+    let mut client = Client::v5(broker.addr(), "pub");
+    assert_eq!(client.publish("chain", "0", 1), 0);
+    assert_eq!((sub.recv().text(), queue.recv().text()), ("012".to_owned(), "012".to_owned()));
+    let listed = ask(&mut client, &json!({"command": "listRules"}));
+    assert_eq!(listed["data"]["rules"].as_array().map(Vec::len), Some(8), "{listed}");
+}
