@@ -109,8 +109,8 @@ mod tests {
 
     use super::*;
 
-    fn diff(old: Value, new: Value) -> Vec<String> {
-        lines(&messages(&old, &new))
+    fn diff(old: &Value, new: &Value) -> Vec<String> {
+        lines(&messages(old, new))
     }
 
     #[test]
@@ -130,26 +130,26 @@ mod tests {
             "- topic: \"a\"",
             "+ topic: \"m/a\"",
         ];
-        assert_eq!(diff(old, new), wanted);
+        assert_eq!(diff(&old, &new), wanted);
     }
 
     #[test]
     fn other_payloads_are_shown_before_and_after() {
         let of = |payload: &str| json!({"payload": payload, "headers": {"unit": "F"}});
-        assert_eq!(diff(of("12"), of("13")), ["- payload: \"12\"", "+ payload: \"13\""]);
-        assert_eq!(diff(of("{}"), of("x")), ["- payload: \"{}\"", "+ payload: \"x\""]);
+        assert_eq!(diff(&of("12"), &of("13")), ["- payload: \"12\"", "+ payload: \"13\""]);
+        assert_eq!(diff(&of("{}"), &of("x")), ["- payload: \"{}\"", "+ payload: \"x\""]);
         let hex = json!({"payload_base64": "/w==", "headers": {"unit": "F", "n": "1"}});
         let wanted = ["+ headers.n: \"1\"", "- payload: \"x\"", "+ payload_base64: \"/w==\""];
-        assert_eq!(diff(of("x"), hex), wanted);
-        assert_eq!(diff(of("x"), of("x")), [""; 0]);
-        let again = diff(of("{\"a\": 1}"), of("{\"a\":1}"));
+        assert_eq!(diff(&of("x"), &hex), wanted);
+        assert_eq!(diff(&of("x"), &of("x")), [""; 0]);
+        let again = diff(&of("{\"a\": 1}"), &of("{\"a\":1}"));
         assert!(again.len() == 2 && again[0].contains("the same JSON, written otherwise"), "{again:?}");
     }
 
     #[test]
     fn what_is_long_is_cut() {
         let many = |n: u32| json!({"payload": json!((0..100).map(|i| i + n).collect::<Vec<_>>()).to_string()});
-        let lines = diff(many(0), many(1));
+        let lines = diff(&many(0), &many(1));
         assert_eq!((lines.len(), &*lines[120]), (121, "  ... and 40 more"));
         assert_eq!(shown(&json!("x".repeat(500))).chars().count(), SHOWN_MAX + 1);
         assert_eq!(shown(&json!("\u{1b}[2J\u{9b}")), "\"\\u001b[2J\\u{9b}\"");

@@ -222,7 +222,7 @@ mod tests {
             "rule r: stage group, on a/+, f:1\n",
             "  messages    9 seen, 4 matched, 1 changed\n",
             "  verdicts    1 drop, 2 ok\n",
-            "  failed      1 error; the first: 2:35: error: bad (a message of a/1)\n",
+            "  failed      1 error; the first: 2:36: error: bad (a message of a/1)\n",
             "  outputs     62\n              4 to t/0\n              2 to t/1\n",
             "              20 to others\n",
             "  time        mean 100 µs, p99 100 µs, max 100 µs\n",
