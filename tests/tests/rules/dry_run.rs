@@ -52,7 +52,11 @@ fn a_message_is_shown_with_what_would_come_of_it() {
 #[test]
 fn failures_are_counted_by_reason_and_are_no_success() {
     let place = Place::new();
-    let script = "rule(\"f\", \"#\", #{ operations: 1000 }, |msg| {\n  if msg.text == \"loop\" { loop {} }\n  if msg.text == \"bad\" { throw \"no good\"; }\n  if msg.text == \"gone\" { return drop; }\n});";
+    let script = r#"rule("f", "+", #{ operations: 1000 }, |msg| {
+  if msg.text == "loop" { loop {} }
+  if msg.text == "bad" { throw "no good"; }
+  if msg.text == "gone" { return drop; }
+});"#;
     let file = place.file("f.rhai", script);
     let ran = rules(&["test", &file, "--stdin", "--topic", "t", "--json"], "loop\nbad\nfine\nbad\ngone\n");
     let data = ran.json(1);

@@ -109,8 +109,8 @@ fn explain(error: anyhow::Error, about: &str) -> anyhow::Error {
         return error;
     }
     error.context(format!(
-        "a broker takes commands about {about} from its own machine alone (127.0.0.1 or ::1), unless its access control \
-         says otherwise"
+        "a broker takes commands about {about} from its own machine alone (127.0.0.1 or ::1), unless its access \
+         control says otherwise"
     ))
 }
 

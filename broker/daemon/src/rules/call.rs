@@ -1,5 +1,5 @@
-//! One call of a rule for people: the message, what the rule made of it, and what it took. What a broker's trace answers
-//! and what a dry run found are shown alike.
+//! One call of a rule for people: the message, what the rule made of it, and what it took. What a broker's trace
+//! answers and what a dry run found are shown alike.
 
 use std::fmt::Write as _;
 
@@ -35,7 +35,7 @@ const MEMBERS: [&str; 15] = [
 
 /// The call, ending with a line end.
 pub(super) fn shown(index: u64, call: &Value) -> String {
-    let mut shown = format!("{index}. rule {}: {}\n", plain(text(&call["rule"])), text(&call["verdict"]));
+    let mut shown = format!("{index}. rule {}: {}\n", plain(text(&call["rule"])), plain(text(&call["verdict"])));
     let mut line = |name: &str, value: &str| {
         let _a_string_takes_all = writeln!(shown, "   {name:<10} {value}");
     };
@@ -159,7 +159,8 @@ mod tests {
     fn what_a_failed_call_has_not_is_not_shown() {
         let call = json!({
             "rule": "r", "verdict": "failed: 2:5: error: no", "message": {"topic": "t", "qos": 0, "payload": ""},
-            "changed": null, "outputs": [], "state": [], "variables": null, "prints": null, "operations": 3, "micros": 2,
+            "changed": null, "outputs": [], "state": [], "variables": null, "prints": null, "operations": 3,
+            "micros": 2,
         });
         let wanted = "7. rule r: failed: 2:5: error: no\n   message    t (QoS 0): (no payload)\n   \
                       took       3 operations, 2.0 µs\n";

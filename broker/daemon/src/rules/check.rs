@@ -107,7 +107,10 @@ fn one(path: &Path) -> anyhow::Result<(String, String)> {
 
 fn json(checked: &Result<Ruleset, LoadErrors>) -> Value {
     let told = |errors: &[LoadError]| -> Vec<Value> {
-        let one = |LoadError { file, line, column, message, text }: &LoadError| json!({"file": file, "line": line, "column": column, "message": message, "text": text});
+        let one = |error: &LoadError| {
+            let LoadError { file, line, column, message, text } = error;
+            json!({"file": file, "line": line, "column": column, "message": message, "text": text})
+        };
         errors.iter().map(one).collect()
     };
     match checked {

@@ -215,7 +215,8 @@ mod tests {
     fn stats() -> Value {
         json!({
             "calls": 4, "ok": 3, "dropped": 0, "dead": 1, "outputs": 3, "operations": 401, "micros": 120,
-            "micros_max": 1500, "failures": {"error": 1, "fan_out": 0}, "waiting": 1200, "last_failure": "3:5: error: no"
+            "micros_max": 1500, "failures": {"error": 1, "fan_out": 0}, "waiting": 1200,
+            "last_failure": "3:5: error: no",
         })
     }
 

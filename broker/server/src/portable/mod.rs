@@ -1,8 +1,8 @@
 //! A store as a file that outlives formats and machines: one JSON object a line, read by people and by programs.
 //!
 //! [`dump`] writes what a broker would find in a data directory, [`restore`] makes a data directory of it on which a
-//! broker goes on as on the first. [`survey`] says what is in a data directory, [`peruse`] what was said in a dump. None of them runs beside a broker on
-//! the same directory, whose lock they take; dump and survey change no file there.
+//! broker goes on as on the first. [`survey`] says what is in a data directory, [`peruse()`] what was said in a dump.
+//! None of them runs beside a broker on the same directory, whose lock they take; dump and survey change no file there.
 //!
 //! Payloads pass through: memory holds one message, and what the store's own state takes.
 

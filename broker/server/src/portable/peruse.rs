@@ -1,5 +1,5 @@
-//! Goes through the messages of a dump that are in queues or retained, without making a store of them: for whoever wants
-//! to know what was said. Memory holds one line.
+//! Goes through the messages of a dump that are in queues or retained, without making a store of them: for whoever
+//! wants to know what was said. Memory holds one line.
 
 use std::io::BufRead;
 
@@ -155,11 +155,12 @@ mod tests {
             "\n",
             r#"{"message":{"sequence":1,"topic":"a/b","payload":"NDI=","properties":{"user":[["unit","bar"]]},"#,
             r#""to":[{"retained":{"position":0,"qos":1}},{"queue":{"name":"q","position":4,"priority":7,"#,
-            r#""published_unix_ms":99,"publisher":"shop","key":{"base64":"/w=="},"sent":{"qos":2,"retain":true,"hops":3},"#,
-            r#""dead":{"queue":"o","group":"","reason":"rule","deliveries":2,"died_unix_ms":1}}}]}}"#,
+            r#""published_unix_ms":99,"publisher":"shop","key":{"base64":"/w=="},"#,
+            r#""sent":{"qos":2,"retain":true,"hops":3},"dead":{"queue":"o","group":"","reason":"rule","#,
+            r#""deliveries":2,"died_unix_ms":1}}}]}}"#,
             "\n",
-            r#"{"message":{"sequence":2,"topic":"d","payload":"","to":[{"delayed":{"position":0,"qos":1,"retain":false,"#,
-            r#""due_unix_ms":1}}]}}"#,
+            r#"{"message":{"sequence":2,"topic":"d","payload":"","to":[{"delayed":{"position":0,"qos":1,"#,
+            r#""retain":false,"due_unix_ms":1}}]}}"#,
             "\n",
         );
         let end = format!(

@@ -98,7 +98,8 @@ mod tests {
     #[test]
     fn a_case_has_the_message_what_changed_and_what_would_go_where() {
         let script = r#"rule("r", "a", |msg| {
-            msg.json.n += 1; msg.headers["unit"] = "C"; enqueue("q", msg, #{ delay: "2s" }); publish(msg); state.set("k", 1);
+            msg.json.n += 1; msg.headers["unit"] = "C"; enqueue("q", msg, #{ delay: "2s" }); publish(msg);
+            state.set("k", 1);
         });"#;
         let set = Ruleset::load(&Host::new(), &[("f", script)]).unwrap();
         let mut properties = Vec::new();

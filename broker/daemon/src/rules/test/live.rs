@@ -1,4 +1,5 @@
-//! What is published at a broker while the dry run lasts: subscriptions of its own, at QoS 0, to what the rules stand on.
+//! What is published at a broker while the dry run lasts: subscriptions of its own, at QoS 0, to what the rules stand
+//! on.
 
 use std::{
     collections::BTreeSet,
@@ -40,7 +41,7 @@ pub(super) fn feed(
         match rule.source() {
             Source::Topic(filter) => drop(filters.insert(filter.clone())),
             Source::Queue(queue) => eprintln!(
-                "primer: rule {:?} is on the queue {queue:?}, of which --live would take messages: try --last or --dump",
+                "primer: rule {:?} is on the queue {queue:?}, which --live would take from: try --last or --dump",
                 rule.id()
             ),
         }

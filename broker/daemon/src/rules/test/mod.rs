@@ -1,6 +1,6 @@
-//! `primer rules test`: the dry run. Rules of files are called here, in this process, with messages from a broker, a dump
-//! or standard input; what they would do is counted and shown, and nothing is done. Messages pass through: memory holds
-//! one, and the cases that are shown at the end.
+//! `primer rules test`: the dry run. Rules of files are called here, in this process, with messages from a broker, a
+//! dump or standard input; what they would do is counted and shown, and nothing is done. Messages pass through: memory
+//! holds one, and the cases that are shown at the end.
 
 mod case;
 mod dump;

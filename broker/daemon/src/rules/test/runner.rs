@@ -1,5 +1,6 @@
-//! Calls rules with messages, as a broker would: those of stage `ingress` one after another on what the one before made of
-//! the message, the others each on the message. Each rule's state goes on from message to message; outputs go nowhere.
+//! Calls rules with messages, as a broker would: those of stage `ingress` one after another on what the one before made
+//! of the message, the others each on the message. Each rule's state goes on from message to message; outputs go
+//! nowhere.
 
 use std::{sync::Arc, time::Instant};
 

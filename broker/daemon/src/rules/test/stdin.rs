@@ -60,7 +60,8 @@ fn of_json(line: &[u8]) -> anyhow::Result<Msg> {
             let text = error.to_string();
             let what = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
             bail!(
-                "column {}: {what}; a line is to be {{\"topic\":\"a/b\",\"payload\":...}}, or a payload with --topic TOPIC",
+                "column {}: {what}; a line is to be {{\"topic\":\"a/b\",\"payload\":...}}, or a payload with \
+                 --topic TOPIC",
                 error.column()
             );
         }
