@@ -27,7 +27,11 @@ pub(super) fn run(look: &Look) -> anyhow::Result<()> {
     let asked = json!({"rule": look.rule});
     if look.reset {
         return tell(&look.target, "resetState", &asked, |data| {
-            format!("the rule {:?} has forgotten {} entries\n", look.rule, units::count(number(&data["entries"])))
+            let entries = match number(&data["entries"]) {
+                1 => "1 entry".to_owned(),
+                count => format!("{} entries", units::count(count)),
+            };
+            format!("the rule {:?} has forgotten {entries}\n", look.rule)
         });
     }
     tell(&look.target, "getState", &asked, entries)
