@@ -156,7 +156,7 @@ fn print(runner: &Runner<'_>, is_json: bool) -> anyhow::Result<()> {
         let (cases, seen) = (runner.cases().rest_of_json(), runner.seen());
         return write(format!("{cases},\"messages\":{seen},\"rules\":{}}}\n", Value::Object(rules)).as_bytes());
     }
-    let tallies = runner.tallies().map(|(id, tally)| tally.people(id, runner.seen()));
+    let tallies = runner.tallies().map(|(id, tally)| tally.people(id));
     let mut all: Vec<String> = tallies.collect();
     all.extend(Some(runner.cases().people()).filter(|cases| !cases.is_empty()));
     write(all.join("\n").as_bytes())

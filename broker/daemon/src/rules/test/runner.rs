@@ -66,21 +66,21 @@ impl<'s> Runner<'s> {
 
     /// Takes one message.
     pub(super) fn take(&mut self, given: &Given<'_>) -> anyhow::Result<()> {
-        if given.to != To::Queue {
-            self.seen += 1;
-        }
-        if let To::Rule(id) = given.to {
-            let index = self.seats.iter().position(|seat| seat.rule.id() == id);
-            return index.map_or(Ok(()), |index| self.call(index, &given.message).map(drop));
-        }
-        let mut message = given.message.clone();
-        if given.to != To::Queue {
-            match (self.pass(&message)?, given.to) {
-                (Some(passed), To::Publish) => message = in_its_queue(passed),
-                (None, To::Publish) => return Ok(()),
-                _ => {} // it came by those rules before it was where it comes from
+        let message = match given.to {
+            To::Rule(id) => return self.take_for(id, &given.message),
+            To::Queue => given.message.clone(),
+            To::All => {
+                self.see();
+                // It came by such rules before it was where it comes from, and is as they left it.
+                self.pass(&given.message)?;
+                given.message.clone()
             }
-        }
+            To::Publish => {
+                self.see();
+                let Some(passed) = self.pass(&given.message)? else { return Ok(()) };
+                in_its_queue(passed)
+            }
+        };
         for index in 0..self.seats.len() {
             let Some(Seat { rule, .. }) = self.seats.get(index) else { break };
             let is_of_queue = matches!(rule.source(), Source::Queue(_));
@@ -89,6 +89,20 @@ impl<'s> Runner<'s> {
             }
         }
         Ok(())
+    }
+
+    fn take_for(&mut self, id: &str, message: &Msg) -> anyhow::Result<()> {
+        self.seen += 1;
+        let Some(index) = self.seats.iter().position(|seat| seat.rule.id() == id) else { return Ok(()) };
+        if let Some(seat) = self.seats.get_mut(index) {
+            seat.tally.see();
+        }
+        self.call(index, message).map(drop)
+    }
+
+    fn see(&mut self) {
+        self.seen += 1;
+        self.seats.iter_mut().for_each(|seat| seat.tally.see());
     }
 
     /// Rules of stage `ingress`; what goes on, if it does.
@@ -230,7 +244,7 @@ mod tests {
         for text in ["a", "no", "gone", "b"] {
             runner.take(&Given { message: message("in/1", text), to: To::Publish }).unwrap();
         }
-        runner.take(&Given { message: in_its_queue(message("$queue/q", "")), to: To::Publish }).unwrap();
+        runner.take(&Given { message: message("$queue/q", ""), to: To::Publish }).unwrap();
         assert_eq!(counts(&runner), [case("gate", 4, 0), case("count", 2, 0), case("raw", 0, 0), case("work", 1, 1)]);
         assert_eq!((runner.seen(), runner.calls(), runner.failures()), (5, 7, 1));
         let gate = &runner.seats[0];

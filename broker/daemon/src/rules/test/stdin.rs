@@ -10,7 +10,7 @@ use primer_mapping::{
 };
 use serde_json::Value;
 
-use super::given::{Given, To, in_its_queue};
+use super::given::{Given, To};
 use crate::units;
 
 /// The longest line.
@@ -43,7 +43,7 @@ pub(super) fn feed(
             None if text.trim_ascii().is_empty() => continue,
             None => of_json(text).with_context(|| format!("line {number} of standard input"))?,
         };
-        take(Given { message: in_its_queue(message), to: To::Publish })?;
+        take(Given { message, to: To::Publish })?;
     }
     Ok(())
 }
@@ -96,7 +96,7 @@ mod tests {
         let [first, second] = &all[..] else { panic!("{all:?}") };
         assert_eq!((first.content().origin.time_unix_ms, &first.content().payload[..]), (7, &b"{\"x\":1}"[..]));
         assert!(second.content().origin.time_unix_ms > 1_700_000_000_000);
-        assert_eq!(second.content().origin.queue.as_deref(), Some("q"));
+        assert_eq!(&*second.content().topic, "$queue/q");
         let all = read("1\n\n2\r\n", Some("t")).unwrap();
         let payloads: Vec<&[u8]> = all.iter().map(|message| &message.content().payload[..]).collect();
         assert_eq!(payloads, [&b"1"[..], b"", b"2"]);

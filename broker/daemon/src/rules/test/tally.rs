@@ -25,6 +25,7 @@ const NANOS_MAX: u64 = 100_000_000_000;
 /// The figures of one rule.
 pub(super) struct Tally {
     head: String,
+    seen: u64,
     calls: u64,
     changed: u64,
     verdicts: BTreeMap<&'static str, u64>,
@@ -45,6 +46,7 @@ impl Tally {
         let (stage, source) = (check::stage(rule.stage()), plain(&rule.source().to_string()));
         Self {
             head: format!("stage {stage}, on {source}, {}:{}", plain(rule.file()), rule.line()),
+            seen: 0,
             calls: 0,
             changed: 0,
             verdicts: BTreeMap::new(),
@@ -66,6 +68,11 @@ impl Tally {
 
     pub(super) fn failures(&self) -> u64 {
         self.failures.values().map(|(count, _)| count).sum()
+    }
+
+    /// Counts a message that came, for this rule or for others.
+    pub(super) fn see(&mut self) {
+        self.seen += 1;
     }
 
     /// Counts a call.
@@ -117,6 +124,7 @@ impl Tally {
             .iter()
             .map(|(reason, (count, first))| ((*reason).to_owned(), json!({"count": count, "first": first})));
         json!({
+            "messages": self.seen,
             "calls": self.calls,
             "changed": self.changed,
             "verdicts": self.verdicts,
@@ -133,13 +141,13 @@ impl Tally {
         })
     }
 
-    /// For people; `seen` messages came in all.
-    pub(super) fn people(&self, id: &str, seen: u64) -> String {
+    /// For people.
+    pub(super) fn people(&self, id: &str) -> String {
         let mut shown = format!("rule {}: {}\n", plain(id), self.head);
         let mut line = |name: &str, value: &str| {
             let _a_string_takes_all = writeln!(shown, "  {name:<11} {value}");
         };
-        let (seen, calls, changed) = (units::count(seen), units::count(self.calls), units::count(self.changed));
+        let (seen, calls, changed) = (units::count(self.seen), units::count(self.calls), units::count(self.changed));
         line("messages", &format!("{seen} seen, {calls} matched, {changed} changed"));
         if self.calls == 0 {
             return shown;
@@ -210,17 +218,19 @@ mod tests {
         let set = Ruleset::load(&Host::new(), &[("f", script)]).unwrap();
         let rule = &set.rules()[0];
         let (mut tally, mut state) = (Tally::new(rule), RuleState::new(9, 999));
-        assert!(tally.people("r", 3).ends_with("3 seen, 0 matched, 0 changed\n"));
+        tally.see();
+        assert!(tally.people("r").ends_with("1 seen, 0 matched, 0 changed\n"));
         for text in ["bad", "gone", "same", "new"] {
             let given =
                 Msg::new(Content { topic: "a/1".into(), payload: text.as_bytes().into(), ..Content::default() });
             let called = rule.call(&given, &mut state, How::default());
+            tally.see();
             tally.add(&given, &called, Duration::from_micros(100));
         }
-        let shown = tally.people("r", 9);
+        let shown = tally.people("r");
         for line in [
             "rule r: stage group, on a/+, f:1\n",
-            "  messages    9 seen, 4 matched, 1 changed\n",
+            "  messages    5 seen, 4 matched, 1 changed\n",
             "  verdicts    1 drop, 2 ok\n",
             "  failed      1 error; the first: 2:36: error: bad (a message of a/1)\n",
             "  outputs     62\n              4 to t/0\n              2 to t/1\n",
