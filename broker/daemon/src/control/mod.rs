@@ -105,13 +105,18 @@ impl Control {
 
 /// Says why commands are refused more often than anything else.
 fn explain(error: anyhow::Error, about: &str) -> anyhow::Error {
-    if !error.to_string().contains(ReasonCode::NOT_AUTHORIZED.name()) {
-        return error;
+    let said = error.to_string();
+    if said.contains(ReasonCode::NOT_AUTHORIZED.name()) {
+        return error.context(format!(
+            "a broker takes commands about {about} from its own machine alone (127.0.0.1 or ::1), unless its access \
+             control says otherwise"
+        ));
     }
-    error.context(format!(
-        "a broker takes commands about {about} from its own machine alone (127.0.0.1 or ::1), unless its access \
-         control says otherwise"
-    ))
+    if said.contains(ReasonCode::TOPIC_NAME_INVALID.name()) {
+        return error
+            .context(format!("this broker takes no commands about {about}: it has none, or is an older version"));
+    }
+    error
 }
 
 /// Has one command carried out, and prints the answer.
