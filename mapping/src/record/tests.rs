@@ -63,14 +63,14 @@ proptest! {
     #[test]
     fn any_message_comes_back(content in message()) {
         let text = to_json(&Msg::new(content.clone())).to_string();
-        let back = from_json(&serde_json::from_str(&text).unwrap()).unwrap();
+        let back = from_json(&serde_json::from_str(&text).expect("JSON")).expect("a message");
         prop_assert_eq!(format!("{:?}", back.content()), format!("{content:?}"));
     }
 }
 
 #[test]
 fn people_write_little_and_payloads_as_they_like() {
-    let read = |value: Value| from_json(&value).unwrap();
+    let read = |value: Value| from_json(&value).expect("a message");
     for (payload, wanted) in [
         (json!("plain"), &b"plain"[..]),
         (json!({"celsius": 21.5}), b"{\"celsius\":21.5}"),
@@ -122,7 +122,7 @@ fn what_is_wrong_is_said_with_what_is_allowed() {
         (with("dead", json!({"reason": "rule"})), &["queue is missing"]),
         (with("dead", json!({"why": 1})), &["no member \"why\""]),
     ] {
-        let error = from_json(&value).unwrap_err().to_string();
+        let error = from_json(&value).expect_err("no message").to_string();
         assert!(words.iter().all(|word| error.contains(word)), "{words:?} are not in: {error}");
     }
 }

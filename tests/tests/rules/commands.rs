@@ -30,7 +30,8 @@ fn scripts_are_applied_shown_and_taken_back() {
         "getScript": {"name": "units.rhai", "version": 3, "text": "// nothing"},
         "rollbackScript": {"version": 2},
         "removeScript": {},
-        "reload": {"loaded": ["a.rhai"], "removed": [], "failed": [{"name": "b.rhai", "error": "b.rhai:1:2: no\n1 | x"}]},
+        "reload": {"loaded": ["a.rhai"], "removed": [],
+            "failed": [{"name": "b.rhai", "error": "b.rhai:1:2: no\n1 | x"}]},
     }));
     let (ran, asked) = run(&broker, &["apply", &file]);
     assert_eq!(ran.stdout, "the script \"units.rhai\" is active as version 3; its rules: units\n");
