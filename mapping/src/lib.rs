@@ -22,6 +22,7 @@ mod message;
 mod natives;
 mod options;
 mod output;
+pub mod record;
 mod reference;
 mod rule;
 mod ruleset;

@@ -3,14 +3,18 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
 mod bench;
+mod control;
 mod data;
 mod dump;
 mod machine;
 mod probe;
 mod queue;
 mod queues_file;
+mod rules;
 mod serve;
 mod store;
+mod table;
+mod units;
 
 use std::process::ExitCode;
 
@@ -47,6 +51,9 @@ enum Command {
     /// Look after the queues of a running broker; put messages in and get them out.
     #[command(subcommand)]
     Queue(Box<queue::Queue>),
+    /// Write, try and look after mapping rules: check and test files, apply them to a running broker, watch them.
+    #[command(subcommand)]
+    Rules(Box<rules::Rules>),
     /// Load a broker and say what it did and what it cost; or compare brokers.
     Bench(Box<bench::Bench>),
 }
@@ -59,6 +66,7 @@ fn main() -> ExitCode {
         Command::Restore(arguments) => dump::restore(arguments),
         Command::Store(what) => store::run(what),
         Command::Queue(what) => queue::run(*what),
+        Command::Rules(what) => rules::run(*what),
         Command::Bench(arguments) => bench::run(*arguments),
     };
     match result {

@@ -33,7 +33,7 @@ use super::{
     trace::Wanted,
     view,
 };
-use crate::state;
+use crate::{record, state};
 
 /// Calls of one trace.
 const CALLS_MAX: usize = 100;
@@ -267,7 +267,7 @@ fn history_of(member: &Member, last: usize, room: usize) -> Result<Value, String
     let messages = member.history.lock().last(last);
     let (mut shown, mut bytes) = (Vec::new(), SPARE);
     for message in messages.iter().rev() {
-        let one = view::message(message);
+        let one = record::to_json(message);
         bytes += one.to_string().len();
         if bytes > room && !shown.is_empty() {
             break;

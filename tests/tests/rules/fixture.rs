@@ -1,30 +1,33 @@
-//! A broker with a directory of rules.
+//! A directory with files of rules, and the program.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
-use primer_harness::{Broker, Client, Launch, TIMEOUT};
-use serde_json::{Value, json};
+use primer_harness::program;
+use serde_json::Value;
 
-/// A directory of this test's own, which goes with it.
+/// A directory that goes with the test, unless it fails.
 #[derive(Debug)]
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct Place(PathBuf);
 
-impl Folder {
+impl Place {
     pub(crate) fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("primer-rules-test-{}-{number}", std::process::id()));
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("primer-rules-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        let _none_was_left = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("a directory");
         Self(path)
     }
 
+    /// With a file.
     pub(crate) fn with(name: &str, text: &str) -> Self {
-        let folder = Self::new();
-        folder.put(name, text);
-        folder
+        let place = Self::new();
+        place.put(name, text);
+        place
     }
 
     /// Puts a file there as a whole, as careful programs do.
@@ -35,11 +38,24 @@ impl Folder {
     }
 
     pub(crate) fn path(&self) -> &str {
-        Path::to_str(&self.0).expect("UTF-8")
+        self.0.to_str().expect("a path in UTF-8")
+    }
+
+    /// The path of a file there, as an argument.
+    pub(crate) fn arg(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("a path in UTF-8").to_owned()
+    }
+
+    /// Writes a file; its path.
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        fs::write(&path, text).expect("a file");
+        self.arg(name)
     }
 }
 
-impl Drop for Folder {
+impl Drop for Place {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             let _it_may_be_gone = fs::remove_dir_all(&self.0);
@@ -47,46 +63,77 @@ impl Drop for Folder {
     }
 }
 
-/// A broker in memory with the rules of a folder.
-pub(crate) fn serve(folder: &Folder) -> Broker {
-    Launch::new().args(&["--rules", folder.path()]).start()
+/// What the program left.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-/// The figures of a rule.
-#[track_caller]
-pub(crate) fn stats(client: &mut Client, rule: &str) -> Value {
-    let answer = ask(client, &json!({"command": "stats", "rule": rule}));
-    answer["data"]["rules"][rule].clone()
-}
+impl Ran {
+    /// What it printed, where all went well.
+    #[track_caller]
+    pub(crate) fn text(&self) -> &str {
+        assert_eq!((self.code, &*self.stderr), (Some(0), ""), "{self:?}");
+        &self.stdout
+    }
 
-/// Gives one command about rules.
-#[track_caller]
-pub(crate) fn ask(client: &mut Client, command: &Value) -> Value {
-    assert_eq!(client.publish("$CONTROL/rules/v1", json!({"commands": [command]}).to_string(), 1), 0);
-    let answer = client.recv();
-    assert_eq!(answer.topic, "$CONTROL/rules/v1/response");
-    let answer: Value = serde_json::from_slice(&answer.payload).expect("JSON");
-    answer["responses"][0].clone()
-}
+    /// The JSON that it printed, with this exit code.
+    #[track_caller]
+    pub(crate) fn json(&self, code: i32) -> Value {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+    }
 
-/// Waits until something is so, asking now and then.
-#[track_caller]
-pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < TIMEOUT, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+    /// Holds that it failed, and said so with these words.
+    #[track_caller]
+    pub(crate) fn failed(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?}: {self:?}");
+        }
     }
 }
 
-/// Takes all texts out of a queue, until none has come for a while.
-pub(crate) fn drain(broker: &Broker, queue: &str) -> Vec<String> {
-    let mut client = Client::v5(broker.addr(), &format!("drain-{queue}"));
-    assert!(client.subscribe(&format!("$queue/{queue}"), 1) < 0x80);
-    let mut texts = Vec::new();
-    while let Some(message) = client.recv_publish(Duration::from_secs(2)) {
-        texts.push(message.text());
-    }
-    client.disconnect();
-    texts
+/// Starts `primer` with these arguments and pipes.
+#[track_caller]
+pub(crate) fn start(arguments: &[&str]) -> Child {
+    let mut command = program::command();
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("the program starts")
+}
+
+/// Waits for its end.
+#[track_caller]
+pub(crate) fn end(child: Child) -> Ran {
+    let output = child.wait_with_output().expect("its end");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text from the program");
+    let ran = Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
+    assert!(!ran.stderr.contains("panicked"), "{ran:?}");
+    ran
+}
+
+/// Runs `primer` with these arguments and this on its standard input.
+#[track_caller]
+pub(crate) fn primer(arguments: &[&str], input: &[u8]) -> Ran {
+    let mut child = start(arguments);
+    let mut stdin = child.stdin.take().expect("its standard input");
+    let input = input.to_vec();
+    // One that reads nothing may have ended.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let ran = end(child);
+    writer.join().expect("the writer");
+    ran
+}
+
+/// Runs `primer rules` with these arguments.
+#[track_caller]
+pub(crate) fn rules(arguments: &[&str], input: &str) -> Ran {
+    primer(&[&["rules"], arguments].concat(), input.as_bytes())
+}
+
+/// The lines of a text with single spaces.
+pub(crate) fn lines(text: &str) -> Vec<String> {
+    text.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use primer_harness::Client;
 
-use crate::fixture::{Folder, serve, stats, until};
+use crate::fixture::Place;
+use crate::serving::{serve, stats, until};
 
 /// What a script does, and why it ends.
 const HARM: [(&str, &str, &str); 9] = [
@@ -33,7 +34,7 @@ fn rules(stage: &str) -> String {
 }
 
 fn others_go_on(stage: &str, feeds: usize) {
-    let folder = Folder::with("harm.rhai", &rules(stage));
+    let folder = Place::with("harm.rhai", &rules(stage));
     let broker = serve(&folder);
     let mut sub = Client::v5(broker.addr(), "sub");
     sub.subscribe("good/#", 1);

@@ -5,7 +5,8 @@ use primer_harness::wire::prop::{self, user_properties};
 use primer_harness::{Client, Version};
 use serde_json::json;
 
-use crate::fixture::{Folder, ask, serve, stats};
+use crate::fixture::Place;
+use crate::serving::{ask, serve, stats};
 
 const RULES: &str = r#"
 rule("units", "yard/+/raw", #{ stage: "ingress" }, |msg| {
@@ -34,7 +35,7 @@ rule("second", "chain", #{ stage: "ingress" }, |msg| { msg.text += "2"; enqueue(
 
 #[test]
 fn a_publish_is_rewritten_before_anybody_sees_it() {
-    let (folder, mut at) = (Folder::with("rules.rhai", RULES), Vec::new());
+    let (folder, mut at) = (Place::with("rules.rhai", RULES), Vec::new());
     let broker = serve(&folder);
     let mut sub = Client::v5(broker.addr(), "sub");
     sub.subscribe("#", 2);
@@ -59,7 +60,7 @@ fn a_publish_is_rewritten_before_anybody_sees_it() {
 
 #[test]
 fn a_publish_is_split_dropped_or_refused() {
-    let folder = Folder::with("rules.rhai", RULES);
+    let folder = Place::with("rules.rhai", RULES);
     let broker = serve(&folder);
     let mut sub = Client::v5(broker.addr(), "sub");
     sub.subscribe("#", 1);
@@ -81,7 +82,7 @@ fn a_publish_is_split_dropped_or_refused() {
 
 #[test]
 fn a_rule_that_fails_does_as_it_says() {
-    let folder = Folder::with("rules.rhai", RULES);
+    let folder = Place::with("rules.rhai", RULES);
     let broker = serve(&folder);
     let mut sub = Client::v5(broker.addr(), "sub");
     sub.subscribe("broken/#", 1);
@@ -98,7 +99,7 @@ fn a_rule_that_fails_does_as_it_says() {
 
 #[test]
 fn rules_act_in_their_order_and_their_outputs_are_part_of_the_publish() {
-    let folder = Folder::with("rules.rhai", RULES);
+    let folder = Place::with("rules.rhai", RULES);
     let broker = serve(&folder);
     let mut sub = Client::v5(broker.addr(), "sub");
     sub.subscribe("chain", 1);

@@ -12,7 +12,8 @@ use primer_harness::raw::Received;
 use primer_harness::wire::{self, Ack, Packet};
 use primer_harness::{Client, Launch, Raw, TIMEOUT, Version};
 
-use crate::fixture::{Folder, drain, stats, until};
+use crate::fixture::Place;
+use crate::serving::{drain, stats, until};
 
 const RULES: &str = r#"
 rule("split", "in/+", |msg| {
@@ -99,7 +100,7 @@ fn counted(texts: &[String]) -> BTreeMap<&str, usize> {
 #[test]
 fn outputs_are_there_once_after_kills() {
     let (rounds, seed) = (env("PRIMER_KILL_ROUNDS", 15), env("PRIMER_KILL_SEED", 11));
-    let (folder, data) = (Folder::with("rules.rhai", RULES), Folder::new());
+    let (folder, data) = (Place::with("rules.rhai", RULES), Place::new());
     let mut broker = Launch::new().args(&["--rules", folder.path(), "--data", data.path()]).start();
     let (is_over, acknowledged) = (AtomicBool::new(false), Mutex::new(BTreeSet::new()));
     let addr = broker.addr();

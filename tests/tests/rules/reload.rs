@@ -7,7 +7,8 @@ use std::time::Duration;
 use primer_harness::{Client, Launch};
 use serde_json::json;
 
-use crate::fixture::{Folder, ask, drain, serve, stats, until};
+use crate::fixture::Place;
+use crate::serving::{ask, drain, serve, stats, until};
 
 const VERSIONS: u64 = 12;
 
@@ -29,8 +30,8 @@ fn publish(addr: std::net::SocketAddr, id: &str, is_over: &AtomicBool) -> u64 {
     number
 }
 
-fn reloads(change: impl Fn(u64, &Folder, &mut Client), is_durable: bool) {
-    let (folder, data) = (Folder::with("stamp.rhai", &script(0)), Folder::new());
+fn reloads(change: impl Fn(u64, &Place, &mut Client), is_durable: bool) {
+    let (folder, data) = (Place::with("stamp.rhai", &script(0)), Place::new());
     let broker = if is_durable {
         Launch::new().args(&["--rules", folder.path(), "--data", data.path()]).start()
     } else {
@@ -107,7 +108,7 @@ fn scripts_are_applied_under_load() {
 
 #[test]
 fn a_hangup_signal_has_the_directory_read_at_once() {
-    let folder = Folder::with("stamp.rhai", &script(0));
+    let folder = Place::with("stamp.rhai", &script(0));
     let mut broker = serve(&folder);
     let mut control = Client::v5(broker.addr(), "control");
     folder.put("stamp.rhai", &script(7));

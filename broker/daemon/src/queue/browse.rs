@@ -8,10 +8,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    Named, Target,
-    control::Control,
-    print,
+    CONTROL, Named,
     show::{number, text},
+};
+use crate::{
+    control::{Control, Target, print},
     table::{Align, Table, plain, terminal_width},
     units,
 };
@@ -81,7 +82,7 @@ pub(super) fn run(look: &Look) -> anyhow::Result<ExitCode> {
     if !look.full && !look.target.json {
         fields["payload_max"] = json!(PAYLOAD_SHOWN);
     }
-    let mut control = Control::connect(&look.target)?;
+    let mut control = Control::connect(&look.target, &CONTROL)?;
     let (mut messages, mut unreadable) = (Vec::new(), 0);
     let next = loop {
         fields["max"] = json!(PAGE.min(look.count - messages.len() as u64));

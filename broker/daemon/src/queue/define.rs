@@ -6,8 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::units;
-use crate::serve::size;
+use crate::{serve::size, units};
 
 /// What happens at the high watermark.
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -8,13 +8,20 @@ use std::{
 use anyhow::bail;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
-use primer_mqtt::{ReasonCode, codec::packet::PacketId};
+use primer_mqtt::{
+    ReasonCode,
+    codec::packet::{PacketId, QoS, SubscribeOptions},
+};
 use serde_json::{Map, Value, json};
 
-use super::{
-    Named, Target,
-    client::{Arrived, Client},
-    units, write,
+use super::Named;
+use crate::{
+    control::{
+        Target,
+        client::{Arrived, Client},
+        write,
+    },
+    units,
 };
 
 /// Messages that the broker may send ahead. Few: a broker may have a smaller window of its own (`--max-inflight`), and
@@ -74,7 +81,7 @@ pub(super) fn run(get: &Get) -> anyhow::Result<ExitCode> {
     let window = u16::try_from(get.count.min(window_max)).unwrap_or(u16::MAX);
     let mut client = Client::connect(&get.target, Some(window))?;
     let filter = format!("$share/{}/{}", get.group, address(&get.named.name()));
-    client.subscribe(&filter)?;
+    client.subscribe(&filter, SubscribeOptions::from_qos(QoS::AtLeastOnce))?;
     let mut held: Vec<PacketId> = Vec::new();
     let mut got = 0;
     while got < get.count {

@@ -2,25 +2,20 @@
 //! the work; what is here are arguments, tables and JSON.
 
 mod browse;
-mod client;
-mod control;
 mod define;
 mod get;
 mod put;
 mod show;
-mod table;
-mod units;
 
-use std::{
-    fmt,
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
-use clap::{ArgAction, Args, Subcommand};
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use self::control::Control;
+use crate::control::{self, Channel, Target};
+
+/// Where the broker takes commands about queues.
+const CONTROL: Channel = Channel { name: "queue", about: "queues" };
 
 /// What the names of queues of dead letters begin with.
 const DEAD: &str = "$dead/";
@@ -67,29 +62,6 @@ pub(crate) enum Queue {
 pub(crate) enum Group {
     /// End a group: what only it wanted is gone, and its consumers get nothing more.
     Rm(GroupRm),
-}
-
-/// Which broker, and how its answers are printed.
-#[derive(Debug, Args)]
-pub(crate) struct Target {
-    /// Name or address of the broker.
-    #[arg(short = 'h', long, default_value = "127.0.0.1", env = "PRIMER_HOST", help_heading = "Broker")]
-    host: String,
-    /// Its port.
-    #[arg(short, long, default_value_t = 1883, env = "PRIMER_PORT", help_heading = "Broker")]
-    port: u16,
-    /// User name.
-    #[arg(short, long, env = "PRIMER_USERNAME", help_heading = "Broker")]
-    username: Option<String>,
-    /// Password.
-    #[arg(short = 'P', long, env = "PRIMER_PASSWORD", hide_env_values = true, help_heading = "Broker")]
-    password: Option<String>,
-    /// Print one JSON value, for programs.
-    #[arg(long)]
-    json: bool,
-    /// Print help.
-    #[arg(long, action = ArgAction::Help)]
-    help: Option<bool>,
 }
 
 /// The name of a queue.
@@ -171,10 +143,7 @@ pub(crate) struct GroupRm {
 
 /// Runs one command. That nobody reads its output any more, such as `head`, is no fault.
 pub(crate) fn run(queue: Queue) -> anyhow::Result<ExitCode> {
-    match carry_out(queue) {
-        Err(error) if error.is::<Unread>() => Ok(ExitCode::SUCCESS),
-        result => result,
-    }
+    control::unless_unread(carry_out(queue))
 }
 
 fn carry_out(queue: Queue) -> anyhow::Result<ExitCode> {
@@ -225,35 +194,5 @@ fn define(Create { named, define, target }: Create, command: &str, done: &str) -
 
 /// Has one command carried out, and prints the answer.
 fn tell(target: &Target, command: &str, fields: &Value, people: impl FnOnce(&Value) -> String) -> anyhow::Result<()> {
-    let mut control = Control::connect(target)?;
-    let data = control.ask(command, fields)?;
-    control.end()?;
-    print(target, &data, people)
-}
-
-/// Prints JSON for programs or a text for people.
-fn print(target: &Target, data: &Value, people: impl FnOnce(&Value) -> String) -> anyhow::Result<()> {
-    let text = if target.json { format!("{data}\n") } else { people(data) };
-    write(text.as_bytes())
-}
-
-/// Nobody reads standard output any more.
-#[derive(Debug)]
-struct Unread;
-
-impl fmt::Display for Unread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nobody reads the output any more")
-    }
-}
-
-impl std::error::Error for Unread {}
-
-/// Writes to standard output.
-fn write(bytes: &[u8]) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Unread.into()),
-        result => Ok(result?),
-    }
+    control::tell(target, &CONTROL, command, fields, people)
 }

@@ -13,7 +13,11 @@ use primer_core::topic::check_topic;
 use primer_mqtt::codec::properties::{PropertiesBuf, Property};
 use serde_json::json;
 
-use super::{Target, client::Client, print, show, units};
+use super::show;
+use crate::{
+    control::{Target, client::Client, print},
+    units,
+};
 
 /// The options of `primer queue put`.
 #[derive(Debug, Args)]

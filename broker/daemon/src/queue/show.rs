@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{
-    Target,
-    control::Control,
-    print,
+use super::CONTROL;
+use crate::{
+    control::{Control, Target, print},
     table::{Align, Table, plain},
     units,
 };
@@ -17,7 +16,7 @@ const PAGE: usize = 500;
 
 /// All queues, page by page.
 pub(super) fn list(target: &Target) -> anyhow::Result<()> {
-    let mut control = Control::connect(target)?;
+    let mut control = Control::connect(target, &CONTROL)?;
     let mut queues = Vec::new();
     let mut after = Value::Null;
     loop {
@@ -129,7 +128,7 @@ fn yes_or_no(value: &Value) -> String {
 
 /// The groups of one queue.
 pub(super) fn groups(target: &Target, name: &str) -> anyhow::Result<()> {
-    let mut control = Control::connect(target)?;
+    let mut control = Control::connect(target, &CONTROL)?;
     let data = control.ask("getQueue", &json!({"name": name}))?;
     control.end()?;
     print(target, &json!({"name": data["name"], "groups": data["groups"]}), |data| group_table(&data["groups"]))

@@ -1,8 +1,8 @@
 //! A store as a file that outlives formats and machines: one JSON object a line, read by people and by programs.
 //!
 //! [`dump`] writes what a broker would find in a data directory, [`restore`] makes a data directory of it on which a
-//! broker goes on as on the first. [`survey`] says what is in a data directory. None of them runs beside a broker on
-//! the same directory, whose lock they take; dump and survey change no file there.
+//! broker goes on as on the first. [`survey`] says what is in a data directory, [`peruse()`] what was said in a dump.
+//! None of them runs beside a broker on the same directory, whose lock they take; dump and survey change no file there.
 //!
 //! Payloads pass through: memory holds one message, and what the store's own state takes.
 
@@ -13,6 +13,7 @@ mod lines;
 mod merge;
 mod outward;
 mod pack;
+mod peruse;
 mod queue_inward;
 mod queue_lines;
 mod queue_outward;
@@ -26,6 +27,7 @@ use primer::journal::{FolderError, OpenError};
 pub use self::{
     dump::{Dumped, dump, look_for, open},
     pack::{Packed, unpack},
+    peruse::{Perused, PerusedPlace, peruse},
     restore::{Restore, Restored, Source, restore},
     survey::{File, Oldest, Queue, Survey, survey},
 };

@@ -1,4 +1,4 @@
-//! A blocking MQTT 5.0 client for one connection to one broker: what the commands about queues need, and no more. No
+//! A blocking MQTT 5.0 client for one connection to one broker: what the commands need, and no more. No
 //! thread and no reconnect; whatever goes wrong ends the command with a sentence.
 
 use std::{
@@ -38,14 +38,19 @@ const WINDOW_MAX: u16 = 100;
 
 /// A publish as it came.
 #[derive(Debug)]
-pub(super) struct Arrived {
-    pub(super) topic: String,
-    pub(super) payload: Vec<u8>,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) content_type: Option<String>,
-    pub(super) correlation: Option<Vec<u8>>,
+pub(crate) struct Arrived {
+    pub(crate) topic: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) response_topic: Option<String>,
+    pub(crate) correlation: Option<Vec<u8>>,
+    /// Whether the publisher says that the payload is UTF-8 text.
+    pub(crate) is_text: Option<bool>,
     /// What it is acknowledged by; `None` for QoS 0.
-    pub(super) packet_id: Option<PacketId>,
+    pub(crate) packet_id: Option<PacketId>,
 }
 
 /// An answer of the broker.
@@ -59,7 +64,7 @@ enum Heard {
 }
 
 /// See the module's description.
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     address: String,
     unread: Vec<u8>,
@@ -73,7 +78,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Connects; the broker may send `receive_max` messages at a time.
-    pub(super) fn connect(target: &Target, receive_max: Option<u16>) -> anyhow::Result<Self> {
+    pub(crate) fn connect(target: &Target, receive_max: Option<u16>) -> anyhow::Result<Self> {
         let address = format!("{}:{}", target.host, target.port);
         let stream = reach(target, &address)?;
         stream.set_nodelay(true).context("the socket")?;
@@ -101,7 +106,7 @@ impl Client {
     }
 
     /// Publishes at QoS 1; waits only while too many are on their way. See [`settle`](Self::settle).
-    pub(super) fn publish(&mut self, topic: &str, properties: &PropertiesBuf, payload: &[u8]) -> anyhow::Result<()> {
+    pub(crate) fn publish(&mut self, topic: &str, properties: &PropertiesBuf, payload: &[u8]) -> anyhow::Result<()> {
         while self.underway.len() >= usize::from(self.window) {
             self.await_ack()?;
         }
@@ -123,7 +128,7 @@ impl Client {
     }
 
     /// Waits until all publishes are acknowledged.
-    pub(super) fn settle(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn settle(&mut self) -> anyhow::Result<()> {
         while !self.underway.is_empty() {
             self.await_ack()?;
         }
@@ -131,7 +136,7 @@ impl Client {
     }
 
     /// How many publishes are not acknowledged.
-    pub(super) fn underway(&self) -> usize {
+    pub(crate) fn underway(&self) -> usize {
         self.underway.len()
     }
 
@@ -148,10 +153,10 @@ impl Client {
         }
     }
 
-    /// Subscribes at QoS 1.
-    pub(super) fn subscribe(&mut self, filter: &str) -> anyhow::Result<()> {
+    /// Subscribes.
+    pub(crate) fn subscribe(&mut self, filter: &str, options: SubscribeOptions) -> anyhow::Result<()> {
         let mut filters = FiltersBuf::subscribe();
-        filters.push(filter, SubscribeOptions::from_qos(QoS::AtLeastOnce));
+        filters.push(filter, options);
         let (packet_id, filters) = (self.next_id(), filters.as_filters());
         let properties = Properties::EMPTY;
         self.send(&Packet::Subscribe(Subscribe { packet_id, subscription_id: None, properties, filters }))?;
@@ -165,7 +170,7 @@ impl Client {
     }
 
     /// Ends a subscription: nothing more comes after this.
-    pub(super) fn unsubscribe(&mut self, filter: &str) -> anyhow::Result<()> {
+    pub(crate) fn unsubscribe(&mut self, filter: &str) -> anyhow::Result<()> {
         let mut filters = FiltersBuf::unsubscribe();
         filters.push(filter, SubscribeOptions::from_qos(QoS::AtMostOnce));
         let (packet_id, filters) = (self.next_id(), filters.as_filters());
@@ -175,7 +180,7 @@ impl Client {
     }
 
     /// The next message; `None` when none comes until `end`.
-    pub(super) fn next(&mut self, end: Instant) -> anyhow::Result<Option<Arrived>> {
+    pub(crate) fn next(&mut self, end: Instant) -> anyhow::Result<Option<Arrived>> {
         while self.arrived.is_empty() {
             if self.hear(Some(end))?.is_none() && self.arrived.is_empty() && Instant::now() >= end {
                 return Ok(None);
@@ -185,14 +190,14 @@ impl Client {
     }
 
     /// Answers a message.
-    pub(super) fn acknowledge(&mut self, id: PacketId, reason: ReasonCode) -> anyhow::Result<()> {
+    pub(crate) fn acknowledge(&mut self, id: PacketId, reason: ReasonCode) -> anyhow::Result<()> {
         let mut out = Vec::new();
         encode_ack(AckKind::PubAck, id, reason, Version::V5, &mut out);
         self.write(&out)
     }
 
     /// Says goodbye, and waits until the broker has heard all before it.
-    pub(super) fn disconnect(mut self) -> anyhow::Result<()> {
+    pub(crate) fn disconnect(mut self) -> anyhow::Result<()> {
         let properties = Properties::EMPTY;
         self.send(&Packet::Disconnect(Outcome { reason: ReasonCode::SUCCESS, properties }))?;
         let end = Instant::now() + SILENCE;
@@ -347,8 +352,12 @@ fn owned(publish: &Publish<'_>) -> Arrived {
     Arrived {
         topic: publish.topic.to_owned(),
         payload: publish.payload.to_vec(),
+        qos: publish.qos,
+        retain: publish.retain,
         headers: properties.user_properties().map(pair).collect(),
         content_type: properties.content_type().map(str::to_owned),
+        response_topic: properties.response_topic().map(str::to_owned),
+        is_text: properties.payload_format().map(|format| format == 1),
         correlation: properties.correlation_data().map(<[u8]>::to_vec),
         packet_id: publish.packet_id,
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A number of bytes: `17 B`, `1.5 KiB`, `256 MiB`.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -19,7 +19,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// A count with its thousands apart: `1,000,000`.
-pub(super) fn count(count: u64) -> String {
+pub(crate) fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -32,7 +32,7 @@ pub(super) fn count(count: u64) -> String {
 }
 
 /// A time span with its two largest units: `350 ms`, `12 s`, `5 m 3 s`, `2 d 4 h`.
-pub(super) fn span(ms: u64) -> String {
+pub(crate) fn span(ms: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
     if ms < 1000 {
         return format!("{ms} ms");
@@ -51,17 +51,17 @@ pub(super) fn span(ms: u64) -> String {
 }
 
 /// How long ago something was, or `-`.
-pub(super) fn age(unix_ms: Option<u64>) -> String {
+pub(crate) fn age(unix_ms: Option<u64>) -> String {
     unix_ms.map_or_else(|| "-".to_owned(), |then| span(now_unix_ms().saturating_sub(then)))
 }
 
-pub(super) fn now_unix_ms() -> u64 {
+pub(crate) fn now_unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Reads a time span: a number of seconds, or one with `ms`, `s`, `m`, `h` or `d`.
-pub(super) fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time: write 1.5, 500ms, 30s, 5m, 2h or 7d");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text.get(digits.len()..).unwrap_or_default() {
@@ -79,7 +79,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("`{text}` is to be 0 to a hundred years"))
 }
 
-pub(super) fn millis(time: Duration) -> u64 {
+pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
