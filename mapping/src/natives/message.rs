@@ -248,6 +248,14 @@ pub(crate) mod message_functions {
         values::from_json(payload).map_err(|error| format!("the payload is not JSON: {error}").into())
     }
 
+    /// The payload as a value read from JSON; `default` when it is not JSON.
+    #[rhai_fn(pure, return_raw)]
+    pub fn json_or(ctx: NativeCallContext, msg: &mut Msg, default: Dynamic) -> Fallible<Dynamic> {
+        let payload = &msg.content().payload;
+        charge(&ctx, payload.len())?;
+        Ok(values::from_json(payload).unwrap_or(default))
+    }
+
     #[rhai_fn(set = "json", return_raw)]
     pub fn set_json(ctx: NativeCallContext, msg: &mut Msg, value: Dynamic) -> Fallible<()> {
         let json = values::to_json(&value).map_err(|error| format!("as JSON: {error}"))?;
