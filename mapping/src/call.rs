@@ -15,6 +15,11 @@ use crate::{
     state::RuleState,
 };
 
+/// Variables that closures capture in a call. Each is kept until the call ends.
+const CAPTURED_MAX: usize = 4_096;
+/// How Rhai's tag says of a shared variable that the call knows it.
+pub(crate) const KNOWN: i32 = 0x5ea7;
+
 /// Bytes after which a native function has the clock looked at before the script goes on.
 const BYTES_A_LOOK: usize = 64 << 10;
 
@@ -36,6 +41,8 @@ pub(crate) struct Call {
     footprint: Footprint,
     /// The variables of each function that is in another, as last seen.
     variables: Vec<usize>,
+    /// The variables that closures have captured: a closure that is in one which it captures would never be freed.
+    captured: Vec<Dynamic>,
 }
 
 /// How the call is known to the engine.
@@ -57,6 +64,7 @@ impl Call {
             memory_max: 0,
             footprint: Footprint::default(),
             variables: Vec::new(),
+            captured: Vec::new(),
         }
     }
 
@@ -95,10 +103,10 @@ impl Call {
     pub(crate) fn read_variable(
         &mut self,
         level: usize,
-        index: usize,
+        variable: Option<&Dynamic>,
         scope: &Scope<'_>,
     ) -> Result<(), Box<EvalAltResult>> {
-        match self.footprint.read(level, index, scope, self.memory_max) {
+        match self.footprint.read(level, variable, scope, self.memory_max) {
             Weighed::Fine => Ok(()),
             Weighed::Slowly => {
                 gate::look_soon();
@@ -108,6 +116,34 @@ impl Call {
                 let fault = Fault(FailureReason::Size, what.into());
                 Err(EvalAltResult::ErrorTerminated(Dynamic::from(fault), Position::NONE).into())
             }
+        }
+    }
+
+    /// Keeps a variable that closures have captured, if it is one that is not kept yet; whether it is.
+    ///
+    /// # Errors
+    /// There are more than may be kept; no script can catch this.
+    pub(crate) fn keep_captured(&mut self, value: &Dynamic) -> Result<bool, Box<EvalAltResult>> {
+        if !value.is_shared() || value.tag() == KNOWN || value.is_read_only() {
+            return Ok(false);
+        }
+        if self.captured.len() >= CAPTURED_MAX {
+            let text = format!("closures capture more than {CAPTURED_MAX} variables");
+            return Err(EvalAltResult::ErrorTerminated(
+                Dynamic::from(Fault(FailureReason::Size, text)),
+                Position::NONE,
+            )
+            .into());
+        }
+        self.captured.push(value.clone());
+        Ok(true)
+    }
+
+    /// The call is over: nothing is in what closures have captured, so that none holds itself.
+    pub(crate) fn release_captured(&mut self) {
+        for mut value in self.captured.drain(..) {
+            let held = value.write_lock::<Dynamic>().map(|mut inner| std::mem::take(&mut *inner));
+            drop(held); // what is in it is freed when it is not locked
         }
     }
 

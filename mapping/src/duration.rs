@@ -78,7 +78,6 @@ pub(crate) fn shown(value: &Dynamic) -> String {
 mod tests {
     use super::*;
 
-
     #[test]
     fn lengths_of_time_are_read() {
         for (text, ms) in [

@@ -107,7 +107,9 @@ fn put_limits(page: &mut String, host: &Host) {
     row("Bytes of a text, or of all texts in a value", "size", &|limits| limits.string_bytes.to_string());
     row("Elements of an array or a blob", "size", &|limits| limits.array_len.to_string());
     row("Entries of a map", "size", &|limits| limits.map_len.to_string());
-    row("Bytes that variables hold, and of payloads that are read and made", "size", &|limits| limits.memory_bytes.to_string());
+    row("Bytes that variables hold, and of payloads that are read and made", "size", &|limits| {
+        limits.memory_bytes.to_string()
+    });
     row("Outputs", "fan_out", &|limits| limits.fan_out.to_string());
     row("Rules that a message goes through", "hops", &|limits| limits.hops.to_string());
     row("Entries of the state", "state", &|limits| limits.state_keys.to_string());

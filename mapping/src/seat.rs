@@ -81,6 +81,7 @@ pub(crate) fn call(rule: &Rule, message: &Msg, state: &mut RuleState, how: How) 
     }
     let ran = run(rule, &mut seat, message, how);
     let mut call = seat.call.lock();
+    call.release_captured();
     std::mem::swap(&mut call.state, state);
     let result = match call.failed.take() {
         Some((Fault(reason, text), at)) => Err(Failure::new(reason, at, text)),

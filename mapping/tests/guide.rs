@@ -101,8 +101,11 @@ fn each_script_loads() {
 #[test]
 fn what_is_said_in_rust_is_tested_with_the_host() {
     let host = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/host.rs")).expect("is there");
-    let documentation: String =
-        host.lines().filter_map(|line| line.strip_prefix("///")).map(|line| format!("{}\n", line.trim_start_matches(' '))).collect();
+    let documentation: String = host
+        .lines()
+        .filter_map(|line| line.strip_prefix("///"))
+        .map(|line| format!("{}\n", line.trim_start_matches(' ')))
+        .collect();
     let rust = blocks("rust");
     assert_eq!(rust.len(), 1);
     for line in rust[0].lines() {

@@ -248,7 +248,7 @@ pub(crate) mod message_functions {
         values::from_json(payload).map_err(|error| format!("the payload is not JSON: {error}").into())
     }
 
-    /// The payload as a value read from JSON; `default` when it is not JSON.
+    /// The payload as a value read from JSON; `default` when it cannot be read.
     #[rhai_fn(pure, return_raw)]
     pub fn json_or(ctx: NativeCallContext, msg: &mut Msg, default: Dynamic) -> Fallible<Dynamic> {
         let payload = &msg.content().payload;

@@ -1,5 +1,6 @@
 //! The ready rules of `config/rules`: each does what its comment promises, and messages that are not for it do not fail.
 
+mod any;
 mod devices;
 mod player;
 mod queues;
@@ -41,10 +42,8 @@ fn all_load_together_and_none_goes_round_in_circles() {
 #[test]
 fn the_list_names_each_and_no_other() {
     let list = text_of("README.md");
-    let listed: Vec<&str> = list
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name))
-        .collect();
+    let listed: Vec<&str> =
+        list.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name)).collect();
     assert_eq!(listed.len(), files().len(), "{listed:?}");
     for name in files() {
         assert!(listed.contains(&name.as_str()), "{name} is not in README.md");

@@ -76,7 +76,8 @@ fn dead_letters_go_back_later_and_later_and_then_to_people() {
 #[test]
 fn a_header_that_is_no_round_counts_as_none() {
     for header in ["-1", "two", "", "1e9", "99999999999999999999", " 1"] {
-        let script = format!("rule(\"r\", \"a\", |msg| {{ msg.set_header(\"rounds\", \"{header}\"); publish(msg); ok }});");
+        let script =
+            format!("rule(\"r\", \"a\", |msg| {{ msg.set_header(\"rounds\", \"{header}\"); publish(msg); ok }});");
         let made = Player::of_text("headers", &script).try_message(&player::publish("a", b"", 0)).expect("ends well");
         let message = dead_letter(&made[0].message.content().properties);
         let outputs = Player::of("dead-letters-again.rhai").try_message(&message);

@@ -39,10 +39,7 @@ fn fan_in_puts_together_what_many_topics_said() {
     for gone in ["temperature", "humidity", "light", "door", "never there"] {
         assert_eq!(player.after(5_000).publish(&format!("rooms/kitchen/{gone}"), "").len(), 1);
     }
-    assert_eq!(
-        player.after(5_000).publish("rooms/kitchen/door", "null"),
-        [r"rooms-now/kitchen {} (retained)"]
-    );
+    assert_eq!(player.after(5_000).publish("rooms/kitchen/door", "null"), [r"rooms-now/kitchen {} (retained)"]);
     player.after(5_000).ignores("rooms/kitchen/picture", &[b"\xff\xd8\xff\xe0"]);
     for odd in ["rooms//", "rooms/~x/~y"] {
         assert_eq!(player.publish(odd, "1").len(), 1);

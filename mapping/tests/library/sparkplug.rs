@@ -59,12 +59,12 @@ fn deaths_get_the_time_of_now() {
     let metric: &[u8] = b"\x12\x0b\x0a\x05bdSeq\x20\x04\x58\x00";
     let old: Vec<u8> = [8].into_iter().chain(varint(1_486_144_502_122)).collect();
     for (before, rest) in [
-        ([&old[..], metric].concat(), metric),                     // as Tahu writes it
-        (metric.to_vec(), metric),                                 // without a time
-        (Vec::new(), &[][..]),                                     // empty
-        (old.clone(), &[][..]),                                    // a time alone
-        (vec![8], &[8][..]),                                       // cut off: nothing can be said of it
-        (vec![8, 0x80, 0x80], &[][..]),                            // cut off within the time
+        ([&old[..], metric].concat(), metric), // as Tahu writes it
+        (metric.to_vec(), metric),             // without a time
+        (Vec::new(), &[][..]),                 // empty
+        (old.clone(), &[][..]),                // a time alone
+        (vec![8], &[8][..]),                   // cut off: nothing can be said of it
+        (vec![8, 0x80, 0x80], &[][..]),        // cut off within the time
     ] {
         let message = player::publish("spBv1.0/plant/NDEATH/gateway7", &before, BEGIN_MS);
         let outputs = Player::of("sparkplug-aware.rhai").try_message(&message).expect("ends well");
