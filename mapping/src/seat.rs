@@ -38,6 +38,7 @@ pub(crate) struct Function {
 }
 
 /// What Rhai has under `global::`.
+#[expect(clippy::disallowed_types, reason = "the lock is Rhai's")]
 pub(crate) type Constants = Shared<rhai::Locked<std::collections::BTreeMap<rhai::ImmutableString, Dynamic>>>;
 
 /// See the module's description.

@@ -124,8 +124,7 @@ fn level_range(topic: &str, index: i64) -> Option<std::ops::Range<usize>> {
 }
 
 #[export_module]
-#[expect(unreachable_pub, reason = "the macro exports what is pub")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands values over")]
+#[expect(unreachable_pub, clippy::unwrap_used, reason = "the macro exports what is pub, and takes what it checked")]
 pub(crate) mod message_functions {
     use super::*;
 
