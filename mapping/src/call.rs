@@ -7,7 +7,7 @@ use rhai::{Dynamic, EvalAltResult, NativeCallContext, Position, Scope};
 
 use crate::{
     failure::{FailureReason, Fault},
-    footprint::{Footprint, Weighed},
+    footprint::{self, Footprint, Weighed},
     gate,
     limits::Limits,
     message::{Msg, Origin, Stage},
@@ -16,7 +16,9 @@ use crate::{
 };
 
 /// Variables that closures capture in a call. Each is kept until the call ends.
-const CAPTURED_MAX: usize = 4_096;
+const CAPTURED_MAX: usize = 16_384;
+/// Captured variables between two measurements of all of them.
+const CAPTURED_A_MEASUREMENT: usize = 64;
 /// How Rhai's tag says of a shared variable that the call knows it.
 pub(crate) const KNOWN: i32 = 0x5ea7;
 
@@ -112,30 +114,31 @@ impl Call {
                 gate::look_soon();
                 Ok(())
             }
-            Weighed::TooMuch(what) => {
-                let fault = Fault(FailureReason::Size, what.into());
-                Err(EvalAltResult::ErrorTerminated(Dynamic::from(fault), Position::NONE).into())
-            }
+            Weighed::TooMuch(what) => Err(too_much(what)),
         }
     }
 
     /// Keeps a variable that closures have captured, if it is one that is not kept yet; whether it is.
     ///
     /// # Errors
-    /// There are more than may be kept; no script can catch this.
+    /// There are more than may be kept, or they hold more; no script can catch this.
     pub(crate) fn keep_captured(&mut self, value: &Dynamic) -> Result<bool, Box<EvalAltResult>> {
         if !value.is_shared() || value.tag() == KNOWN || value.is_read_only() {
             return Ok(false);
         }
         if self.captured.len() >= CAPTURED_MAX {
-            let text = format!("closures capture more than {CAPTURED_MAX} variables");
-            return Err(EvalAltResult::ErrorTerminated(
-                Dynamic::from(Fault(FailureReason::Size, text)),
-                Position::NONE,
-            )
-            .into());
+            return Err(too_much("closures capture more variables than allowed"));
         }
         self.captured.push(value.clone());
+        if self.captured.len().is_multiple_of(CAPTURED_A_MEASUREMENT) {
+            let mut bytes = 0_usize;
+            for value in &self.captured {
+                bytes = bytes.saturating_add(footprint::weight(value, self.memory_max).map_err(too_much)?);
+            }
+            if bytes > self.memory_max {
+                return Err(too_much("what closures capture holds more bytes than allowed"));
+            }
+        }
         Ok(true)
     }
 
@@ -198,6 +201,12 @@ impl Call {
         self.outputs.push(Output { target, message, delay: None });
         Ok(&mut self.outputs[index])
     }
+}
+
+/// Ends the call, whatever the script does about the error.
+fn too_much(what: &str) -> Box<EvalAltResult> {
+    let fault = Fault(FailureReason::Size, what.into());
+    EvalAltResult::ErrorTerminated(Dynamic::from(fault), Position::NONE).into()
 }
 
 /// Acts on the call that runs. `act` must not call back into the engine.

@@ -103,7 +103,7 @@ const TOO_DEEP: &str = "arrays, maps and functions are deeper in each other than
 const TOO_LARGE: &str = "the variables of the call hold more bytes than allowed";
 
 /// Bytes of a variable without looking into it, but for a function: copying it copies what it has.
-fn weight(value: &Dynamic, bytes_max: usize) -> Result<usize, &'static str> {
+pub(crate) fn weight(value: &Dynamic, bytes_max: usize) -> Result<usize, &'static str> {
     if let Some(text) = value.read_lock::<ImmutableString>() {
         Ok(text.len())
     } else if let Some(array) = value.read_lock::<Array>() {

@@ -14,9 +14,13 @@ fn slow_failure(body: &str) -> Failure {
 }
 
 fn slow_failure_of(script: &str) -> Failure {
+    slow_result(script, &message("a", "x")).expect_err("fails")
+}
+
+fn slow_result(script: &str, message: &Msg) -> Result<Verdict, Failure> {
     let host = Host::new().limits(Stage::Group, Limits { wall: Duration::from_secs(60), ..Limits::GROUP });
     let rules = Ruleset::load(&host, &[("a", script)]).unwrap_or_else(|errors| panic!("{errors}"));
-    call(&rules.rules()[0], &message("a", "x")).result.expect_err("fails")
+    call(&rules.rules()[0], message).result
 }
 
 #[test]
@@ -155,6 +159,34 @@ fn what_closures_capture_is_freed() {
     }
 }
 
+/// What is kept until the call ends counts, also when it has grown since it was captured.
+#[test]
+fn what_closures_capture_counts() {
+    let many = "for i in 0..10000 { let y = i; let f = [1].filter(|v| v > y); } ok";
+    let many = format!("rule(\"r\", \"a\", |msg| {{ {many} }});");
+    assert_eq!(slow_result(&many, &message("a", "")), Ok(Verdict::Ok));
+    for script in [
+        "for i in 0..100000 { let y = i; let f = || y; }",
+        "let s = repeat(\"x\", 1000000); for i in 0..10000 { let y = 0; let f = || y; y = s + i; }",
+    ] {
+        let failure = slow_failure(script);
+        assert_eq!(failure.reason, FailureReason::Size, "{script}: {failure}");
+        assert!(failure.message.contains("closures capture"), "{script}: {failure}");
+    }
+}
+
+/// The text of a failure goes to the log and beside dead letters.
+#[test]
+fn a_failure_is_short() {
+    let long = "let s = repeat(\"é\", 500000); ";
+    for script in
+        ["throw s;", "publish(s, 1);", "lookup(s, s);", "state.get(s);", "duration(s);", "regex_find(s, \"(\");"]
+    {
+        let failure = failure(&format!("{long}{script}"));
+        assert!(failure.message.len() <= 1_024 && !failure.message.is_empty(), "{script}: {}", failure.message.len());
+    }
+}
+
 /// What the file has is there for the next call too.
 #[test]
 fn what_closures_capture_of_the_file_stays() {
@@ -208,11 +240,9 @@ fn small_elements_do_not_make_large_values() {
         let failure = super::run_on(&format!("let x = {body};"), &message).result.expect_err("fails");
         assert!(failure.message.contains("than are read"), "{failure}");
     }
-    let host = Host::new().limits(Stage::Group, Limits { wall: Duration::from_secs(60), ..Limits::GROUP });
     let script = "rule(\"r\", \"a\", |msg| { if msg.json.len() != 16001 { throw 1; } ok });";
-    let rules = Ruleset::load(&host, &[("a", script)]).expect("is valid");
     let allowed = message("a", &format!("[{}0]", "{\"a\":1},".repeat(16_000)));
-    assert_eq!(call(&rules.rules()[0], &allowed).result, Ok(Verdict::Ok));
+    assert_eq!(slow_result(script, &allowed), Ok(Verdict::Ok));
 }
 
 /// Native functions that take long are few before the clock is looked at.
