@@ -140,7 +140,6 @@ fn zigbee2mqtt_leaves_out_the_bridge_and_commands() {
         "zigbee2mqtt/bridge/devices",
         "zigbee2mqtt/bridge/request/permit_join",
         "zigbee2mqtt/bridge/availability",
-        "zigbee2mqtt/availability",
         "zigbee2mqtt/lamp/set",
         "zigbee2mqtt/lamp/get",
         "zigbee2mqtt/lamp/set/state",
