@@ -7,13 +7,20 @@ use rhai::{Dynamic, EvalAltResult, NativeCallContext, Position, Scope};
 
 use crate::{
     failure::{FailureReason, Fault},
-    footprint::{Footprint, Weighed},
+    footprint::{self, Footprint, Weighed},
     gate,
     limits::Limits,
     message::{Msg, Origin, Stage},
     output::{Output, Target},
     state::RuleState,
 };
+
+/// Variables that closures capture in a call. Each is kept until the call ends.
+const CAPTURED_MAX: usize = 16_384;
+/// Captured variables between two measurements of all of them.
+const CAPTURED_A_MEASUREMENT: usize = 64;
+/// How Rhai's tag says of a shared variable that the call knows it.
+pub(crate) const KNOWN: i32 = 0x5ea7;
 
 /// Bytes after which a native function has the clock looked at before the script goes on.
 const BYTES_A_LOOK: usize = 64 << 10;
@@ -36,6 +43,8 @@ pub(crate) struct Call {
     footprint: Footprint,
     /// The variables of each function that is in another, as last seen.
     variables: Vec<usize>,
+    /// The variables that closures have captured: a closure that is in one which it captures would never be freed.
+    captured: Vec<Dynamic>,
 }
 
 /// How the call is known to the engine.
@@ -57,6 +66,7 @@ impl Call {
             memory_max: 0,
             footprint: Footprint::default(),
             variables: Vec::new(),
+            captured: Vec::new(),
         }
     }
 
@@ -95,19 +105,48 @@ impl Call {
     pub(crate) fn read_variable(
         &mut self,
         level: usize,
-        index: usize,
+        variable: Option<&Dynamic>,
         scope: &Scope<'_>,
     ) -> Result<(), Box<EvalAltResult>> {
-        match self.footprint.read(level, index, scope, self.memory_max) {
+        match self.footprint.read(level, variable, scope, self.memory_max) {
             Weighed::Fine => Ok(()),
             Weighed::Slowly => {
                 gate::look_soon();
                 Ok(())
             }
-            Weighed::TooMuch(what) => {
-                let fault = Fault(FailureReason::Size, what.into());
-                Err(EvalAltResult::ErrorTerminated(Dynamic::from(fault), Position::NONE).into())
+            Weighed::TooMuch(what) => Err(too_much(what)),
+        }
+    }
+
+    /// Keeps a variable that closures have captured, if it is one that is not kept yet; whether it is.
+    ///
+    /// # Errors
+    /// There are more than may be kept, or they hold more; no script can catch this.
+    pub(crate) fn keep_captured(&mut self, value: &Dynamic) -> Result<bool, Box<EvalAltResult>> {
+        if !value.is_shared() || value.tag() == KNOWN || value.is_read_only() {
+            return Ok(false);
+        }
+        if self.captured.len() >= CAPTURED_MAX {
+            return Err(too_much("closures capture more variables than allowed"));
+        }
+        self.captured.push(value.clone());
+        if self.captured.len().is_multiple_of(CAPTURED_A_MEASUREMENT) {
+            let mut bytes = 0_usize;
+            for value in &self.captured {
+                bytes = bytes.saturating_add(footprint::weight(value, self.memory_max).map_err(too_much)?);
             }
+            if bytes > self.memory_max {
+                return Err(too_much("what closures capture holds more bytes than allowed"));
+            }
+        }
+        Ok(true)
+    }
+
+    /// The call is over: nothing is in what closures have captured, so that none holds itself.
+    pub(crate) fn release_captured(&mut self) {
+        for mut value in self.captured.drain(..) {
+            let held = value.write_lock::<Dynamic>().map(|mut inner| std::mem::take(&mut *inner));
+            drop(held); // what is in it is freed when it is not locked
         }
     }
 
@@ -162,6 +201,12 @@ impl Call {
         self.outputs.push(Output { target, message, delay: None });
         Ok(&mut self.outputs[index])
     }
+}
+
+/// Ends the call, whatever the script does about the error.
+fn too_much(what: &str) -> Box<EvalAltResult> {
+    let fault = Fault(FailureReason::Size, what.into());
+    EvalAltResult::ErrorTerminated(Dynamic::from(fault), Position::NONE).into()
 }
 
 /// Acts on the call that runs. `act` must not call back into the engine.

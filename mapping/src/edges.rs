@@ -98,7 +98,7 @@ impl Doing {
             ) => self.see_call(call),
             Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) => self.see_value(value),
             Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => {
-                self.see_assignment(&assignment.1.lhs, &assignment.1.rhs)
+                self.see_assignment(&assignment.1.lhs, &assignment.1.rhs);
             }
             _ => {}
         }

@@ -11,7 +11,7 @@ use std::{
 use rhai::{Dynamic, Engine, EvalAltResult, EvalContext, module_resolvers::DummyModuleResolver};
 
 use crate::{
-    call::CallHandle,
+    call::{CallHandle, KNOWN},
     gate,
     host::Host,
     limits::{FUNCTIONS_PER_FILE_MAX, Limits},
@@ -130,26 +130,44 @@ fn hook(engine: &mut Engine) {
     engine.on_progress(gate::on_progress);
     engine.on_print(gate::on_print);
     engine.on_debug(|text, _, at| gate::on_print(&format!("{at:?}: {text}")));
-    engine.on_var(|name, index, context| {
-        if let Some(handle) = context.tag().read_lock::<CallHandle>()
-            && let Some(mut call) = handle.0.try_lock()
-        {
-            call.read_variable(context.call_level(), index, context.scope())?;
+    engine.on_var(|name, index, mut context| {
+        let (is_variable, is_captured) = on_read(name, index, &context)?;
+        if is_captured && let Some(variable) = context.scope_mut().get_mut(name) {
+            variable.set_tag(KNOWN);
         }
-        Ok(if index == 0 { constant(name, &context) } else { None })
+        Ok(if is_variable { None } else { constant(name) })
     });
     engine.on_def_var(|is_run, _, context| if is_run { on_variable(&context) } else { Ok(true) });
 }
 
-/// The constants resolve here and not in the scope, so that closures and named functions have them too.
-fn constant(name: &str, context: &EvalContext<'_, '_, '_, '_, '_, '_>) -> Option<Dynamic> {
-    let value = match name {
-        "ok" => Dynamic::from(Outcome(Verdict::Ok)),
-        "drop" => Dynamic::from(Outcome(Verdict::Drop)),
-        "state" => Dynamic::from(StateHandle),
-        _ => return None,
+/// A name is read: whether it is a variable of the scope, and one that closures have captured and nobody knew of. The
+/// `index` counts from the end of the scope, from 1; it is 0 when Rhai does not know it.
+fn on_read(
+    name: &str,
+    index: usize,
+    context: &EvalContext<'_, '_, '_, '_, '_, '_>,
+) -> Result<(bool, bool), Box<EvalAltResult>> {
+    let scope = context.scope();
+    let variable = match index.checked_sub(1) {
+        Some(index) => scope.iter_raw().nth(index),
+        None => scope.iter_raw().find(|(known, ..)| *known == name),
     };
-    (!context.scope().contains(name)).then_some(value)
+    let variable = variable.map(|(_, _, value)| value);
+    let is_variable = index > 0 || variable.is_some();
+    let Some(handle) = context.tag().read_lock::<CallHandle>() else { return Ok((is_variable, false)) };
+    let Some(mut call) = handle.0.try_lock() else { return Ok((is_variable, false)) };
+    call.read_variable(context.call_level(), variable, scope)?;
+    Ok((is_variable, variable.map_or(Ok(false), |value| call.keep_captured(value))?))
+}
+
+/// The constants resolve here and not in the scope, so that closures and named functions have them too.
+fn constant(name: &str) -> Option<Dynamic> {
+    match name {
+        "ok" => Some(Dynamic::from(Outcome(Verdict::Ok))),
+        "drop" => Some(Dynamic::from(Outcome(Verdict::Drop))),
+        "state" => Some(Dynamic::from(StateHandle)),
+        _ => None,
+    }
 }
 
 /// Counts the variables of all functions that are in each other: Rhai counts those of one.

@@ -73,6 +73,9 @@ impl std::fmt::Display for FailureReason {
     }
 }
 
+/// Bytes of a sentence that says what went wrong: it may have a script's text in it, and goes to the log.
+const MESSAGE_BYTES_MAX: usize = 1_024;
+
 /// A call that failed. Nothing of it counts: no output, no change of state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -88,7 +91,9 @@ pub struct Failure {
 
 impl Failure {
     pub(crate) fn new(reason: FailureReason, at: Position, message: impl Into<String>) -> Self {
-        Self { reason, line: at.line().unwrap_or(0), column: at.position().unwrap_or(0), message: message.into() }
+        let mut message = message.into();
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        Self { reason, line: at.line().unwrap_or(0), column: at.position().unwrap_or(0), message }
     }
 
     /// Of an error of Rhai's. A script function in another wraps it; what counts is where it arose.

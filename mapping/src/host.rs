@@ -13,27 +13,59 @@ pub(crate) type Registration = Arc<dyn Fn(&mut Engine) + Send + Sync>;
 
 /// The surroundings of the rules of a program.
 ///
-/// ```
-/// use primer_mapping::{Host, Ruleset};
+/// Functions and types of the program, here the registers that a Modbus gateway publishes:
 ///
-/// // Modbus sends a float as two registers; this gives rules `modbus_f32(blob, register)`.
+/// ```
+/// use primer_mapping::{Host, rhai::{Blob, EvalAltResult}};
+///
+/// /// Registers of Modbus: 16 bits each, the high byte first.
+/// #[derive(Debug, Clone)]
+/// struct Registers(Vec<u16>);
+///
+/// impl Registers {
+///     fn read(bytes: Blob) -> Result<Self, Box<EvalAltResult>> {
+///         if bytes.len() % 2 != 0 {
+///             return Err(format!("{} bytes are not registers of 2 bytes", bytes.len()).into());
+///         }
+///         Ok(Self(bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect()))
+///     }
+///
+///     fn at(&mut self, index: i64) -> Result<i64, Box<EvalAltResult>> {
+///         let register = usize::try_from(index).ok().and_then(|index| self.0.get(index));
+///         Ok(i64::from(*register.ok_or_else(|| format!("there is no register {index}"))?))
+///     }
+///
+///     /// A float is in two registers.
+///     fn float(&mut self, index: i64) -> Result<f64, Box<EvalAltResult>> {
+///         let (high, low) = (self.at(index)? as u32, self.at(index.saturating_add(1))? as u32);
+///         Ok(f64::from(f32::from_bits(high << 16 | low)))
+///     }
+/// }
+///
 /// let host = Host::new().register(|engine| {
-///     engine.register_fn("modbus_f32", |registers: rhai::Blob, at: i64| -> Result<f64, Box<rhai::EvalAltResult>> {
-///         let at = usize::try_from(at).unwrap_or(usize::MAX).saturating_mul(2);
-///         let bytes = registers.get(at..).and_then(|rest| rest.first_chunk::<4>());
-///         let bytes = bytes.ok_or_else(|| format!("there is no float at byte {at}"))?;
-///         Ok(f64::from(f32::from_be_bytes(*bytes)))
-///     });
+///     engine
+///         .register_type_with_name::<Registers>("Registers")
+///         .register_fn("registers", Registers::read)
+///         .register_get("count", |registers: &mut Registers| registers.0.len() as i64)
+///         .register_indexer_get(Registers::at)
+///         .register_fn("float", Registers::float);
 /// });
-/// # use primer_mapping::rhai;
+///
 /// let script = r#"
 ///     rule("boiler", "plc/boiler/raw", |msg| {
-///         publish("plc/boiler/temperature", #{ celsius: modbus_f32(msg.payload, 2) });
+///         let plc = registers(msg.payload);
+///         publish("plc/boiler", #{ celsius: round(plc.float(0), 1), pumps: plc[2], registers: plc.count });
 ///         ok
 ///     });
 /// "#;
 /// let rules = Ruleset::load(&host, &[("boiler.rhai", script)]).expect("is a valid file");
-/// assert_eq!(rules.rules().len(), 1);
+/// # use primer_mapping::{Content, How, Msg, RuleState, Ruleset};
+///
+/// let payload: &[u8] = &[0x42, 0xab, 0x33, 0x33, 0x00, 0x02];
+/// let message = Msg::new(Content { topic: "plc/boiler/raw".into(), payload: payload.into(), ..Content::default() });
+/// let called = rules.rules()[0].call(&message, &mut RuleState::new(0, 0), How::default());
+/// let made = &called.outputs[0].message.content().payload;
+/// assert_eq!(made[..], br#"{"celsius":85.6,"pumps":2,"registers":3}"#[..]);
 /// ```
 #[derive(Clone)]
 pub struct Host {

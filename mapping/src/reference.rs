@@ -164,8 +164,8 @@ fn signature(path: &str, name: &str, function: &Value) -> String {
     let names: Vec<String> = parameters.map(name_of).collect();
     match (name.strip_prefix("get$"), names.split_first()) {
         (Some(property), object) => format!("{}.{property}", object.map_or("value", |(object, _)| object)),
-        (None, Some((object, rest))) if matches!(object.as_str(), "msg" | "state") => {
-            format!("{object}.{name}({})", rest.join(", "))
+        (None, Some((object, rest))) if matches!(object.as_str(), "msg" | "_state") => {
+            format!("{}.{name}({})", object.trim_start_matches('_'), rest.join(", "))
         }
         _ => format!("{path}{name}({})", names.join(", ")),
     }

@@ -231,7 +231,6 @@ fn declare(
 
 #[rhai::plugin::export_module]
 #[expect(unreachable_pub, reason = "the macro exports what is pub")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands values over")]
 pub(crate) mod declarations {
     use rhai::{ImmutableString, plugin::*};
 

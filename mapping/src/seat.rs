@@ -38,6 +38,7 @@ pub(crate) struct Function {
 }
 
 /// What Rhai has under `global::`.
+#[expect(clippy::disallowed_types, reason = "the lock is Rhai's")]
 pub(crate) type Constants = Shared<rhai::Locked<std::collections::BTreeMap<rhai::ImmutableString, Dynamic>>>;
 
 /// See the module's description.
@@ -81,6 +82,7 @@ pub(crate) fn call(rule: &Rule, message: &Msg, state: &mut RuleState, how: How) 
     }
     let ran = run(rule, &mut seat, message, how);
     let mut call = seat.call.lock();
+    call.release_captured();
     std::mem::swap(&mut call.state, state);
     let result = match call.failed.take() {
         Some((Fault(reason, text), at)) => Err(Failure::new(reason, at, text)),

@@ -20,7 +20,10 @@ use std::fmt;
 
 use rhai::{Dynamic, EvalAltResult, FLOAT, Module, NativeCallContext, Position};
 
-use crate::values;
+use crate::{gate, values};
+
+/// Bytes, elements or entries after which the clock is looked at: those of a function that takes or makes them.
+const SIZE_A_LOOK: usize = 16 << 10;
 
 /// What native functions answer.
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
@@ -67,6 +70,12 @@ fn number(ctx: &NativeCallContext, value: &Dynamic) -> Outcome<FLOAT> {
 
 /// Gives the bytes of a text or blob to `act`.
 fn with_bytes<R>(ctx: &NativeCallContext, value: &Dynamic, act: impl FnOnce(&[u8]) -> R) -> Outcome<R> {
+    let act = |bytes: &[u8]| {
+        if bytes.len() >= SIZE_A_LOOK {
+            gate::look_soon();
+        }
+        act(bytes)
+    };
     if let Ok(text) = value.as_immutable_string_ref() {
         return Ok(act(text.as_bytes()));
     }
@@ -93,6 +102,9 @@ fn map_fits(ctx: &NativeCallContext, len: usize) -> Outcome<()> {
 
 /// A limit of 0 is none.
 fn fits(ctx: &NativeCallContext, of: &str, len: usize, limit: usize) -> Outcome<()> {
+    if len >= SIZE_A_LOOK {
+        gate::look_soon();
+    }
     if limit == 0 || len <= limit {
         return Ok(());
     }

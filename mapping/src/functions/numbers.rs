@@ -3,6 +3,7 @@
 use rhai::{Dynamic, FLOAT, INT, Module, NativeCallContext, plugin::*};
 
 use super::{Outcome, failed, number};
+use crate::values;
 
 /// What 0 degrees Celsius are in kelvin.
 const KELVIN: FLOAT = 273.15;
@@ -81,6 +82,11 @@ mod number_functions {
         let (value, scale) = (number(&ctx, &x)?, FLOAT::powi(10.0, digits));
         let rounded = (value * scale).round() / scale;
         Ok((if rounded.is_finite() { rounded } else { value }).into())
+    }
+
+    /// Whether the value is a number that can be calculated with: of any type, and not beyond what a float holds.
+    pub fn is_number(value: Dynamic) -> bool {
+        values::as_float(&value).is_some_and(FLOAT::is_finite)
     }
 
     /// The number, or the bound that it is beyond.

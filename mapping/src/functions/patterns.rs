@@ -5,6 +5,7 @@ use regex::{Captures, Regex, RegexBuilder};
 use rhai::{Array, Dynamic, ImmutableString, Map, Module, NativeCallContext, plugin::*};
 
 use super::{Outcome, array_fits, failed, text_fits};
+use crate::gate;
 
 /// Compiled patterns that are kept, for all rules.
 const PATTERNS_MAX: usize = 64;
@@ -17,6 +18,12 @@ const COMPILED_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes of a text: the time is in proportion to this times the size of the pattern, and cannot be interrupted.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a replacement: each group that it names may be as long as the text.
+const REPLACEMENT_BYTES_MAX: usize = 2048;
+
+/// Bytes of a text after which the clock is looked at.
+const BYTES_A_LOOK: usize = 4 * 1024;
 
 /// The patterns that were used, the latest at the end.
 static PATTERNS: Mutex<Vec<Regex>> = Mutex::new(Vec::new());
@@ -36,6 +43,9 @@ fn compiled(ctx: &NativeCallContext, pattern: &str, text: &str) -> Outcome<Regex
             format!("a pattern of {} bytes, at most {PATTERN_BYTES_MAX} are allowed", pattern.len()),
         ));
     }
+    if text.len() >= BYTES_A_LOOK {
+        gate::look_soon();
+    }
     let mut patterns = PATTERNS.lock();
     if let Some(place) = patterns.iter().rposition(|regex| regex.as_str() == pattern) {
         let regex = patterns.remove(place);
@@ -44,6 +54,7 @@ fn compiled(ctx: &NativeCallContext, pattern: &str, text: &str) -> Outcome<Regex
     }
     // Compiling takes long: not under the lock.
     drop(patterns);
+    gate::look_soon();
     let regex = RegexBuilder::new(pattern)
         .size_limit(COMPILED_BYTES_MAX)
         .dfa_size_limit(COMPILED_BYTES_MAX)
@@ -112,6 +123,13 @@ mod pattern_functions {
         pattern: &str,
         replacement: &str,
     ) -> Outcome<ImmutableString> {
+        if replacement.len() > REPLACEMENT_BYTES_MAX {
+            let bytes = replacement.len();
+            return Err(failed(
+                &ctx,
+                format!("a replacement of {bytes} bytes, at most {REPLACEMENT_BYTES_MAX} are allowed"),
+            ));
+        }
         let regex = compiled(&ctx, pattern, &text)?;
         let (mut out, mut end) = (String::new(), 0);
         for captures in regex.captures_iter(&text) {

@@ -62,13 +62,23 @@ impl Flat<'_> {
     }
 }
 
-/// Puts a value where a path of names leads, with maps on the way. Whether nothing was there.
-fn put<'a>(map: &mut Map, name: &str, mut rest: impl Iterator<Item = &'a str>, value: Dynamic) -> bool {
+/// Puts a value where a path of names leads, with maps on the way. Whether nothing was there; `made` counts entries.
+fn put<'a>(
+    map: &mut Map,
+    name: &str,
+    mut rest: impl Iterator<Item = &'a str>,
+    value: Dynamic,
+    made: &mut usize,
+) -> bool {
     let Some(next) = rest.next() else {
+        *made += 1;
         return map.insert(Identifier::from(name), value).is_none();
     };
-    let entry = map.entry(Identifier::from(name)).or_insert_with(|| Map::new().into());
-    entry.as_map_mut().is_ok_and(|mut inner| put(&mut inner, next, rest, value))
+    let entry = map.entry(Identifier::from(name)).or_insert_with(|| {
+        *made += 1;
+        Map::new().into()
+    });
+    entry.as_map_mut().is_ok_and(|mut inner| put(&mut inner, next, rest, value, made))
 }
 
 /// Maps whose keys are 0, 1, 2 ... become arrays.
@@ -131,15 +141,16 @@ mod structure_functions {
         if separator.is_empty() {
             return Err(failed(&ctx, "an empty separator; one character or more is needed"));
         }
-        let mut out = Map::new();
+        let (mut out, mut made) = (Map::new(), 0);
         for (key, value) in map {
             let mut names = key.split(separator);
             if names.clone().count() > DEPTH_MAX {
                 return Err(failed(&ctx, format!("\"{key}\" has more than {DEPTH_MAX} parts")));
             }
-            if !put(&mut out, names.next().unwrap_or_default(), names, value) {
+            if !put(&mut out, names.next().unwrap_or_default(), names, value, &mut made) {
                 return Err(failed(&ctx, format!("\"{key}\" and another key want the same place")));
             }
+            map_fits(&ctx, made)?;
         }
         Ok(with_arrays(out, 0))
     }

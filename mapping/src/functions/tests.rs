@@ -32,6 +32,17 @@ fn json_and_cbor_are_read_and_written() {
 }
 
 #[test]
+fn a_number_is_what_can_be_calculated_with() {
+    check(&[
+        (
+            r#"json("[0, -1.5, 18446744073709551615, 1e400, \"1\", null, true, [], {}]").map(|v| is_number(v))"#,
+            "[true,true,true,false,false,false,false,false,false]",
+        ),
+        ("is_number(0.0 / 0.0)", "false"),
+    ]);
+}
+
+#[test]
 fn large_numbers_calculate_and_compare() {
     check(&[
         (r#"json("18446744073709551615") + 1"#, "1.8446744073709552e+19"),

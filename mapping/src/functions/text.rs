@@ -21,12 +21,29 @@ fn filling(ctx: &NativeCallContext, text: &str, characters: INT, fill: &str) -> 
     Ok(std::iter::repeat_n(fill, missing).collect())
 }
 
+/// Rhai's own makes the text before it looks at its length.
+fn replaced(ctx: &NativeCallContext, text: &mut ImmutableString, find: &str, with: &str) -> Outcome<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    if with.len() > find.len() {
+        let more = text.matches(find).count().saturating_mul(with.len() - find.len());
+        text_fits(ctx, text.len().saturating_add(more))?;
+    }
+    *text = text.replace(find, with).into();
+    Ok(())
+}
+
 fn halves(parts: Option<(&str, &str)>) -> Dynamic {
     parts.map_or(Dynamic::UNIT, |(before, after)| Dynamic::from_array(vec![before.into(), after.into()]))
 }
 
 #[export_module]
-#[expect(unreachable_pub, reason = "the macro registers what is public")]
+#[expect(
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "the macro registers what is public, and takes what it checked"
+)]
 mod text_functions {
     /// The text without white space at its ends. (`trim` changes the text itself.)
     pub fn trimmed(text: &str) -> ImmutableString {
@@ -43,6 +60,18 @@ mod text_functions {
     #[rhai_fn(return_raw)]
     pub fn pad_end(ctx: NativeCallContext, text: &str, characters: INT, fill: &str) -> Outcome<String> {
         Ok(format!("{text}{}", filling(&ctx, text, characters, fill)?))
+    }
+
+    /// Replaces all parts of the text that are `find`, in place.
+    #[rhai_fn(return_raw)]
+    pub fn replace(ctx: NativeCallContext, text: &mut ImmutableString, find: &str, with: &str) -> Outcome<()> {
+        replaced(&ctx, text, find, with)
+    }
+
+    /// Replaces a character by a text, in place.
+    #[rhai_fn(name = "replace", return_raw)]
+    pub fn replace_char(ctx: NativeCallContext, text: &mut ImmutableString, find: char, with: &str) -> Outcome<()> {
+        replaced(&ctx, text, find.encode_utf8(&mut [0; 4]), with)
     }
 
     /// What is before and after the first `separator`, in an array; `()` if it is not in the text.

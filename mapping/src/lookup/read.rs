@@ -66,7 +66,8 @@ fn is_number(cell: &str) -> bool {
 }
 
 fn json(text: &[u8]) -> Result<Table, LookupError> {
-    let value = values::from_json(text).map_err(|error| match error {
+    // The file's size is its bound.
+    let value = values::from_json_within(text, usize::MAX).map_err(|error| match error {
         ValueError::Json { line, column, what } => {
             LookupError::Malformed { line: line as u64, what: format!("column {column}: {what}") }
         }

@@ -118,8 +118,7 @@ fn short(reason: &str) -> String {
 }
 
 #[export_module]
-#[expect(unreachable_pub, clippy::unwrap_used, reason = "the macro exports what is pub, and takes what it has checked")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands values over")]
+#[expect(unreachable_pub, reason = "the macro exports what is pub")]
 pub(crate) mod output_functions {
     use super::*;
 
@@ -208,8 +207,7 @@ pub(crate) mod output_functions {
 }
 
 #[export_module]
-#[expect(unreachable_pub, clippy::unwrap_used, reason = "the macro exports what is pub, and takes what it has checked")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands values over")]
+#[expect(unreachable_pub, clippy::unwrap_used, reason = "the macro exports what is pub, and takes what it checked")]
 pub(crate) mod verdict_functions {
     use super::*;
 

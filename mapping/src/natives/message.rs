@@ -124,8 +124,7 @@ fn level_range(topic: &str, index: i64) -> Option<std::ops::Range<usize>> {
 }
 
 #[export_module]
-#[expect(unreachable_pub, clippy::unwrap_used, reason = "the macro exports what is pub, and takes what it has checked")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands values over")]
+#[expect(unreachable_pub, clippy::unwrap_used, reason = "the macro exports what is pub, and takes what it checked")]
 pub(crate) mod message_functions {
     use super::*;
 
@@ -246,6 +245,14 @@ pub(crate) mod message_functions {
         let payload = &msg.content().payload;
         charge(&ctx, payload.len())?;
         values::from_json(payload).map_err(|error| format!("the payload is {error}").into())
+    }
+
+    /// The payload as a value read from JSON; `default` when it cannot be read.
+    #[rhai_fn(pure, return_raw)]
+    pub fn json_or(ctx: NativeCallContext, msg: &mut Msg, default: Dynamic) -> Fallible<Dynamic> {
+        let payload = &msg.content().payload;
+        charge(&ctx, payload.len())?;
+        Ok(values::from_json(payload).unwrap_or(default))
     }
 
     #[rhai_fn(set = "json", return_raw)]

@@ -70,8 +70,7 @@ fn optional_text(what: &str, value: &Dynamic) -> Fallible<Option<ImmutableString
 }
 
 #[export_module]
-#[expect(unreachable_pub, clippy::unwrap_used, reason = "the macro exports what is pub, and takes what it has checked")]
-#[expect(clippy::needless_pass_by_value, reason = "Rhai hands values over")]
+#[expect(unreachable_pub, clippy::unwrap_used, reason = "the macro exports what is pub, and takes what it checked")]
 pub(crate) mod property_functions {
     use super::*;
 

@@ -40,6 +40,13 @@ fn what_is_known_can_be_read() {
 }
 
 #[test]
+fn what_is_no_json_need_not_be_an_error() {
+    assert_eq!(text_of("msg.text = msg.json_or(()).unit; ok"), "C");
+    assert_eq!(text_of("msg.text = \"{\"; msg.text = `${msg.json_or(5)}`; ok"), "5");
+    assert_eq!(text_of("msg.payload = blob(); msg.text = `${msg.json_or(())}`; ok"), "");
+}
+
+#[test]
 fn what_is_set_stays_set() {
     let called = run(r#"msg.topic = "a/b/c"; msg.set_level(1, "x"); msg.set_level(-1, "y"); msg.levels[0] = "z";
            msg.json = #{ a: 1 }; msg.json.b = "two"; msg.qos = 2; msg.retain = true; msg.priority = 7;

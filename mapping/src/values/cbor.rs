@@ -7,6 +7,8 @@
 //! - Of floats, 16, 32 and 64 bits are read; 64 bits are written, or 32 where those hold the same value.
 //! - Maps are written in the order of their keys: equal values have equal bytes.
 
+use std::cell::Cell;
+
 use minicbor::{
     Decoder, Encoder,
     data::{Int, Tag, Type},
@@ -14,7 +16,7 @@ use minicbor::{
 };
 use rhai::{Array, Dynamic, FLOAT, Identifier, Map};
 
-use super::{DEPTH_MAX, NUMBER_BYTES_MAX, Number, ValueError};
+use super::{DEPTH_MAX, ELEMENTS_MAX, NUMBER_BYTES_MAX, Number, Room, ValueError};
 
 const TAG_INTEGER: u64 = 2;
 const TAG_INTEGER_NEGATIVE: u64 = 3;
@@ -26,7 +28,8 @@ const INTEGER_BYTES_MAX: usize = NUMBER_BYTES_MAX * 5 / 12;
 /// Reads one value of CBOR; nothing may be after it.
 pub(crate) fn from_cbor(bytes: &[u8]) -> Result<Dynamic, ValueError> {
     let mut source = Decoder::new(bytes);
-    let value = read(&mut source, DEPTH_MAX)?;
+    let elements = Cell::new(ELEMENTS_MAX);
+    let value = read(&mut source, Room { depth: DEPTH_MAX, elements: &elements })?;
     if source.position() < bytes.len() {
         return Err(wrong(&source, "more than one value"));
     }
@@ -40,7 +43,7 @@ pub(crate) fn to_cbor(value: &Dynamic) -> Result<Vec<u8>, ValueError> {
     Ok(out.into_writer())
 }
 
-fn read(source: &mut Decoder<'_>, depth: usize) -> Result<Dynamic, ValueError> {
+fn read(source: &mut Decoder<'_>, room: Room<'_>) -> Result<Dynamic, ValueError> {
     let start = source.position();
     let unreadable = |error: decode::Error| unreadable(&error, start);
     Ok(match source.datatype().map_err(unreadable)? {
@@ -57,9 +60,9 @@ fn read(source: &mut Decoder<'_>, depth: usize) -> Result<Dynamic, ValueError> {
             parts.collect::<Result<String, _>>().map_err(unreadable)?.into()
         }
         Type::Bytes | Type::BytesIndef => Dynamic::from_blob(read_bytes(source)?),
-        Type::Array | Type::ArrayIndef => read_array(source, inner(source, depth)?)?,
-        Type::Map | Type::MapIndef => read_map(source, inner(source, depth)?)?,
-        Type::Tag => read_tagged(source, inner(source, depth)?)?,
+        Type::Array | Type::ArrayIndef => read_array(source, inner(source, room)?)?,
+        Type::Map | Type::MapIndef => read_map(source, inner(source, room)?)?,
+        Type::Tag => read_tagged(source, inner(source, room)?)?,
         other => return Err(wrong(source, &format!("{other}, which is no value"))),
     })
 }
@@ -73,24 +76,25 @@ fn read_bytes(source: &mut Decoder<'_>) -> Result<Vec<u8>, ValueError> {
     Ok(bytes)
 }
 
-fn read_array(source: &mut Decoder<'_>, depth: usize) -> Result<Dynamic, ValueError> {
+fn read_array(source: &mut Decoder<'_>, room: Room<'_>) -> Result<Dynamic, ValueError> {
     let start = source.position();
     let len = source.array().map_err(|error| unreadable(&error, start))?;
     let mut array = Array::new();
     let mut left = len;
     while more(source, &mut left)? {
-        array.push(read(source, depth)?);
+        take(source, room, false)?;
+        array.push(read(source, room)?);
     }
     Ok(array.into())
 }
 
-fn read_map(source: &mut Decoder<'_>, depth: usize) -> Result<Dynamic, ValueError> {
+fn read_map(source: &mut Decoder<'_>, room: Room<'_>) -> Result<Dynamic, ValueError> {
     let start = source.position();
     let mut left = source.map().map_err(|error| unreadable(&error, start))?;
     let mut map = Map::new();
     while more(source, &mut left)? {
         let at = source.position();
-        let key = read(source, 0)?;
+        let key = read(source, Room { depth: 0, ..room })?;
         let key = match key.as_immutable_string_ref() {
             Ok(text) => Identifier::from(text.as_str()),
             Err(_) if key.is_int() => Identifier::from(key.to_string()),
@@ -99,7 +103,8 @@ fn read_map(source: &mut Decoder<'_>, depth: usize) -> Result<Dynamic, ValueErro
                 return Err(ValueError::Cbor { offset: at, what });
             }
         };
-        map.insert(key, read(source, depth)?);
+        take(source, room, map.is_empty())?;
+        map.insert(key, read(source, room)?);
     }
     Ok(map.into())
 }
@@ -119,7 +124,7 @@ fn more(source: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<bool, ValueE
     Ok(false)
 }
 
-fn read_tagged(source: &mut Decoder<'_>, depth: usize) -> Result<Dynamic, ValueError> {
+fn read_tagged(source: &mut Decoder<'_>, room: Room<'_>) -> Result<Dynamic, ValueError> {
     let start = source.position();
     let tag = source.tag().map_err(|error| unreadable(&error, start))?.as_u64();
     match tag {
@@ -132,7 +137,7 @@ fn read_tagged(source: &mut Decoder<'_>, depth: usize) -> Result<Dynamic, ValueE
             Ok(Number::read(&decimal_of(&bytes, negative)))
         }
         TAG_DECIMAL => {
-            let parts = read(source, depth)?.into_array().unwrap_or_default();
+            let parts = read(source, room)?.into_array().unwrap_or_default();
             let [exponent, mantissa] = parts.as_slice() else {
                 return Err(wrong(source, "a decimal fraction that is not an exponent and a mantissa"));
             };
@@ -145,7 +150,7 @@ fn read_tagged(source: &mut Decoder<'_>, depth: usize) -> Result<Dynamic, ValueE
                 _ => Err(wrong(source, "a decimal fraction that is not of integers")),
             }
         }
-        _ => read(source, depth),
+        _ => read(source, room),
     }
 }
 
@@ -291,10 +296,12 @@ fn done<T>(result: Result<&mut T, minicbor::encode::Error<std::convert::Infallib
     result.map(|_| ()).map_err(|error| ValueError::Type(error.to_string()))
 }
 
-fn inner(source: &Decoder<'_>, depth: usize) -> Result<usize, ValueError> {
-    depth
-        .checked_sub(1)
-        .ok_or_else(|| wrong(source, &format!("more than {DEPTH_MAX} arrays, maps and tags in each other")))
+fn inner<'r>(source: &Decoder<'_>, room: Room<'r>) -> Result<Room<'r>, ValueError> {
+    room.within().ok_or_else(|| wrong(source, &format!("more than {DEPTH_MAX} arrays, maps and tags in each other")))
+}
+
+fn take(source: &Decoder<'_>, room: Room<'_>, is_first_of_map: bool) -> Result<(), ValueError> {
+    if room.take(is_first_of_map) { Ok(()) } else { Err(wrong(source, "more elements and entries than are read")) }
 }
 
 fn unreadable(error: &decode::Error, start: usize) -> ValueError {

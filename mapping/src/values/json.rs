@@ -1,15 +1,23 @@
 //! JSON. Numbers are taken as text and get the type that holds them.
 
+use std::cell::Cell;
+
 use jiter::{Jiter, JiterError, JiterErrorType, Peek};
 use rhai::{Array, Dynamic, Identifier, Map};
 
-use super::{DEPTH_MAX, NUMBER_BYTES_MAX, Number, ValueError};
+use super::{DEPTH_MAX, ELEMENTS_MAX, NUMBER_BYTES_MAX, Number, Room, ValueError};
 
 /// Reads one value of JSON; nothing but white space may be around it.
 pub(crate) fn from_json(text: &[u8]) -> Result<Dynamic, ValueError> {
+    from_json_within(text, ELEMENTS_MAX)
+}
+
+/// The same with room for this many elements.
+pub(crate) fn from_json_within(text: &[u8], elements_max: usize) -> Result<Dynamic, ValueError> {
     let mut source = Jiter::new(text);
     let peek = source.peek().map_err(|error| unreadable(&source, &error))?;
-    let value = read(&mut source, peek, DEPTH_MAX)?;
+    let elements = Cell::new(elements_max);
+    let value = read(&mut source, peek, Room { depth: DEPTH_MAX, elements: &elements })?;
     source.finish().map_err(|error| unreadable(&source, &error))?;
     Ok(value)
 }
@@ -21,10 +29,10 @@ pub(crate) fn to_json(value: &Dynamic) -> Result<Vec<u8>, ValueError> {
     Ok(out)
 }
 
-fn read(source: &mut Jiter<'_>, peek: Peek, depth: usize) -> Result<Dynamic, ValueError> {
+fn read(source: &mut Jiter<'_>, peek: Peek, room: Room<'_>) -> Result<Dynamic, ValueError> {
     match peek {
-        Peek::Object => read_map(source, inner(source, depth)?),
-        Peek::Array => read_array(source, inner(source, depth)?),
+        Peek::Object => read_map(source, inner(source, room)?),
+        Peek::Array => read_array(source, inner(source, room)?),
         Peek::String => match source.known_str() {
             Ok(text) => Ok(text.into()),
             Err(error) => Err(unreadable(source, &error)),
@@ -63,12 +71,15 @@ fn read_number(source: &mut Jiter<'_>) -> Result<Dynamic, ValueError> {
     }
 }
 
-fn read_array(source: &mut Jiter<'_>, depth: usize) -> Result<Dynamic, ValueError> {
+fn read_array(source: &mut Jiter<'_>, room: Room<'_>) -> Result<Dynamic, ValueError> {
     let mut array = Array::new();
     let mut next = source.known_array();
     loop {
         match next {
-            Ok(Some(peek)) => array.push(read(source, peek, depth)?),
+            Ok(Some(peek)) => {
+                take(source, room, false)?;
+                array.push(read(source, peek, room)?);
+            }
             Ok(None) => return Ok(array.into()),
             Err(error) => return Err(unreadable(source, &error)),
         }
@@ -76,7 +87,7 @@ fn read_array(source: &mut Jiter<'_>, depth: usize) -> Result<Dynamic, ValueErro
     }
 }
 
-fn read_map(source: &mut Jiter<'_>, depth: usize) -> Result<Dynamic, ValueError> {
+fn read_map(source: &mut Jiter<'_>, room: Room<'_>) -> Result<Dynamic, ValueError> {
     let mut map = Map::new();
     let mut next = source.known_object().map(|key| key.map(Identifier::from));
     loop {
@@ -89,15 +100,21 @@ fn read_map(source: &mut Jiter<'_>, depth: usize) -> Result<Dynamic, ValueError>
             Ok(peek) => peek,
             Err(error) => return Err(unreadable(source, &error)),
         };
-        map.insert(key, read(source, peek, depth)?);
+        take(source, room, map.is_empty())?;
+        map.insert(key, read(source, peek, room)?);
         next = source.next_key().map(|key| key.map(Identifier::from));
     }
 }
 
-fn inner(source: &Jiter<'_>, depth: usize) -> Result<usize, ValueError> {
-    depth
-        .checked_sub(1)
-        .ok_or_else(|| at_current(source, format!("more than {DEPTH_MAX} arrays and objects in each other")))
+fn inner<'r>(source: &Jiter<'_>, room: Room<'r>) -> Result<Room<'r>, ValueError> {
+    room.within().ok_or_else(|| at_current(source, format!("more than {DEPTH_MAX} arrays and objects in each other")))
+}
+
+fn take(source: &Jiter<'_>, room: Room<'_>, is_first_of_map: bool) -> Result<(), ValueError> {
+    if room.take(is_first_of_map) {
+        return Ok(());
+    }
+    Err(at_current(source, "more elements and members than are read".to_owned()))
 }
 
 fn unreadable(source: &Jiter<'_>, error: &JiterError) -> ValueError {

@@ -14,11 +14,13 @@ mod number;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
+
 use rhai::{Dynamic, FLOAT};
 
 pub(crate) use self::{
     cbor::{from_cbor, to_cbor, write_float},
-    json::{from_json, to_json},
+    json::{from_json, from_json_within, to_json},
     number::{Number, register},
 };
 
@@ -27,6 +29,37 @@ pub(crate) const DEPTH_MAX: usize = 64;
 
 /// How long the text of a number may be: calculating with its digits takes time by the square of that.
 pub(crate) const NUMBER_BYTES_MAX: usize = 1024;
+
+/// What a text or blob may make, in elements of arrays and entries of maps; the first entry of a map counts for
+/// [`MAP_ELEMENTS`]. A byte can make an array, which takes fifty times as much. It is more than the limits of arrays and
+/// maps together, and about 16 MiB.
+pub(crate) const ELEMENTS_MAX: usize = 262_144;
+
+/// What a map takes that is not empty, in elements of arrays: it has room for some entries from the first one on.
+const MAP_ELEMENTS: usize = 8;
+
+/// What may still be read.
+#[derive(Debug, Clone, Copy)]
+struct Room<'r> {
+    /// Arrays and maps in each other.
+    depth: usize,
+    elements: &'r Cell<usize>,
+}
+
+impl Room<'_> {
+    /// That of what is in an array or a map.
+    fn within(self) -> Option<Self> {
+        self.depth.checked_sub(1).map(|depth| Self { depth, ..self })
+    }
+
+    /// Whether there was room for another element.
+    fn take(self, is_first_of_map: bool) -> bool {
+        let wanted = if is_first_of_map { MAP_ELEMENTS } else { 1 };
+        let left = self.elements.get().checked_sub(wanted);
+        self.elements.set(left.unwrap_or(0));
+        left.is_some()
+    }
+}
 
 /// Why something is not a value, or a value cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
