@@ -117,3 +117,37 @@ fn check_entry(table: &str, key: &str, value: &[u8]) -> Result<(), Wrong> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_goes_there_and_back() {
+        for (bytes, json) in [
+            (&b"\x18*"[..], r#"{"name":"rule/heat","entries":[{"key":"n","value":"GCo="}]}"#),
+            (b"", r#"{"name":"\"é\"","entries":[{"key":"\u0001","value":""}]}"#),
+        ] {
+            let table: Table<'_> = serde_json::from_str(json).unwrap();
+            assert_eq!((&*table.entries[0].value.0, table.bytes()), (bytes, 1 + bytes.len()));
+            assert_eq!(serde_json::to_string(&table).unwrap(), json);
+        }
+        assert_eq!(read_table_name(&table_name("rule/heat")), Some("rule/heat"));
+        assert_eq!((read_table_name(b"q"), read_table_name(b"t\xFF")), (None, None));
+    }
+
+    /// The texts have the limits as figures.
+    #[test]
+    fn an_entry_is_told_what_it_may_be() {
+        let long = |len: usize| "k".repeat(len);
+        let value = vec![0; TABLE_VALUE_BYTES_MAX + 1];
+        assert!(check_entry("t", &long(TABLE_KEY_BYTES_MAX), &value[1..]).is_ok());
+        for (key, value, expected) in
+            [(long(TABLE_KEY_BYTES_MAX + 1), &[][..], "1,024"), (long(0), &[], "1 "), (long(1), &value, "524,288")]
+        {
+            assert!(check_entry("t", &key, value).is_err_and(|wrong| wrong.expected.contains(expected)));
+        }
+        let figures = [TABLE_NAME_BYTES_MAX, TABLE_KEY_BYTES_MAX, TABLE_VALUE_BYTES_MAX, TABLE_BYTES_MAX];
+        assert_eq!(figures, [255, 1_024, 524_288, 8_388_608]);
+    }
+}
