@@ -36,8 +36,9 @@ pub(super) fn queues_of(existing: &mut Reading, restored: &mut Restored) -> Resu
 }
 
 /// Adds what `existing` has. A session of the dump takes the place of one of the same client identifier with all its
-/// messages, a table with all its entries, a retained message the place of one of the same topic; delayed messages are all kept, and so are `queues`
-/// with their messages, before what the dump has for them.
+/// messages, a table the place of one of the same name with all its entries, a retained message the place of one of the
+/// same topic; delayed messages are all kept, and so are `queues` with their messages, before what the dump has for
+/// them.
 pub(super) fn merge(
     existing: &mut Reading,
     queues: &Queues,
