@@ -45,7 +45,8 @@ pub(crate) struct Restore {
     #[arg(long = "data", value_name = "DIR", env = "PRIMER_DATA")]
     directory: PathBuf,
     /// Add to what is in the directory. Sessions of the same client identifier are replaced with all their messages,
-    /// and so are retained messages of the same topic; queues of the same name get the messages of the dump behind
+    /// and so are retained messages of the same topic, and tables of the same name with all their entries: the scripts
+    /// of mapping rules, and what each rule remembers. Queues of the same name get the messages of the dump behind
     /// theirs.
     #[arg(long)]
     merge: bool,
@@ -126,9 +127,15 @@ pub(crate) fn restore(arguments: Restore) -> anyhow::Result<ExitCode> {
     let restored = restored.with_context(|| format!("{}: nothing was restored", file.display()))?;
     shown.end(&restored.progress);
     if shown.is_terminal && merge {
-        let Restored { sessions_kept, sessions_replaced, queues_kept, queues_united, messages_kept, .. } = restored;
-        eprintln!("kept {sessions_kept} sessions, {queues_kept} queues and {messages_kept} messages");
-        eprintln!("{sessions_replaced} sessions replaced, {queues_united} queues got what the dump has as well");
+        let Restored { sessions_kept, queues_kept, tables_kept, messages_kept, .. } = restored;
+        let Restored { sessions_replaced, tables_replaced, queues_united, .. } = restored;
+        eprintln!(
+            "kept {sessions_kept} sessions, {queues_kept} queues, {tables_kept} tables and {messages_kept} messages"
+        );
+        eprintln!(
+            "{sessions_replaced} sessions and {tables_replaced} tables replaced, {queues_united} queues got what the \
+             dump has as well"
+        );
     }
     if restored.left_out > 0 {
         eprintln!("primer: {} records were damaged where they came from, and are not here", restored.left_out);
@@ -168,9 +175,10 @@ impl Shown {
     fn line(&self, done: &Progress) -> String {
         let seconds = self.begun.elapsed().as_secs_f64();
         let mib = done.bytes as f64 / f64::from(1 << 20);
-        let Progress { sessions, queues, messages, .. } = done;
+        let Progress { sessions, queues, tables, messages, .. } = done;
         format!(
-            "{} {sessions} sessions, {queues} queues, {messages} messages: {mib:.1} MiB in {seconds:.1} s, {:.1} MiB/s",
+            "{} {sessions} sessions, {queues} queues, {tables} tables, {messages} messages: {mib:.1} MiB in \
+             {seconds:.1} s, {:.1} MiB/s",
             self.did,
             mib / seconds.max(0.001)
         )

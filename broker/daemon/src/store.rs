@@ -28,14 +28,14 @@ pub(crate) enum Store {
     /// Read every record of every file and say what is damaged, and where. Ends with 0 if all is sound, 1 if something
     /// is damaged, 2 if it could not be checked. Changes nothing.
     Check(Place),
-    /// Say what is in it: files, sessions, queues, messages, the largest of both. Changes nothing.
+    /// Say what is in it: files, sessions, queues, messages, tables, the largest of them. Changes nothing.
     Stats {
         #[command(flatten)]
         place: Place,
-        /// How many queues to name.
+        /// How many queues to name, and how many tables.
         #[arg(long, default_value_t = 10)]
         top: usize,
-        /// By what queues are large.
+        /// By what queues are large; tables have entries where queues have messages.
         #[arg(long, value_enum, default_value_t = By::Bytes)]
         by: By,
     },
@@ -162,6 +162,8 @@ fn stats(place: &Place, top: usize, by: By) -> anyhow::Result<ExitCode> {
     }
     println!("sessions       {:>14}  {} subscriptions", survey.sessions, survey.subscriptions);
     println!("queues         {:>14}", survey.named_queues);
+    let (entries, bytes) = (survey.in_named_tables, survey.table_bytes);
+    println!("tables         {:>14}  {entries} entries, {bytes} bytes", survey.named_tables);
     println!("messages       {:>14}", survey.messages);
     println!("  in sessions  {:>14}  {} of them in flight", survey.queued, survey.in_flight);
     println!("  in queues    {:>14}", survey.in_named_queues);
@@ -176,6 +178,12 @@ fn stats(place: &Place, top: usize, by: By) -> anyhow::Result<ExitCode> {
     for queue in &survey.queues {
         let more = queue.groups.map_or_else(String::new, |groups| more(groups, queue.oldest_unix_ms));
         println!("  {:>25}  {:>14}  {}{more}", queue.messages, queue.bytes, queue.name);
+    }
+    if !survey.tables.is_empty() {
+        println!("largest               entries           bytes");
+    }
+    for portable::Table { name, entries, bytes } in &survey.tables {
+        println!("  {entries:>25}  {bytes:>14}  table {name}");
     }
     if survey.files_damaged > 0 || survey.records_damaged > 0 {
         let (files, records) = (survey.files_damaged, survey.records_damaged);

@@ -11,6 +11,8 @@ mod tests;
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
+use primer::TABLE_VALUE_BYTES_MAX;
+
 pub(crate) use self::script::{StateHandle, module, shown};
 
 /// The values of one rule.
@@ -45,6 +47,9 @@ pub(crate) enum StateFull {
     /// Too many bytes.
     #[error("the rule's state would have more than {0} bytes, which is the limit")]
     Bytes(usize),
+    /// The value is longer than a table of the store takes.
+    #[error("a value of the rule's state has at most {TABLE_VALUE_BYTES_MAX} bytes, and this one {0}")]
+    Value(usize),
 }
 
 impl RuleState {
@@ -163,6 +168,9 @@ impl RuleState {
         }
         if self.bytes - replaced.unwrap_or(0) + key.len() + value_bytes > self.bytes_max {
             return Err(StateFull::Bytes(self.bytes_max));
+        }
+        if value_bytes > TABLE_VALUE_BYTES_MAX {
+            return Err(StateFull::Value(value_bytes));
         }
         Ok(())
     }

@@ -205,6 +205,16 @@ fn what_is_restored_is_within_the_bounds_and_no_change() {
     assert_eq!(state.bytes(), 10);
 }
 
+/// A longer one would not be kept by the store, and no dump of it would be restored.
+#[test]
+fn a_value_is_no_longer_than_one_of_a_table() {
+    let mut state = RuleState::new(2, 1 << 20);
+    let value = vec![0; primer::TABLE_VALUE_BYTES_MAX + 1];
+    assert!(state.put("a", &value[1..]).is_ok());
+    assert_eq!(state.put("a", &value), Err(super::StateFull::Value(value.len())));
+    assert_eq!(state.bytes(), value.len());
+}
+
 #[test]
 fn values_are_kept_and_forgotten() {
     let bench = Bench::new();

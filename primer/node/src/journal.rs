@@ -27,6 +27,7 @@ pub use primer_storage::{
 };
 
 use crate::Clock;
+pub use crate::table::{read_table_name, table_name};
 
 /// A queue of the node's own, in which a message has a position as in any other.
 #[derive(Debug)]

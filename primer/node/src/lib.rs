@@ -64,7 +64,7 @@ pub use self::{
     },
     retained::{Kept, Published, RetainedPage, RetainedStore},
     routes::{Routes, SubscriberKey},
-    table::{TABLE_BYTES_MAX, TABLE_KEY_BYTES_MAX, TABLE_VALUE_BYTES_MAX, Table, TableError},
+    table::{TABLE_BYTES_MAX, TABLE_KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX, TABLE_VALUE_BYTES_MAX, Table, TableError},
     topics::{Face, FilterError, PublishError, Subscription},
     transaction::{Along, NotCommitted, Transaction},
 };

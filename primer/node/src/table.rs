@@ -13,6 +13,8 @@ use crate::{
     node::Node,
 };
 
+/// Bytes of a table's name, at most.
+pub const TABLE_NAME_BYTES_MAX: usize = 255;
 /// Bytes of a key, at most.
 pub const TABLE_KEY_BYTES_MAX: usize = 1_024;
 /// Bytes of a value, at most.
@@ -22,6 +24,18 @@ pub const TABLE_BYTES_MAX: usize = 8 << 20;
 
 /// The first byte of a table's name in the store.
 const TABLE: u8 = b't';
+
+/// The name of a table in the store.
+#[must_use]
+pub fn table_name(name: &str) -> Box<[u8]> {
+    [&[TABLE], name.as_bytes()].concat().into()
+}
+
+/// See [`table_name`]; `None` for anything else.
+#[must_use]
+pub fn read_table_name(name: &[u8]) -> Option<&str> {
+    std::str::from_utf8(name.strip_prefix(&[TABLE])?).ok()
+}
 
 /// A table of a node. Cheap to clone; all clones are the same table.
 ///
@@ -98,7 +112,8 @@ impl Node {
     /// The table of this name, made if it is missing. A name has 1 to 255 bytes; what is beyond is cut off.
     #[must_use]
     pub fn table(&self, name: &str) -> Table {
-        let shared = self.inner.tables.get_or_make(&self.inner, &name[..name.floor_char_boundary(255)]);
+        let shared =
+            self.inner.tables.get_or_make(&self.inner, &name[..name.floor_char_boundary(TABLE_NAME_BYTES_MAX)]);
         Table { node: self.clone(), shared }
     }
 }
@@ -111,7 +126,7 @@ impl Tables {
         }
         let id = inner.journal().map(|journal| {
             let (queue, mut draft) = (journal.store().new_queue(), Draft::default());
-            draft.change(Change::Define { queue, name: [&[TABLE], name.as_bytes()].concat().into() });
+            draft.change(Change::Define { queue, name: table_name(name) });
             journal.store().note(draft);
             queue
         });
@@ -124,8 +139,7 @@ impl Tables {
     pub(crate) fn restore(&self, state: &State) {
         let mut tables = self.0.lock();
         for (id, known) in state.queues() {
-            let Some((&TABLE, name)) = known.name.split_first() else { continue };
-            let Ok(name) = std::str::from_utf8(name) else { continue };
+            let Some(name) = read_table_name(&known.name) else { continue };
             let mut content = Content::default();
             for (key, value) in &known.entries {
                 if let Ok(key) = std::str::from_utf8(key) {

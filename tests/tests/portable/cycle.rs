@@ -163,7 +163,7 @@ fn a_broker_on_what_was_restored_goes_on_as_the_one_that_was_dumped() {
         assert_eq!(content(&dump.stdout), content(&again.stdout));
     }
     let lines = lines(&dump.stdout);
-    assert_eq!(lines[0]["primer_dump"]["format"], 2);
+    assert_eq!(lines[0]["primer_dump"]["format"], 3);
     assert_eq!(lines.last().expect("a last line")["end"]["sessions"], 5);
     assert_eq!(lines.last().expect("a last line")["end"]["left_out"], 0);
     let broker = serve(&third);

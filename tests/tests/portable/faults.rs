@@ -130,7 +130,7 @@ fn a_directory_with_a_store_or_a_broker_is_not_restored_into() {
     let before = files(&place.path("other"));
     primer(&["restore", "--data", &other, &file]).failed_with(&[
         "not empty",
-        "1 sessions, 0 queues and 3 messages",
+        "1 sessions, 0 queues, 0 tables and 3 messages",
         "--merge",
     ]);
     assert!(before == files(&place.path("other")), "a refused restore changes nothing");

@@ -9,7 +9,7 @@ use crate::fixture::{Place, command, files, primer};
 
 /// Runs `primer` to its end; answers how long it took, and the most memory it had, in KiB.
 #[track_caller]
-fn measured(args: &[&str]) -> (Duration, u64) {
+pub(crate) fn measured(args: &[&str]) -> (Duration, u64) {
     let begun = Instant::now();
     let mut child = command(args).spawn().expect("the program starts");
     let mut peak_kib = 0;

@@ -8,3 +8,4 @@ mod merge;
 mod queue_lines;
 mod queues;
 mod store;
+mod tables;

@@ -65,7 +65,7 @@ fn what_is_wrong_with_a_queue_is_told_with_its_line() {
     refused(&place, &made_up(2, &[jobs], wrong), &["altered", "1 queues", "says 2"]);
     refused(&place, &made_up(2, &[jobs], none), &["line 3", "missing field `queues`"]);
     refused(&place, &made_up(1, &[jobs], none), &["line 2", "a queue in a dump of format 1"]);
-    refused(&place, &made_up(3, &[jobs], none), &["format 3", "newer"]);
+    refused(&place, &made_up(4, &[jobs], none), &["format 4", "newer"]);
 }
 
 #[test]
@@ -113,5 +113,6 @@ fn what_no_client_of_mqtt_can_say_is_restored_as_well() {
     let nothing =
         made_up(2, &[&queue.replace("true,\"next", "false,\"next")], r#""sessions":0,"queues":1,"messages":0"#);
     primer_with(&["restore", "--data", &other, "-"], &nothing).good();
-    primer_with(&["restore", "--data", &other, "-"], &dump).failed_with(&["0 sessions, 1 queues and 0 messages"]);
+    primer_with(&["restore", "--data", &other, "-"], &dump)
+        .failed_with(&["0 sessions, 1 queues, 0 tables and 0 messages"]);
 }

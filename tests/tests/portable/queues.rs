@@ -237,7 +237,8 @@ fn a_merge_puts_the_messages_of_the_dump_behind_those_that_are_there() {
     queue(&broker, "put quiet -m waits-for-a-group");
     queue(&broker, "put only-there -m stays");
     stop(broker);
-    primer_with(&["restore", "--data", &into, "-"], &dump).failed_with(&["3 queues and 5 messages", "--merge"]);
+    primer_with(&["restore", "--data", &into, "-"], &dump)
+        .failed_with(&["3 queues, 0 tables and 5 messages", "--merge"]);
     primer_with(&["restore", "--merge", "--data", &into, "-"], &dump).good();
     primer(&["store", "check", "--data", &into]).good();
     let merged = primer(&["dump", "--data", &into]).good().stdout;

@@ -14,7 +14,7 @@ use super::{
     format::{End, FORMAT, Header, Line, Message},
     lines::hexadecimal,
     outward::{self, Gathering},
-    queue_outward,
+    queue_outward, tables,
 };
 
 /// What was written.
@@ -65,7 +65,8 @@ pub fn dump(
     let time = rfc3339(SystemTime::now());
     let incarnation = reading.report().incarnation;
     writer.write(&Line::PrimerDump(Header { format: FORMAT, program: program.to_owned(), time, incarnation }));
-    let mut left_out = writer.sessions(reading.state()) + writer.queues(reading.state());
+    let state = reading.state();
+    let mut left_out = writer.sessions(state) + writer.queues(state) + writer.tables(state);
     let mut gathering = Gathering::default();
     let visited = reading.visit(&mut |state, stored| {
         if writer.error.is_none() {
@@ -75,10 +76,11 @@ pub fn dump(
     gathering.end(&mut |message| writer.message(message));
     visited.map_err(|source| PortableError::Open { directory: directory.to_owned(), source })?;
     left_out += gathering.left_out + reading.report().damaged;
-    let Progress { sessions, queues, messages, .. } = writer.done;
+    let Progress { sessions, queues, tables, messages, .. } = writer.done;
     writer.write(&Line::End(End {
         sessions,
         queues: Some(queues),
+        tables: Some(tables),
         messages,
         left_out,
         crc32c: hexadecimal(writer.crc),
@@ -119,6 +121,17 @@ impl Writer<'_> {
             left_out += nonsense;
             self.done.queues += 1;
             self.write(&Line::Queue(queue));
+        }
+        left_out
+    }
+
+    /// Answers how many entries make no sense.
+    fn tables(&mut self, state: &State) -> u64 {
+        let mut left_out = 0;
+        for (table, nonsense) in tables::tables(state) {
+            left_out += nonsense;
+            self.done.tables += 1;
+            self.write(&Line::Table(table));
         }
         left_out
     }

@@ -8,13 +8,19 @@ use std::{borrow::Cow, fmt};
 use base64::{Engine, display::Base64Display, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::queue_lines::{Place, Queue};
+use super::{
+    queue_lines::{Place, Queue},
+    tables::Table,
+};
 
 /// The format that is written, and the newest that is read.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// The first format that has queues.
 pub(super) const FORMAT_OF_QUEUES: u32 = 2;
+
+/// The first format that has tables.
+pub(super) const FORMAT_OF_TABLES: u32 = 3;
 
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +31,8 @@ pub(super) enum Line<'a> {
     #[serde(borrow)]
     Session(Session<'a>),
     Queue(Queue),
+    #[serde(borrow)]
+    Table(Table<'a>),
     #[serde(borrow)]
     Message(Message<'a>),
     /// The last one.
@@ -169,6 +177,9 @@ pub(super) struct End {
     /// Dumps of format 1 do not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) queues: Option<u64>,
+    /// Nor do those of format 2 say this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) tables: Option<u64>,
     pub(super) messages: u64,
     /// Records that were damaged or made no sense, and are not here.
     pub(super) left_out: u64,

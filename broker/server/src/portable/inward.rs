@@ -56,6 +56,8 @@ pub(super) struct Inward {
     sessions: HashMap<Box<str>, Target>,
     /// Queues with a name of their own.
     pub(super) queues: HashMap<Box<str>, queue_inward::Target>,
+    /// Names of tables.
+    pub(super) tables: HashSet<Box<str>>,
     retained: QueueId,
     delayed: QueueId,
     /// What is added to positions of retained and delayed messages, and the lowest free one.
@@ -90,6 +92,7 @@ impl Inward {
             on_the_way: VecDeque::new(),
             sessions: HashMap::new(),
             queues: HashMap::new(),
+            tables: HashSet::new(),
             retained,
             delayed,
             own_from: 0,

@@ -4,7 +4,7 @@ use std::io::{BufRead, Read};
 
 use super::{
     PortableError, Progress,
-    format::{End, FORMAT, FORMAT_OF_QUEUES, Header, Line},
+    format::{End, FORMAT, FORMAT_OF_QUEUES, FORMAT_OF_TABLES, Header, Line},
 };
 
 /// The longest line that is read: a queue with as many identifiers as one may have, each as long as they are. A message
@@ -37,7 +37,7 @@ impl<R: BufRead> Lines<R> {
         Ok((lines, header))
     }
 
-    /// The next session, queue or message; `None` after the last line, when all is as it says.
+    /// The next session, queue, table or message; `None` after the last line, when all is as it says.
     pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, PortableError> {
         if !self.read()? {
             return Err(PortableError::CutOff { line: self.number });
@@ -47,22 +47,19 @@ impl<R: BufRead> Lines<R> {
             return Ok(None);
         }
         self.count();
-        let (number, progress) = (self.number, &mut self.progress);
+        let (number, format, progress) = (self.number, self.format, &mut self.progress);
         let line = serde_json::from_slice(&self.line).map_err(|error| of_json(number, &error))?;
         match &line {
             Line::Session(_) => progress.sessions += 1,
-            Line::Queue(_) if self.format >= FORMAT_OF_QUEUES => progress.queues += 1,
+            Line::Queue(_) if format >= FORMAT_OF_QUEUES => progress.queues += 1,
+            Line::Table(_) if format >= FORMAT_OF_TABLES => progress.tables += 1,
             Line::Message(_) => progress.messages += 1,
-            Line::Queue(_) => {
-                let says = format!("a queue in a dump of format {}", self.format);
-                let expected = format!("format {FORMAT_OF_QUEUES} in the first line of a dump with queues");
-                return Err(PortableError::Line { line: number, says, expected });
-            }
+            Line::Queue(_) => return Err(too_old(number, format, "queue", FORMAT_OF_QUEUES)),
+            Line::Table(_) => return Err(too_old(number, format, "table", FORMAT_OF_TABLES)),
             Line::PrimerDump(_) | Line::End(_) => {
                 let says = "a second first line".to_owned();
-                let expected =
-                    "a session, a queue, a message, or the end: one dump after another is no dump".to_owned();
-                return Err(PortableError::Line { line: number, says, expected });
+                let expected = "a session, a queue, a table, a message, or the end: one dump after another is no dump";
+                return Err(PortableError::Line { line: number, says, expected: expected.to_owned() });
             }
         }
         Ok(Some(line))
@@ -130,27 +127,35 @@ impl<R: BufRead> Lines<R> {
     fn end(&mut self) -> Result<(), PortableError> {
         let end = self.last()?;
         self.left_out = end.left_out;
-        let queues = match end.queues {
-            Some(queues) => queues,
-            None if self.format < FORMAT_OF_QUEUES => 0,
-            None => {
-                let (says, expected) = ("missing field `queues`".to_owned(), "how many queues there are".to_owned());
-                return Err(PortableError::Line { line: self.number, says, expected });
-            }
-        };
-        let Progress { sessions, queues: queues_found, messages, .. } = self.progress;
+        let Progress { sessions, queues, tables, messages, .. } = self.progress;
         let counts = [
-            ("sessions", sessions, end.sessions),
-            ("queues", queues_found, queues),
-            ("messages", messages, end.messages),
+            ("sessions", sessions, Some(end.sessions), FORMAT),
+            ("queues", queues, end.queues, FORMAT_OF_QUEUES),
+            ("tables", tables, end.tables, FORMAT_OF_TABLES),
+            ("messages", messages, Some(end.messages), FORMAT),
         ];
-        for (what, found, says) in counts {
+        for (what, found, says, since) in counts {
+            let says = match says {
+                Some(says) => says,
+                None if self.format < since => 0,
+                None => {
+                    let (says, expected) = (format!("missing field `{what}`"), format!("how many {what} there are"));
+                    return Err(PortableError::Line { line: self.number, says, expected });
+                }
+            };
             if found != says {
                 return Err(PortableError::Count { what, found, says });
             }
         }
         Ok(())
     }
+}
+
+/// A line of a kind that the format of its dump did not have yet.
+fn too_old(line: u64, format: u32, what: &str, since: u32) -> PortableError {
+    let says = format!("a {what} in a dump of format {format}");
+    let expected = format!("format {since} in the first line of a dump with {what}s");
+    PortableError::Line { line, says, expected }
 }
 
 pub(super) fn hexadecimal(crc: u32) -> String {

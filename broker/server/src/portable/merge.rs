@@ -13,6 +13,7 @@ use super::{
     queue_lines::Queue,
     queue_outward,
     restore::Restored,
+    tables,
 };
 
 /// Queues by name.
@@ -35,8 +36,9 @@ pub(super) fn queues_of(existing: &mut Reading, restored: &mut Restored) -> Resu
 }
 
 /// Adds what `existing` has. A session of the dump takes the place of one of the same client identifier with all its
-/// messages, a retained message the place of one of the same topic; delayed messages are all kept, and so are `queues`
-/// with their messages, before what the dump has for them.
+/// messages, a table the place of one of the same name with all its entries, a retained message the place of one of the
+/// same topic; delayed messages are all kept, and so are `queues` with their messages, before what the dump has for
+/// them.
 pub(super) fn merge(
     existing: &mut Reading,
     queues: &Queues,
@@ -64,6 +66,17 @@ pub(super) fn merge(
         } else if inward.check_queue(queue, None).is_ok() {
             restored.queues_kept += 1;
             inward.queue(queue, None)?;
+        } else {
+            restored.left_out += 1;
+        }
+    }
+    for (table, nonsense) in tables::tables(existing.state()) {
+        restored.left_out += nonsense;
+        if inward.has_table(&table.name) {
+            restored.tables_replaced += 1;
+        } else if inward.check_table(&table).is_ok() {
+            restored.tables_kept += 1;
+            inward.table(&table)?;
         } else {
             restored.left_out += 1;
         }

@@ -19,6 +19,7 @@ mod queue_lines;
 mod queue_outward;
 mod restore;
 mod survey;
+mod tables;
 
 use std::{io, path::PathBuf};
 
@@ -29,7 +30,7 @@ pub use self::{
     pack::{Packed, unpack},
     peruse::{Perused, PerusedPlace, peruse},
     restore::{Restore, Restored, Source, restore},
-    survey::{File, Oldest, Queue, Survey, survey},
+    survey::{File, Oldest, Queue, Survey, Table, survey},
 };
 
 /// What has passed so far, for who shows it.
@@ -39,6 +40,8 @@ pub struct Progress {
     pub sessions: u64,
     /// Lines of queues.
     pub queues: u64,
+    /// Lines of tables.
+    pub tables: u64,
     /// Lines of messages.
     pub messages: u64,
     /// Bytes of lines, as they are before packing.
@@ -127,8 +130,8 @@ pub enum PortableError {
     },
     /// There is something in the data directory.
     #[error(
-        "the data directory {} is not empty: it has {sessions} sessions, {queues} queues and {messages} messages; \
-         choose another one, or add to it with --merge",
+        "the data directory {} is not empty: it has {sessions} sessions, {queues} queues, {tables} tables and \
+         {messages} messages; choose another one, or add to it with --merge",
         directory.display()
     )]
     NotEmpty {
@@ -138,6 +141,8 @@ pub enum PortableError {
         sessions: u64,
         /// Queues there.
         queues: u64,
+        /// Tables there.
+        tables: u64,
         /// Messages there.
         messages: u64,
     },

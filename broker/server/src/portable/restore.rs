@@ -18,7 +18,7 @@ use super::{
     merge::{self, Queues},
     outward,
     pack::unpack,
-    queue_outward,
+    queue_outward, tables,
 };
 
 /// Where a dump comes from.
@@ -73,6 +73,10 @@ pub struct Restored {
     pub queues_kept: u64,
     /// Queues that were there and have what the dump has of them as well.
     pub queues_united: u64,
+    /// Tables that were there and have nothing of the dump.
+    pub tables_kept: u64,
+    /// Tables that were there and made room for those of the dump.
+    pub tables_replaced: u64,
     /// Messages that were there and are still.
     pub messages_kept: u64,
 }
@@ -129,6 +133,13 @@ fn read(what: Restore, input: impl BufRead, progress: &mut dyn FnMut(&Progress))
                 }
                 checked
             }
+            Line::Table(table) => {
+                let checked = inward.check_table(&table);
+                if checked.is_ok() {
+                    inward.table(&table)?;
+                }
+                checked
+            }
             Line::Message(message) => inward.message(&message),
             Line::PrimerDump(_) | Line::End(_) => Ok(()),
         };
@@ -177,11 +188,12 @@ fn look_at(directory: &Path, existing: &mut Reading, merge: bool) -> Result<(), 
         queues += 1;
         says_something |= queue.says_something() || nonsense > 0;
     }
+    let tables = tables::tables(existing.state()).count() as u64;
     let visited = existing.visit(&mut |_, _| {});
     visited.map_err(|source| PortableError::Open { directory: directory.to_owned(), source })?;
     let messages = existing.report().messages;
-    if sessions > 0 || says_something || messages > 0 {
-        return Err(PortableError::NotEmpty { directory: directory.to_owned(), sessions, queues, messages });
+    if sessions > 0 || says_something || tables > 0 || messages > 0 {
+        return Err(PortableError::NotEmpty { directory: directory.to_owned(), sessions, queues, tables, messages });
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path};
 use primer::journal::{DELAYED, FileFigures, QueueId, RETAINED, Reading, State, queues};
 use serde::Serialize;
 
-use super::{PortableError, format::Destination, outward, queue_outward};
+use super::{PortableError, format::Destination, outward, queue_outward, tables};
 use crate::schema;
 
 /// The figures of a store.
@@ -37,6 +37,12 @@ pub struct Survey {
     pub named_queues: u64,
     /// Messages in them.
     pub in_named_queues: u64,
+    /// Tables that have entries.
+    pub named_tables: u64,
+    /// Entries in them.
+    pub in_named_tables: u64,
+    /// Bytes of their keys and values.
+    pub table_bytes: u64,
     /// Retained messages.
     pub retained: u64,
     /// Messages that are published later.
@@ -45,6 +51,8 @@ pub struct Survey {
     pub oldest: Option<Oldest>,
     /// The largest queues of all kinds, as asked for.
     pub queues: Vec<Queue>,
+    /// The largest tables, as asked for.
+    pub tables: Vec<Table>,
     /// Files that did not open.
     pub files_damaged: u64,
     /// Records that are damaged or make no sense.
@@ -94,7 +102,19 @@ pub struct Queue {
     pub oldest_unix_ms: Option<u64>,
 }
 
-/// Looks at a store; `queues_max` of its queues are named, the largest first: by messages, or else by bytes.
+/// A table: what a node keeps beside its queues, such as the scripts of rules and what they remember.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Entries in it.
+    pub entries: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+}
+
+/// Looks at a store; `queues_max` of its queues are named, the largest first: by messages, or else by bytes. As many of
+/// its tables are, by entries or by bytes.
 ///
 /// # Errors
 /// It cannot be read.
@@ -107,6 +127,7 @@ pub fn survey(
     let mut survey = Survey { format: Reading::FORMAT, ..Survey::default() };
     survey.take_sessions(reading.state());
     let mut queues = survey.take_queues(reading.state());
+    survey.take_tables(reading.state(), queues_max, by_messages);
     let visited = reading.visit(&mut |state, stored| {
         let name = || name_of(state, stored.queue);
         let to = outward::destination(state, &stored);
@@ -179,6 +200,22 @@ impl Survey {
             }
         }
         found
+    }
+
+    fn take_tables(&mut self, state: &State, tables_max: usize, by_entries: bool) {
+        let mut all = Vec::new();
+        for (table, nonsense) in tables::tables(state) {
+            self.records_damaged += nonsense;
+            let (name, entries, bytes) = (table.name.to_string(), table.entries.len() as u64, table.bytes() as u64);
+            self.named_tables += 1;
+            self.in_named_tables += entries;
+            self.table_bytes += bytes;
+            all.push(Table { name, entries, bytes });
+        }
+        let size = |table: &Table| if by_entries { table.entries } else { table.bytes };
+        all.sort_unstable_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.name.cmp(&b.name)));
+        all.truncate(tables_max);
+        self.tables = all;
     }
 
     fn take_report(&mut self, reading: &Reading) {
