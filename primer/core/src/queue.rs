@@ -247,6 +247,8 @@ pub struct Queue<T> {
     due: BTreeMap<u64, u64>,
     dedupe: Option<Box<Dedupe>>,
     is_paused: bool,
+    /// How many hold it.
+    holds: u32,
     /// A key of some group is free, because its message was taken out.
     has_freed: bool,
     counts: Counts,
@@ -274,6 +276,7 @@ impl<T: Content> Queue<T> {
             due: BTreeMap::new(),
             dedupe: None,
             is_paused: false,
+            holds: 0,
             has_freed: false,
             counts: Counts {
                 pushed: 0,
@@ -359,6 +362,17 @@ impl<T: Content> Queue<T> {
     /// Messages are dealt again.
     pub fn resume(&mut self) {
         self.is_paused = false;
+    }
+
+    /// No message is dealt until whoever holds the queue has [let go](Self::unhold) of it: what was pushed is part of
+    /// something that is not handed over yet.
+    pub fn hold(&mut self) {
+        self.holds += 1;
+    }
+
+    /// See [`hold`](Self::hold).
+    pub fn unhold(&mut self) {
+        self.holds = self.holds.saturating_sub(1);
     }
 
     /// Proof that the queue stands and keeps what it promises.

@@ -2,11 +2,12 @@
 //!
 //! With a data directory all of a transaction is durable or nothing of it: a process that ends at any moment leaves a
 //! message either to be delivered again, or done with and all that came of it in its queues, once. What is pushed can be
-//! consumed before the commit is; what comes of that is in a later commit.
+//! consumed when it was handed over to the store, and before it is durable; a transaction that acknowledges it waits until
+//! then. Until it is handed over, which [`Transaction::commit`] does, its queue delivers nothing.
 //!
 //! Where a queue is in memory there is nothing that could come back, and its part counts at once.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use primer_core::{
     message::{Message as Stored, NEVER_MS, Parts},
@@ -17,16 +18,20 @@ use primer_core::{
 use crate::{
     calls::{self, REPLY},
     ingress::Product,
-    journal::{Draft, Group, Move, Whereabouts},
+    inner::Inner,
+    journal::{Draft, Group, Move, Ticket, Whereabouts},
     message::Message,
     node::Node,
-    queue::{Delivery, QueueCell, REASON, Riding, Wishes},
+    queue::{Delivery, QueueCell, QueueKey, REASON, Riding, Wishes},
     table::{Table, TableError},
     topics::{PublishError, names_a_queue},
 };
 
 /// Bytes of the reason that a dead letter carries.
 const REASON_BYTES_MAX: usize = 1_024;
+
+/// How often is looked whether a message is durable: some seconds.
+const ROUNDS_MAX: usize = 5_000;
 
 /// What goes along with a commit: what is written, and who is told when it was handed over.
 #[derive(Default)]
@@ -76,8 +81,17 @@ pub struct Transaction {
     node: Node,
     along: Along,
     acked: Vec<Delivery>,
-    pushed: Vec<(Arc<QueueCell>, Position)>,
+    pushed: Vec<Pushed>,
     entries: Vec<Entry>,
+}
+
+/// A message that was pushed. Nothing of its queue is delivered until the draft is handed over: what came of it in
+/// another transaction could be durable before it is.
+#[derive(Debug)]
+struct Pushed {
+    cell: Arc<QueueCell>,
+    position: Position,
+    is_held: bool,
 }
 
 /// An entry of a table that is put, or removed.
@@ -201,23 +215,57 @@ impl Transaction {
     /// # Errors
     /// The disk did not take it.
     pub async fn commit(mut self) -> Result<(), NotCommitted> {
-        let is_durable = match self.node.inner.journal() {
+        let node = self.node.clone();
+        if !node.inner.await_sources(&self.acked).await {
+            // Dropping it takes back what it has pushed.
+            return Err(NotCommitted { deliveries: std::mem::take(&mut self.acked) });
+        }
+        let group = match node.inner.journal() {
             Some(journal) if !self.along.draft.is_empty() => {
                 let group = journal.store().submit(std::mem::take(&mut self.along.draft));
                 self.along.told.drain(..).for_each(|tell| tell(group));
-                journal.store().ended(group).await
+                Some(group)
             }
-            _ => true,
+            _ => None,
         };
         let acked = std::mem::take(&mut self.acked);
         let pushed = std::mem::take(&mut self.pushed);
-        if !is_durable {
-            end_refused(&self.node, &pushed);
+        let_go(&node, &pushed);
+        if let (Some(group), Some(journal)) = (group, node.inner.journal())
+            && !journal.store().ended(group).await
+        {
+            end_refused(&node, &pushed);
             return Err(NotCommitted { deliveries: acked });
         }
         Delivery::ack_all(acked);
         self.entries.drain(..).for_each(|(table, key, value)| table.take_in(&key, value.as_deref()));
         Ok(())
+    }
+}
+
+impl Inner {
+    /// Waits until messages are durable that were given to consumers before they were: what comes of one must not be
+    /// there without it, as it comes again then. `false` when the disk did not take one of them.
+    async fn await_sources(&self, deliveries: &[Delivery]) -> bool {
+        let Some(journal) = self.journal() else { return true };
+        let mut underway: Vec<&Ticket> = deliveries.iter().filter_map(|delivery| delivery.envelope().ticket()).collect();
+        for round in 0..ROUNDS_MAX {
+            if underway.iter().any(|ticket| ticket.is_withdrawn()) {
+                return false;
+            }
+            underway.retain(|ticket| ticket.written().is_none());
+            if underway.is_empty() {
+                return true;
+            }
+            let last = journal.store().last();
+            journal.store().hurry();
+            journal.store().ended(last).await;
+            // Whoever publishes it may not have handed it over yet: that is a matter of microseconds.
+            if round > 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        true // whoever was to hand it over has ended in a panic: it will be in no next process
     }
 }
 
@@ -234,7 +282,7 @@ impl Drop for Transaction {
 /// One call of [`Transaction::produce`].
 struct Step {
     along: Along,
-    pushed: Vec<(Arc<QueueCell>, Position)>,
+    pushed: Vec<Pushed>,
 }
 
 impl Step {
@@ -277,6 +325,7 @@ impl Step {
             wishes: &wishes,
             time_unix_ms: Some(delivery.time_unix_ms()),
             is_own: true,
+            is_held: true,
         };
         self.ride(node, &dead, riding)
     }
@@ -288,7 +337,7 @@ impl Step {
         message: &Stored,
         wishes: &Wishes,
     ) -> Result<(), PublishError> {
-        self.ride(node, cell, Riding { message, wishes, time_unix_ms: None, is_own: false })
+        self.ride(node, cell, Riding { message, wishes, time_unix_ms: None, is_own: false, is_held: true })
     }
 
     fn ride(&mut self, node: &Node, cell: &Arc<QueueCell>, riding: Riding<'_>) -> Result<(), PublishError> {
@@ -296,7 +345,7 @@ impl Step {
         let rode = cell.push_along(inner, inner.clock.now_ms(), riding, &mut self.along.draft);
         let rode = rode.map_err(|why| PublishError::Refused { topic: riding.message.topic().to_owned(), why })?;
         if !rode.is_duplicate {
-            self.pushed.push((Arc::clone(cell), rode.position));
+            self.pushed.push(Pushed { cell: Arc::clone(cell), position: rode.position, is_held: rode.is_held });
         }
         Ok(())
     }
@@ -305,20 +354,34 @@ impl Step {
     fn take_back(mut self, node: &Node) {
         self.along.draft.withdraw();
         end_refused(node, &self.pushed);
-        for (cell, position) in self.pushed {
-            cell.with(&node.inner, |state, _| state.machine.remove_one(position));
+        for Pushed { cell, position, .. } in &self.pushed {
+            cell.with(&node.inner, |state, _| state.machine.remove_one(*position));
         }
+        let_go(node, &self.pushed);
     }
 }
 
 /// Messages that the store has not taken are gone from their queues.
-fn end_refused(node: &Node, pushed: &[(Arc<QueueCell>, Position)]) {
-    let mut cells: Vec<&Arc<QueueCell>> = pushed.iter().map(|(cell, _)| cell).collect();
-    cells.sort_by_key(|cell| cell.key);
-    cells.dedup_by_key(|cell| cell.key);
-    for cell in cells {
+fn end_refused(node: &Node, pushed: &[Pushed]) {
+    for (cell, _) in by_queue(pushed) {
         cell.with(&node.inner, |state, _| state.machine.end_void());
     }
+}
+
+/// The queues are not held any more.
+fn let_go(node: &Node, pushed: &[Pushed]) {
+    for (cell, holds) in by_queue(pushed).filter(|(_, holds)| *holds > 0) {
+        cell.let_go(&node.inner, holds);
+    }
+}
+
+/// The queues, and how many of the messages hold each.
+fn by_queue(pushed: &[Pushed]) -> impl Iterator<Item = (&Arc<QueueCell>, usize)> {
+    let mut cells: BTreeMap<QueueKey, (&Arc<QueueCell>, usize)> = BTreeMap::new();
+    for one in pushed {
+        cells.entry(one.cell.key).or_insert((&one.cell, 0)).1 += usize::from(one.is_held);
+    }
+    cells.into_values()
 }
 
 impl Node {

@@ -26,7 +26,7 @@ impl<T: Content> Queue<T> {
     /// Leases messages to consumers, as far as there are messages and credit. Consumers of a group have their turns;
     /// of the next two the one with more free credit gets the message.
     pub fn deal(&mut self, now_ms: u64) {
-        if self.is_paused || self.len == 0 {
+        if self.is_paused || self.holds > 0 || self.len == 0 {
             return;
         }
         loop {

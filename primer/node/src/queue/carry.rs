@@ -158,6 +158,8 @@ pub(crate) struct Riding<'a> {
     pub(crate) time_unix_ms: Option<u64>,
     /// It was in the node already: there is room for it.
     pub(crate) is_own: bool,
+    /// It must not be delivered before the draft is handed over.
+    pub(crate) is_held: bool,
 }
 
 /// What became of it.
@@ -166,6 +168,8 @@ pub(crate) struct Rode {
     pub(crate) position: Position,
     /// Whether it stands in the draft.
     pub(crate) is_kept: bool,
+    /// Whether it holds the queue: nothing is delivered until somebody lets go of it.
+    pub(crate) is_held: bool,
     pub(crate) is_duplicate: bool,
 }
 
@@ -224,6 +228,11 @@ impl QueueCell {
         }
     }
 
+    /// As many messages as hold the queue are handed over, or gone.
+    pub(crate) fn let_go(self: &Arc<Self>, inner: &Arc<Inner>, holds: usize) {
+        self.with(inner, |state, _| (0..holds).for_each(|_| state.machine.unhold()));
+    }
+
     /// Pushes a message as part of a draft; it stands there if the queue is one on the disk.
     ///
     /// # Errors
@@ -232,7 +241,7 @@ impl QueueCell {
         self: &Arc<Self>,
         inner: &Arc<Inner>,
         now_ms: u64,
-        Riding { message, wishes, time_unix_ms, is_own }: Riding<'_>,
+        Riding { message, wishes, time_unix_ms, is_own, is_held }: Riding<'_>,
         draft: &mut Draft,
     ) -> Result<Rode, Refused> {
         let ticket = inner.journal().map(|_| Arc::default());
@@ -245,14 +254,18 @@ impl QueueCell {
         let rode = taken.map(|taken| {
             let (position, is_duplicate) = (taken.position, taken.is_duplicate);
             let (Some(ticket), Some((queue, note)), Some(journal)) = (ticket, taken.note, inner.journal()) else {
-                return Rode { position, is_kept: false, is_duplicate };
+                return Rode { position, is_kept: false, is_held: false, is_duplicate };
             };
             if !state.draft.is_empty() {
                 // What defines the queue comes before its first message, and before those of others who push meanwhile.
                 journal.store().note(std::mem::take(&mut state.draft));
             }
             content::write(draft, journal, ticket, (queue, position.0), &note, message);
-            Rode { position, is_kept: true, is_duplicate }
+            let is_held = is_held && !is_duplicate;
+            if is_held {
+                state.machine.hold();
+            }
+            Rode { position, is_kept: true, is_held, is_duplicate }
         });
         self.turn(inner, &mut state, now_ms, &mut wakers);
         drop(state);

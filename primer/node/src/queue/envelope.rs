@@ -8,6 +8,7 @@ use primer_core::{
 };
 
 use super::item::{DeadLetter, Item};
+use crate::journal::{Ticket, Whereabouts};
 
 /// A message with what the node knows of it. Cheap to clone.
 ///
@@ -32,6 +33,14 @@ pub struct Envelope {
 impl Envelope {
     pub(crate) const fn new(item: Arc<Item>, position: Position) -> Self {
         Self { item, position }
+    }
+
+    /// Where it is on its way to the disk, if it is.
+    pub(crate) fn ticket(&self) -> Option<&Ticket> {
+        match &self.item.at {
+            Whereabouts::With(ticket) => Some(ticket),
+            Whereabouts::At { .. } | Whereabouts::Nowhere => None,
+        }
     }
 
     /// The topic that it was published to; `$queue/NAME` for one that was pushed without.

@@ -38,7 +38,7 @@ pub use self::{
 pub(crate) use self::{
     burial::Burials,
     carry::Riding,
-    cell::QueueCell,
+    cell::{QueueCell, QueueKey},
     item::{REASON, Wishes},
     push::Underway,
     registry::{Registry, check_definition},
