@@ -54,7 +54,10 @@ fn threshold_above(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn topic_rewrite(bencher: Bencher<'_, '_>) {
     let rules = load(
-        r#"rule("rewrite", "old/#", #{ stage: "ingress" }, |msg| { msg.topic = "new/" + msg.level(1) + "/temp"; ok });"#,
+        r#"rule("rewrite", "old/#", #{ stage: "ingress" }, |msg| {
+            msg.topic = "new/" + msg.level(1) + "/temp";
+            ok
+        });"#,
     );
     calls(bencher, &rules.rules()[0], &message("old/7/temp", "21.5"));
 }

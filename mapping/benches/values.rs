@@ -11,8 +11,9 @@ const SMALL: &str = r#"{"celsius": 85.5, "unit":"C", "seq": 12}"#;
 
 const PRECISE: &str = r#"{"id": 18446744073709551615, "value": 3.14159265358979323846264338328}"#;
 
-const NESTED: &str = r#"{"battery":97,"linkquality":116,"position":{"lat":48.1374,"lon":11.5755},"update":{"state":"idle",
-"installed_version":587765297,"latest_version":587765297},"readings":[21.5,21.6,21.4,21.5,21.7,21.8,21.6,21.5]}"#;
+const NESTED: &str = r#"{"battery":97,"linkquality":116,"position":{"lat":48.1374,"lon":11.5755},"update":{
+"state":"idle","installed_version":587765297,"latest_version":587765297},
+"readings":[21.5,21.6,21.4,21.5,21.7,21.8,21.6,21.5]}"#;
 
 const ALL: [&str; 3] = [SMALL, PRECISE, NESTED];
 

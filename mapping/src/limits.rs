@@ -2,8 +2,8 @@
 //!
 //! Memory: Rhai bounds each value that an operation makes, and the number of variables; here the variables of all
 //! functions that are in each other count together, and what they hold is measured while the call runs (`footprint`).
-//! What this crate's own functions make (payloads, JSON, CBOR, outputs) is added up over the whole call. Both are bounded
-//! by `memory_bytes`. What a program's own functions allocate is theirs to bound.
+//! What this crate's own functions make (payloads, JSON, CBOR, outputs) is added up over the whole call. Both are
+//! bounded by `memory_bytes`. What a program's own functions allocate is theirs to bound.
 
 use std::time::Duration;
 

@@ -26,9 +26,9 @@ pub(crate) static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| {
     let mut sections = vec![
         section(
             "The message",
-            "The parameter of a rule is the message, a value: `let copy = msg;` makes one of its own. What is not there \
-             is `()`. Setting what cannot be (an invalid topic, a QoS of 3) is an error at once. At stage `ingress` the \
-             message goes on as the rule leaves it.",
+            "The parameter of a rule is the message, a value: `let copy = msg;` makes one of its own. What is not \
+             there is `()`. Setting what cannot be (an invalid topic, a QoS of 3) is an error at once. At stage \
+             `ingress` the message goes on as the rule leaves it.",
             exported_module!(message::message_functions),
         ),
         section(
@@ -40,8 +40,8 @@ pub(crate) static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| {
         section(
             "Outputs",
             "They count when the rule ends well, all or none, together with its changes of state and the \
-             acknowledgement of the message. A payload may be a text, a blob, a map or an array (as JSON), a number or a \
-             boolean (as text); instead of a payload a message can be given.",
+             acknowledgement of the message. A payload may be a text, a blob, a map or an array (as JSON), a number or \
+             a boolean (as text); instead of a payload a message can be given.",
             exported_module!(actions::output_functions),
         ),
         section(

@@ -41,9 +41,9 @@ A duration is a number of milliseconds, or a text such as `\"500ms\"`, `\"5s\"`,
 
 /// What is said of tables.
 const LOOKUPS: &str = "\
-Files in the directory of the rules that end in `.csv` or `.json` are tables, read again when they change. The first line
-of a CSV file names the columns, and its first column is the key. A JSON file is an object of keys and their values, or
-an array of objects with a member `key`, `id` or `name`.";
+Files in the directory of the rules that end in `.csv` or `.json` are tables, read again when they change. The first
+line of a CSV file names the columns, and its first column is the key. A JSON file is an object of keys and their
+values, or an array of objects with a member `key`, `id` or `name`.";
 
 /// The reference of the rules of a program, in Markdown: with what the program registers.
 #[must_use]
@@ -92,8 +92,8 @@ fn put_section(page: &mut String, title: &str, text: &str, functions: &[(String,
 
 fn put_limits(page: &mut String, host: &Host) {
     page.push_str(
-        "\n## Limits\n\nA call that exceeds one fails that message alone: nothing of it counts, and `on_error` says what \
-         becomes of the message.\n\n| Limit | Reason | `group` | `ingress` |\n|---|---|---|---|\n",
+        "\n## Limits\n\nA call that exceeds one fails that message alone: nothing of it counts, and `on_error` says \
+         what becomes of the message.\n\n| Limit | Reason | `group` | `ingress` |\n|---|---|---|---|\n",
     );
     let (group, ingress) = (host.limits_of(Stage::Group), host.limits_of(Stage::Ingress));
     let mut row = |name: &str, reason: &str, of: &dyn Fn(&Limits) -> String| {

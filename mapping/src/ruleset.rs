@@ -1,5 +1,5 @@
-//! All rules of a node: compiled together, refused together, and then never changed. A new set takes the place of an old
-//! one as a whole.
+//! All rules of a node: compiled together, refused together, and then never changed. A new set takes the place of an
+//! old one as a whole.
 
 use std::{collections::BTreeMap, sync::Arc};
 

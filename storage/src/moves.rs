@@ -23,12 +23,15 @@ pub(crate) struct Moves {
     pub(crate) settled: Vec<Whereabouts>,
 }
 
+/// An entry of a queue.
+type Key = (QueueId, Box<[u8]>);
+
 /// Those of all drafts of a commit, before anything of it is written.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
     gone: Vec<(QueueId, u64, Whereabouts)>,
     /// Entries that are put, or removed.
-    entries: BTreeMap<(QueueId, Box<[u8]>), Option<Box<[u8]>>>,
+    entries: BTreeMap<Key, Option<Box<[u8]>>>,
     dropped: Vec<QueueId>,
 }
 

@@ -66,8 +66,8 @@ pub(crate) struct Serve {
     /// What queues are to be, by the patterns of their names: a TOML file; config/queues.toml is one with everything.
     #[arg(long, value_name = "FILE", env = "PRIMER_QUEUES")]
     queues: Option<PathBuf>,
-    /// Where the mapping rules are: every *.rhai of this directory, read again when it changes; *.csv and *.json there are
-    /// tables for `lookup`. config/rules has some that are ready.
+    /// Where the mapping rules are: every *.rhai of this directory, read again when it changes; *.csv and *.json there
+    /// are tables for `lookup`. config/rules has some that are ready.
     #[arg(long, value_name = "DIR", env = "PRIMER_RULES")]
     rules: Option<PathBuf>,
     /// Connections at a time.

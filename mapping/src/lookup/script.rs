@@ -13,14 +13,16 @@ pub(crate) fn module(lookups: &Arc<Lookups>) -> Module {
     let mut module = Module::new();
     let tables = Arc::clone(lookups);
     declared(&["table: &str", "key: text or INT", "map, value or ()"], &[
-        "/// The row of a key in a table, as a map; `()` if the table has no such key. A table that there is not is an error.",
+        "/// The row of a key in a table, as a map; `()` if the table has no such key. A table that there is not is an \
+         error.",
     ])
     .set_into_module(&mut module, move |ctx: NativeCallContext, table: &str, key: Dynamic| -> Outcome<Dynamic> {
         Ok(row(&ctx, &tables, table, &key)?.unwrap_or_default())
     });
     let tables = Arc::clone(lookups);
     declared(&["table: &str", "key: text or INT", "column: &str", "value or ()"], &[
-        "/// A column of the row of a key in a table; `()` if the table has no such key, or the row nothing in this column.",
+        "/// A column of the row of a key in a table; `()` if the table has no such key, or the row nothing in this \
+         column.",
     ])
     .set_into_module(&mut module, move |ctx: NativeCallContext, table: &str, key: Dynamic, column: &str| {
         cell(&ctx, &tables, table, &key, column).map(Option::unwrap_or_default)

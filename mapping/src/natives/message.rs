@@ -400,7 +400,8 @@ pub(crate) mod message_functions {
         Ok(())
     }
 
-    /// How long the message is worth a delivery, in milliseconds, or `()`. Can be set, to a duration such as `"5m"` too.
+    /// How long the message is worth a delivery, in milliseconds, or `()`. Can be set, to a duration such as `"5m"`
+    /// too.
     #[rhai_fn(get = "ttl", pure)]
     pub fn ttl(msg: &mut Msg) -> Dynamic {
         msg.content().ttl.map_or(Dynamic::UNIT, |ttl| i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).into())

@@ -151,7 +151,8 @@ impl Gate {
         };
         stats.said(&verdict);
         if let Verdict::Refuse(code, why) = verdict {
-            tracing::debug!(rule = &*member.id, topic = %passing.message.content().topic, why, "a rule refuses a publish");
+            let topic = &*passing.message.content().topic;
+            tracing::debug!(rule = &*member.id, topic, why, "a rule refuses a publish");
             member.state.lock().revert(&called.changes);
             return Step::Refused(code);
         }

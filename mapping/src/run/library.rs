@@ -4,7 +4,7 @@
 //! ```text
 //! table "rules"
 //!   v/NAME/NNNNNNNN   u64 when (ms since 1970), u8 0 from a file, 1 applied, then the text
-//!   a/NAME            JSON: which version is active, the hash of the file that was seen last, and what is wrong with it
+//! a/NAME            JSON: which version is active, the hash of the file that was seen last, and what is wrong with it
 //! ```
 
 use std::collections::BTreeMap;

@@ -104,7 +104,7 @@ impl Member {
         self.rest.note(is_strike, now_ms);
         if is_traced {
             let trace = called.trace.take();
-            tracers.add(Traced { rule: Arc::clone(&self.id), message, called: &called, trace, took });
+            tracers.add(&Traced { rule: Arc::clone(&self.id), message, called: &called, trace, took });
         }
         called
     }

@@ -71,8 +71,8 @@ impl Tracers {
     }
 
     /// Gives a call to who wants to see it.
-    pub(crate) fn add(&self, traced: Traced<'_>) {
-        let shown = view::call(&traced);
+    pub(crate) fn add(&self, traced: &Traced<'_>) {
+        let shown = view::call(traced);
         let len = shown.to_string().len();
         let topic = &traced.message.content().topic;
         for tracer in self.all.lock().iter().filter(|tracer| tracer.wants(&traced.rule, topic)) {

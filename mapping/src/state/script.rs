@@ -130,7 +130,8 @@ fn span(window: &Dynamic) -> Result<Span, StateError> {
     match window.as_int().ok().and_then(|values| usize::try_from(values).ok()) {
         Some(values @ 1..=VALUES_MAX) => Ok(Span::Values(values)),
         _ => Err(StateError::Other(format!(
-            "the window is {window}; a number of values from 1 to {VALUES_MAX} or a length of time like \"5m\" is needed"
+            "the window is {window}; a number of values from 1 to {VALUES_MAX} or a length of time like \"5m\" is \
+             needed"
         ))),
     }
 }

@@ -140,7 +140,8 @@ proptest! {
             all.push((now, value));
             let mut window = Window::read(kept.as_deref(), span);
             window.push(value, now, span);
-            let within = |length: u64| all.iter().filter(move |(time, _)| now - *time < length).map(|(_, value)| *value);
+            let within =
+                |length: u64| all.iter().filter(move |(time, _)| now - *time < length).map(|(_, value)| *value);
             // The oldest part may have gone with all that joined it.
             let (most, least) = (within(length), within(length - length.div_ceil(PARTS_MAX) + 1));
             assert!(window.count() <= most.count() as u64);
@@ -159,7 +160,11 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_of_a_window_do_harm(bytes in collection::vec(any::<u8>(), 0..40), now in any::<u64>(), ms in 1..u64::MAX) {
+    fn no_bytes_of_a_window_do_harm(
+        bytes in collection::vec(any::<u8>(), 0..40),
+        now in any::<u64>(),
+        ms in 1..u64::MAX,
+    ) {
         for span in [Span::Values(3), Span::Ms(ms)] {
             let mut window = Window::read(Some(&bytes), span);
             window.push(1.0, now, span);
@@ -234,11 +239,13 @@ fn values_are_kept_and_forgotten() {
         (r#"[state.changed("e", "x"), state.changed("e", "x"), state.changed("e", #{})]"#, "[true,false,true]"),
         (r#"[20, 20.4, 20.5, 20.9, 21.0].map(|t| state.changed_by("f", t, 0.5))"#, "[true,false,true,false,true]"),
         (
-            r#"let a = state.average("w", 1, 3); state.average("w", 2, 3); state.average("w", 3, 3); [a, state.average("w", 7, 3)]"#,
+            r#"let a = state.average("w", 1, 3); state.average("w", 2, 3); state.average("w", 3, 3);
+                [a, state.average("w", 7, 3)]"#,
             "[1.0,4.0]",
         ),
         (
-            r#"[state.sum("w", 2, 2), state.min("w", 5, 2), state.max("w", 9.5, 2), state.count("w", 1, 2), state.count("v", 9)]"#,
+            r#"[state.sum("w", 2, 2), state.min("w", 5, 2), state.max("w", 9.5, 2), state.count("w", 1, 2),
+                state.count("v", 9)]"#,
             "[2.0,5.0,9.5,1,1]",
         ),
         (r#"[state.remove("w"), state.average("w", 10, 3)]"#, "[true,10.0]"),

@@ -99,11 +99,20 @@ fn refusals_are_for_ingress() {
 fn the_constants_are_there_everywhere() {
     let script = r#"
         fn decide(msg) { [1].map(|x| { let s = state; x }); let f = || drop; if msg.qos == 1 { f.call() } else { ok } }
-        rule("r", "a", |msg| { let f = || ok; let g = |x| { if x { drop } else { f.call() } }; g.call(true); decide(msg) });
+        rule("r", "a", |msg| {
+            let f = || ok;
+            let g = |x| { if x { drop } else { f.call() } };
+            g.call(true);
+            decide(msg)
+        });
         rule("s", "b", Fn("decide"));
         rule("t", "c", |m| { let state = 5; let ok = drop; if state == 5 { ok } else { ok } });
         rule("u", "d", |msg| msg.json.state);
-        rule("v", "e", |msg| { let m = #{ ok: 1, drop: 2, state: 3 }; msg.text = `${m.ok}${m.drop}${m.state}${[1,2].filter(|x| x > 1)}`; ok });
+        rule("v", "e", |msg| {
+            let m = #{ ok: 1, drop: 2, state: 3 };
+            msg.text = `${m.ok}${m.drop}${m.state}${[1,2].filter(|x| x > 1)}`;
+            ok
+        });
     "#;
     let rules = load(script);
     for id in ["r", "s", "t"] {
@@ -122,7 +131,9 @@ fn a_file_may_have_constants_functions_and_tables() {
         fn is_hot(c) { c > global::LIMIT }
         fn name_of(names, level) { names[level] ?? "unknown" }
         rule("r", "sensors/+/temp", |msg| {
-            if is_hot(msg.json.celsius) && msg.json.celsius > LIMIT { publish(`hot/${name_of(names, msg.level(1))}`, msg); }
+            if is_hot(msg.json.celsius) && msg.json.celsius > LIMIT {
+                publish(`hot/${name_of(names, msg.level(1))}`, msg);
+            }
             ok
         });
     "#;

@@ -91,7 +91,8 @@ fn functions_do_not_hide_how_deep_values_are() {
     let small_stack = std::thread::Builder::new().stack_size(2 << 20);
     let ran = small_stack.spawn(|| {
         for script in [
-            "fn f(x) { [[[[[[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]]]]] } rule(\"r\", \"a\", |msg| { let a = 1; loop { a = f(a); } });",
+            "fn f(x) { [[[[[[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]]]]] }
+             rule(\"r\", \"a\", |msg| { let a = 1; loop { a = f(a); } });",
             "fn f(x) { #{a: #{a: #{a: #{a: x}}}} } rule(\"r\", \"a\", |msg| { let a = 1; loop { a = f(a); } });",
             "rule(\"r\", \"a\", |msg| { let f = |x| [[[[x]]]]; let a = 1; loop { a = f.call(a); } });",
             "fn g(a, b) { 1 } rule(\"r\", \"a\", |msg| { let f = Fn(\"g\"); loop { f = Fn(\"g\").curry(f); } });",

@@ -31,8 +31,8 @@ pub(crate) const DEPTH_MAX: usize = 64;
 pub(crate) const NUMBER_BYTES_MAX: usize = 1024;
 
 /// What a text or blob may make, in elements of arrays and entries of maps; the first entry of a map counts for
-/// [`MAP_ELEMENTS`]. A byte can make an array, which takes fifty times as much. It is more than the limits of arrays and
-/// maps together, and about 16 MiB.
+/// [`MAP_ELEMENTS`]. A byte can make an array, which takes fifty times as much. It is more than the limits of arrays
+/// and maps together, and about 16 MiB.
 pub(crate) const ELEMENTS_MAX: usize = 262_144;
 
 /// What a map takes that is not empty, in elements of arrays: it has room for some entries from the first one on.
@@ -93,8 +93,8 @@ pub(crate) enum ValueError {
     Blob,
     /// Something that only a script has.
     #[error(
-        "a value of type {0} cannot be written; allowed are maps, arrays, texts, numbers, true, false, () and, in CBOR, \
-         blobs"
+        "a value of type {0} cannot be written; allowed are maps, arrays, texts, numbers, true, false, () and, in \
+         CBOR, blobs"
     )]
     Type(String),
 }

@@ -1,4 +1,5 @@
-//! The ready rules of `config/rules`: each does what its comment promises, and messages that are not for it do not fail.
+//! The ready rules of `config/rules`: each does what its comment promises, and messages that are not for it do not
+//! fail.
 
 mod any;
 mod devices;

@@ -36,6 +36,7 @@ pub struct Product {
 
 /// What becomes of a publish.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is made and taken apart at once, for publishes that a rule wants")]
 pub enum Admission {
     /// It goes on as it came.
     Pass,

@@ -1,9 +1,9 @@
 //! Consume, transform, produce: what comes of messages and their acknowledgement, in one commit.
 //!
 //! With a data directory all of a transaction is durable or nothing of it: a process that ends at any moment leaves a
-//! message either to be delivered again, or done with and all that came of it in its queues, once. What is pushed can be
-//! consumed when it was handed over to the store, and before it is durable; a transaction that acknowledges it waits until
-//! then. Until it is handed over, which [`Transaction::commit`] does, its queue delivers nothing.
+//! message either to be delivered again, or done with and all that came of it in its queues, once. What is pushed can
+//! be consumed when it was handed over to the store, and before it is durable; a transaction that acknowledges it
+//! waits until then. Until it is handed over, which [`Transaction::commit`] does, its queue delivers nothing.
 //!
 //! Where a queue is in memory there is nothing that could come back, and its part counts at once.
 
@@ -248,7 +248,8 @@ impl Inner {
     /// there without it, as it comes again then. `false` when the disk did not take one of them.
     async fn await_sources(&self, deliveries: &[Delivery]) -> bool {
         let Some(journal) = self.journal() else { return true };
-        let mut underway: Vec<&Ticket> = deliveries.iter().filter_map(|delivery| delivery.envelope().ticket()).collect();
+        let tickets = deliveries.iter().filter_map(|delivery| delivery.envelope().ticket());
+        let mut underway: Vec<&Ticket> = tickets.collect();
         for round in 0..ROUNDS_MAX {
             if underway.iter().any(|ticket| ticket.is_withdrawn()) {
                 return false;

@@ -311,8 +311,8 @@ async fn tables_outlive_the_process_and_have_bounds() {
     node.shutdown(Duration::ZERO).await;
 }
 
-/// The first transaction is not handed over when the second one would be: what a transaction has pushed is not delivered
-/// before it is.
+/// The first transaction is not handed over when the second one would be: what a transaction has pushed is not
+/// delivered before it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_pushed_is_not_delivered_before_it_is_handed_over() {
     let node = open(&SimDisk::new()).await;

@@ -1,5 +1,5 @@
-//! Rules of stage `ingress` between real clients: what they make of a publish is what subscribers, retained messages and
-//! the publisher see.
+//! Rules of stage `ingress` between real clients: what they make of a publish is what subscribers, retained messages
+//! and the publisher see.
 
 use primer_harness::wire::prop::{self, user_properties};
 use primer_harness::{Client, Version};

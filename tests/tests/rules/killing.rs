@@ -1,6 +1,6 @@
-//! A broker that is killed again and again while rules re-enqueue: each message that it has acknowledged has its outputs
-//! once in their queues, also behind two rules, and what a rule remembers goes with them. `PRIMER_KILL_SEED` replays the
-//! moments of a run, `PRIMER_KILL_ROUNDS` makes more of them.
+//! A broker that is killed again and again while rules re-enqueue: each message that it has acknowledged has its
+//! outputs once in their queues, also behind two rules, and what a rule remembers goes with them. `PRIMER_KILL_SEED`
+//! replays the moments of a run, `PRIMER_KILL_ROUNDS` makes more of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! Mapping rules as those see them who write them, `primer rules` as a process, and as clients do: rules from files, real
-//! clients in and out, kills in the middle, other rules under load, and scripts that mean harm.
+//! Mapping rules as those see them who write them, `primer rules` as a process, and as clients do: rules from files,
+//! real clients in and out, kills in the middle, other rules under load, and scripts that mean harm.
 
 mod answering;
 mod check;

@@ -99,7 +99,8 @@ fn scripts_are_applied_under_load() {
             let applied = ask(control, &apply);
             assert_eq!(applied["data"]["rules"], json!(["stamp", "guard"]), "{applied}");
             // A wrong one in between changes nothing.
-            let wrong = json!({"command": "applyScript", "name": "stamp", "text": "rule(\"stamp\", \"in/+\", |msg| { nothing( });"});
+            let wrong = "rule(\"stamp\", \"in/+\", |msg| { nothing( });";
+            let wrong = json!({"command": "applyScript", "name": "stamp", "text": wrong});
             assert!(ask(control, &wrong)["error"].as_str().is_some_and(|why| why.contains("stamp.rhai:1:")));
         },
         true,

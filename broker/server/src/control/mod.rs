@@ -1,5 +1,5 @@
-//! Commands over MQTT: a publish to `$CONTROL/NAME/v1`, in the shape of mosquitto's dynamic security. Those about queues
-//! (`queue`) are carried out here, others by who takes them in the node.
+//! Commands over MQTT: a publish to `$CONTROL/NAME/v1`, in the shape of mosquitto's dynamic security. Those about
+//! queues (`queue`) are carried out here, others by who takes them in the node.
 //!
 //! ```text
 //! {"commands":[{"command":"getQueue","name":"jobs","correlationData":7}, ...]}

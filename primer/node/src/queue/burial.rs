@@ -230,7 +230,8 @@ impl Burial {
         let time = Some(self.item.time_unix_ms);
         let pushed = match &dead {
             Ok(dead) => {
-                let riding = Riding { message: &message, wishes: &wishes, time_unix_ms: time, is_own: true, is_held: false };
+                let message = &message;
+                let riding = Riding { message, wishes: &wishes, time_unix_ms: time, is_own: true, is_held: false };
                 dead.push_along(inner, now_ms, riding, draft)
             }
             Err(_) => Err(Refused::QueueFull),

@@ -82,7 +82,8 @@ impl Queue {
         let wishes = Wishes { priority: item.priority, delay_ms: 0, extra };
         let now_ms = inner.clock.now_ms();
         let time = Some(item.time_unix_ms);
-        let riding = Riding { message: &item.message, wishes: &wishes, time_unix_ms: time, is_own: true, is_held: false };
+        let message = &item.message;
+        let riding = Riding { message, wishes: &wishes, time_unix_ms: time, is_own: true, is_held: false };
         let is_taken = target.push_along(inner, now_ms, riding, &mut draft);
         if is_taken.is_err() {
             let wishes = Wishes { extra: item.extra.as_deref().cloned().unwrap_or_default(), ..wishes };
