@@ -43,6 +43,18 @@ pub(crate) fn unknown(ast: &AST, engine: &Engine, catalogue: &Catalogue) -> Vec<
     errors
 }
 
+/// Whether a variable of this name is read anywhere in a file.
+pub(crate) fn mentions(ast: &AST, name: &str) -> bool {
+    let mut is_there = false;
+    ast.walk(&mut |path| {
+        if let Some(ASTNode::Expr(Expr::Variable(variable, ..))) = path.last() {
+            is_there |= variable.1 == name;
+        }
+        !is_there
+    });
+    is_there
+}
+
 struct Check<'c> {
     own: &'c Own,
     engine: &'c Engine,

@@ -48,12 +48,12 @@ pub(crate) struct Guard {
 }
 
 /// Begins a call with these bounds.
-pub(crate) fn enter(operations: u64, wall: Duration) -> Guard {
+pub(crate) fn enter(operations: u64, wall: Duration, begun: Instant) -> Guard {
     GATE.with(|gate| Guard {
         next: gate.next.replace(OPERATIONS_A_LOOK.min(operations.saturating_add(1))),
         operations: gate.operations.replace(operations),
         wall: gate.wall.replace(wall),
-        begun: gate.begun.replace(Some(Instant::now())),
+        begun: gate.begun.replace(Some(begun)),
         prints: gate.prints.take(),
     })
 }

@@ -29,6 +29,7 @@ mod ruleset;
 mod run;
 mod script;
 mod seat;
+mod shard;
 mod state;
 #[cfg(test)]
 mod testing;

@@ -1,6 +1,6 @@
 //! A rule: what `rule(...)` in a script says, and the compiled function. A call of it is in `seat`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use primer_core::{queue::name, topic};
@@ -13,6 +13,7 @@ use crate::{
     options::RuleOptions,
     output::{Output, Verdict},
     seat::{self, Function, Seat},
+    shard::SHARDS,
     state::{RuleState, StateChange},
 };
 
@@ -57,6 +58,8 @@ pub struct Called {
     pub outputs: Vec<Output>,
     /// The changes of the rule's state; none after a failure.
     pub changes: Vec<StateChange>,
+    /// How long it took.
+    pub took: Duration,
     /// Operations of Rhai that the call took.
     pub operations: u64,
     /// When it was asked for.
@@ -73,7 +76,8 @@ pub struct Rule {
     pub(crate) line: usize,
     pub(crate) engine: Arc<Engine>,
     pub(crate) function: Function,
-    pub(crate) seats: Mutex<Vec<Seat>>,
+    pub(crate) uses_state: bool,
+    pub(crate) seats: [Mutex<Vec<Seat>>; SHARDS],
 }
 
 impl Rule {
@@ -117,6 +121,12 @@ impl Rule {
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
+    }
+
+    /// Whether its file says `state` anywhere.
+    #[must_use]
+    pub fn uses_state(&self) -> bool {
+        self.uses_state
     }
 
     /// Whether the rule is meant for a message: by its topic, or the queue that it comes from.

@@ -5,9 +5,9 @@ use std::{
     collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Instant,
 };
 
-use parking_lot::Mutex;
 use rhai::{AST, ASTNode, Array, Caches, Dynamic, Engine, EvalAltResult, FnPtr, Map, ParseError, Position, Scope};
 
 use crate::{
@@ -78,7 +78,7 @@ fn evaluate(engine: &Engine, ast: &AST) -> Result<Evaluated, (Position, String)>
     global.source = ast.source().map(Into::into);
     global.tag = Dynamic::from(collector.clone());
     let mut scope = Scope::new();
-    let guard = gate::enter(LOAD_OPERATIONS, LOAD_WALL);
+    let guard = gate::enter(LOAD_OPERATIONS, LOAD_WALL, Instant::now());
     let ended = catch_unwind(AssertUnwindSafe(|| {
         engine.eval_statements_raw(&mut global, &mut Caches::new(), &mut scope, ast.statements())
     }));
@@ -149,7 +149,8 @@ fn rule(
         engine: Arc::clone(host.engines().of(options.stage)),
         options,
         function,
-        seats: Mutex::default(),
+        uses_state: check::mentions(ast, "state"),
+        seats: Default::default(),
     };
     Ok((rule, name))
 }

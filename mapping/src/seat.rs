@@ -4,6 +4,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -17,6 +18,7 @@ use crate::{
     natives::Outcome,
     output::Verdict,
     rule::{Called, How, Rule, Trace},
+    shard::shard,
     state::RuleState,
 };
 
@@ -60,50 +62,48 @@ impl Seat {
 
 /// See [`Rule::call`].
 pub(crate) fn call(rule: &Rule, message: &Msg, state: &mut RuleState, how: How) -> Called {
-    let failed = |failure, operations, trace| Called {
-        result: Err(failure),
-        message: message.clone(),
-        outputs: Vec::new(),
-        changes: Vec::new(),
-        operations,
-        trace,
+    let failed = |failure, ran: Option<Ran>| {
+        let (took, operations, trace) = ran.map_or_else(Default::default, |ran| (ran.took, ran.operations, ran.trace));
+        let (outputs, changes) = (Vec::new(), Vec::new());
+        Called { result: Err(failure), message: message.clone(), outputs, changes, took, operations, trace }
     };
     let origin = &message.content().origin;
     if origin.hops >= rule.limits.hops {
         let text = format!("the message has gone through {} rules", origin.hops);
-        return failed(Failure::new(FailureReason::Hops, Position::NONE, text), 0, None);
+        return failed(Failure::new(FailureReason::Hops, Position::NONE, text), None);
     }
-    let mut seat = rule.seats.lock().pop().unwrap_or_else(Seat::new);
+    let mut seat = rule.seats[shard()].lock().pop().unwrap_or_else(Seat::new);
     state.begin();
     {
         let mut call = seat.call.lock();
         call.begin(how.now_unix_ms, rule.stage(), origin, &rule.limits);
         std::mem::swap(&mut call.state, state);
     }
-    let ran = run(rule, &mut seat, message, how);
+    let mut ran = run(rule, &mut seat, message, how);
     let mut call = seat.call.lock();
     call.release_captured();
     std::mem::swap(&mut call.state, state);
     let result = match call.failed.take() {
         Some((Fault(reason, text), at)) => Err(Failure::new(reason, at, text)),
-        None => ran.result,
+        None => std::mem::replace(&mut ran.result, Ok((Verdict::Ok, message.clone()))),
     };
     let (verdict, changed) = match result {
         Ok(ended) => ended,
         Err(failure) => {
             // What the engine had in hand may be half done: the seat goes.
             state.rollback();
-            return failed(failure, ran.operations, ran.trace);
+            return failed(failure, Some(ran));
         }
     };
     let outputs = std::mem::take(&mut call.outputs);
     drop(call);
-    rule.seats.lock().push(seat);
+    rule.seats[shard()].lock().push(seat);
     Called {
         result: Ok(verdict),
         message: changed,
         outputs,
         changes: state.changes(),
+        took: ran.took,
         operations: ran.operations,
         trace: ran.trace,
     }
@@ -111,6 +111,7 @@ pub(crate) fn call(rule: &Rule, message: &Msg, state: &mut RuleState, how: How) 
 
 struct Ran {
     result: Result<(Verdict, Msg), Failure>,
+    took: Duration,
     operations: u64,
     trace: Option<Trace>,
 }
@@ -127,7 +128,8 @@ fn run(rule: &Rule, seat: &mut Seat, message: &Msg, how: How) -> Ran {
         seat.scope.push_constant_dynamic(name.as_str(), value.clone());
     }
     seat.scope.push_dynamic(function.parameter.as_str(), Dynamic::from(message.clone()));
-    let guard = gate::enter(rule.limits.operations, rule.limits.wall);
+    let begun = Instant::now();
+    let guard = gate::enter(rule.limits.operations, rule.limits.wall, begun);
     let ended = catch_unwind(AssertUnwindSafe(|| evaluate(rule, seat, &mut global)));
     let prints = if how.is_traced { guard.prints() } else { Vec::new() };
     drop(guard);
@@ -140,7 +142,7 @@ fn run(rule: &Rule, seat: &mut Seat, message: &Msg, how: How) -> Ran {
         Err(panic) => Err(Failure::new(FailureReason::Panic, Position::NONE, panic_text(panic.as_ref()))),
     };
     seat.scope.clear();
-    Ran { result, operations, trace }
+    Ran { result, took: begun.elapsed(), operations, trace }
 }
 
 #[expect(deprecated, reason = "the other ways to call a function make Rhai's cache anew each time")]

@@ -57,8 +57,10 @@ pub(crate) fn of_arriving(arriving: &Arriving<'_>, unix_ms: u64) -> Msg {
         retain: arriving.retain,
         properties: arriving.properties.into(),
         ttl: arriving.expiry_s.map(|seconds| Duration::from_secs(u64::from(seconds))),
+        priority: None,
+        key: None,
+        id: None,
         origin: Arc::new(origin),
-        ..Content::default()
     })
 }
 

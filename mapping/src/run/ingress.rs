@@ -16,7 +16,7 @@ use crate::{
     options::OnError,
     output::{Output, Verdict},
     ruleset::Ruleset,
-    state::StateChange,
+    state::{RuleState, StateChange},
 };
 
 /// The rules as they are now, with what the node has of each, in the same order.
@@ -141,9 +141,11 @@ impl Gate {
             Stats::add(&stats.rested, 1);
             return failed();
         }
-        let called = {
-            let mut state = member.state.lock();
-            member.call(&rule, &passing.message, &mut state, now, &self.tracers)
+        let called = if rule.uses_state() {
+            member.call(&rule, &passing.message, &mut member.state.lock(), now, &self.tracers)
+        } else {
+            // Nothing stands between publishers on different threads.
+            member.call(&rule, &passing.message, &mut RuleState::new(0, 0), now, &self.tracers)
         };
         let verdict = match called.result {
             Ok(verdict) => verdict,

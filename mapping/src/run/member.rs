@@ -1,9 +1,6 @@
 //! One rule of the node over all versions of its script: its state, its counters, and what it was called with.
 
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Instant,
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use parking_lot::{Mutex, RwLock};
 use primer::{Node, Table};
@@ -11,7 +8,7 @@ use primer::{Node, Table};
 use super::{
     history::History,
     rest::Rest,
-    stats::Stats,
+    stats::Counted,
     trace::{Traced, Tracers},
 };
 use crate::{
@@ -31,7 +28,7 @@ pub(crate) struct Member {
     /// As the store has it.
     pub(crate) table: Table,
     pub(crate) state: Mutex<RuleState>,
-    pub(crate) stats: Stats,
+    pub(crate) stats: Counted,
     pub(crate) rest: Rest,
     pub(crate) history: Mutex<History>,
     pub(crate) last_failure: Mutex<Option<String>>,
@@ -56,7 +53,7 @@ impl Member {
             id: rule.id().into(),
             table,
             state: Mutex::new(state),
-            stats: Stats::default(),
+            stats: Counted::default(),
             rest: Rest::default(),
             history: Mutex::default(),
             last_failure: Mutex::default(),
@@ -86,10 +83,11 @@ impl Member {
         tracers: &Tracers,
     ) -> Called {
         let is_traced = tracers.wants(&self.id, &message.content().topic);
-        self.history.lock().add(message);
-        let begun = Instant::now();
+        if let Some(mut history) = self.history.try_lock() {
+            history.add(message); // what another thread keeps in the same moment has to do
+        }
         let mut called = rule.call(message, state, How { now_unix_ms, is_traced });
-        let took = begun.elapsed();
+        let took = called.took;
         self.stats.called(called.operations, took);
         let is_strike = match &called.result {
             Ok(_) => false,

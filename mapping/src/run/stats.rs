@@ -1,18 +1,24 @@
 //! What rules have done since the process started.
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use serde_json::{Map, Value, json};
 
-use crate::{failure::FailureReason, output::Verdict};
+use crate::{
+    failure::FailureReason,
+    output::Verdict,
+    shard::{SHARDS, shard},
+};
 
 macro_rules! counters {
     ($($field:ident, $text:literal;)*) => {
-        /// The counters of one rule.
+        /// Counters of one rule, as some threads have them.
         #[derive(Debug, Default)]
+        #[repr(align(128))]
         pub(crate) struct Stats {
             $(#[doc = $text] pub(crate) $field: AtomicU64,)*
             failures: [AtomicU64; FailureReason::ALL.len()],
@@ -76,18 +82,62 @@ impl Stats {
             Self::add(counter, 1);
         }
     }
+}
 
+/// The counters of one rule. Threads that call it at the same time count beside each other.
+#[derive(Debug, Default)]
+pub(crate) struct Counted([Stats; SHARDS]);
+
+impl std::ops::Deref for Counted {
+    type Target = Stats;
+
+    /// Those of this thread.
+    fn deref(&self) -> &Stats {
+        &self.0[shard()]
+    }
+}
+
+impl Counted {
     /// All failures.
     pub(crate) fn failures(&self) -> u64 {
-        self.failures.iter().map(|counter| counter.load(Ordering::Relaxed)).sum()
+        self.0.iter().flat_map(|stats| &stats.failures).map(|counter| counter.load(Ordering::Relaxed)).sum()
     }
 
     pub(crate) fn view(&self) -> Value {
-        let mut all: Map<String, Value> = self.each().map(|(name, count)| (name.to_owned(), json!(count))).collect();
-        let failures = FailureReason::ALL.iter().zip(&self.failures);
-        let failures =
-            failures.map(|(reason, count)| (reason.as_str().to_owned(), json!(count.load(Ordering::Relaxed))));
+        let mut all: BTreeMap<&str, u64> = BTreeMap::new();
+        for (name, count) in self.0.iter().flat_map(Stats::each) {
+            let sum = all.entry(name).or_default();
+            *sum = if name == "micros_max" { count.max(*sum) } else { *sum + count };
+        }
+        let mut all: Map<String, Value> =
+            all.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect();
+        let failures = FailureReason::ALL.iter().enumerate().map(|(at, reason)| {
+            let count: u64 = self.0.iter().map(|stats| stats.failures[at].load(Ordering::Relaxed)).sum();
+            (reason.as_str().to_owned(), json!(count))
+        });
         all.insert("failures".to_owned(), Value::Object(failures.collect()));
         Value::Object(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_count_beside_each_other_and_are_added_up() {
+        let stats = std::sync::Arc::new(Counted::default());
+        let threads = (1..=6).map(|number| {
+            let stats = std::sync::Arc::clone(&stats);
+            std::thread::spawn(move || {
+                stats.called(10, Duration::from_micros(number));
+                stats.failed(FailureReason::Size);
+            })
+        });
+        threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().expect("no panic"));
+        let view = stats.view();
+        assert_eq!((&view["calls"], &view["operations"], &view["micros"]), (&json!(6), &json!(60), &json!(21)));
+        assert_eq!((&view["micros_max"], &view["failures"]["size"]), (&json!(6), &json!(6)));
+        assert_eq!(stats.failures(), 6);
     }
 }

@@ -171,3 +171,18 @@ fn loops_are_found() {
     assert!(error.contains("self -> self"), "{error}");
     load("rule(\"in\", \"#\", #{ stage: \"ingress\" }, |msg| { publish(\"x\", msg); ok });");
 }
+
+/// Rules that remember nothing are called beside each other on several threads.
+#[test]
+fn it_is_known_which_rules_remember() {
+    for (script, uses) in [
+        ("rule(\"r\", \"a\", |msg| ok);", false),
+        ("rule(\"r\", \"a\", |msg| { state.set(\"n\", 1); ok });", true),
+        ("fn keep(x) { state.set(\"n\", x); } rule(\"r\", \"a\", |msg| { keep(1); ok });", true),
+        ("rule(\"r\", \"a\", |msg| { let f = |x| { if x { state.set(\"n\", 1); } }; f.call(true); ok });", true),
+        ("rule(\"r\", \"a\", |msg| { print(`${state.get(\"n\")}`); ok });", true),
+        ("rule(\"r\", \"a\", |msg| { msg.headers[\"state\"] = \"on\"; ok });", false),
+    ] {
+        assert_eq!(load(script).rules()[0].uses_state(), uses, "{script}");
+    }
+}

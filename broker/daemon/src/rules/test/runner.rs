@@ -2,7 +2,7 @@
 //! of the message, the others each on the message. Each rule's state goes on from message to message; outputs go
 //! nowhere.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use primer_mapping::{Called, How, Msg, OnError, Rule, RuleState, Ruleset, Source, Stage, StateChange, Verdict};
 use serde_json::Value;
@@ -146,12 +146,10 @@ impl<'s> Runner<'s> {
         }
         let is_shown = self.cases.wants_more();
         let how = How { now_unix_ms: message.content().origin.time_unix_ms, is_traced: self.is_traced && is_shown };
-        let begun = Instant::now();
         let called = seat.rule.call(message, &mut seat.state, how);
-        let took = begun.elapsed();
-        seat.tally.add(message, &called, took);
+        seat.tally.add(message, &called, called.took);
         if is_shown {
-            self.cases.add(&case::json(seat.rule.id(), message, &called, took))?;
+            self.cases.add(&case::json(seat.rule.id(), message, &called, called.took))?;
         }
         Ok(Some(called))
     }
