@@ -250,11 +250,13 @@ fn open_journal(hub: &Arc<Hub>) -> Result<(), StartError> {
 struct Programs(Weak<Hub>);
 
 impl Face for Programs {
-    fn publish(&self, message: &Message, sent: Sent, along: Option<&mut Along>) -> Result<(), Refused> {
+    fn publish(&self, messages: &[(Message, Sent)], along: Option<&mut Along>) -> Result<(), Refused> {
         let Some(hub) = self.0.upgrade() else { return Err(Refused::Stopping) };
         let mut batch = Batch::begin(&hub);
-        let publication = Publication::of_message(message, ingress::qos_of(sent.qos), sent.retain, batch.now_ms);
-        pipeline::publish_of_program(&hub, &mut batch, &publication);
+        for (message, sent) in messages {
+            let publication = Publication::of_message(message, ingress::qos_of(sent.qos), sent.retain, batch.now_ms);
+            pipeline::publish_of_program(&hub, &mut batch, &publication);
+        }
         if let Some(along) = along {
             batch.ride(&hub, along);
         }

@@ -42,12 +42,12 @@ pub(crate) fn names_a_queue(topic: &str) -> bool {
 
 /// A face that has subscribers of its own.
 pub trait Face: Send + Sync + std::fmt::Debug {
-    /// Publishes a message of the program to the subscribers of the face, its retained store included. What the store
-    /// has to write of it goes into `along`, where there is such.
+    /// Publishes messages of the program to the subscribers of the face, its retained store included. What the store has
+    /// to write of them goes into `along`, where there is such.
     ///
     /// # Errors
-    /// A destination refused it.
-    fn publish(&self, message: &Stored, sent: Sent, along: Option<&mut Along>) -> Result<(), Refused>;
+    /// A destination refused one.
+    fn publish(&self, messages: &[(Stored, Sent)], along: Option<&mut Along>) -> Result<(), Refused>;
 }
 
 /// Why a message was not published. Subscribers who had room may have got it.
@@ -343,7 +343,7 @@ impl Node {
         }
         reached |= inner.topics.deliver(built, inner.clock.unix_ms(), &inner.drops);
         if let Some(face) = inner.topics.face.get() {
-            face.publish(built, message.sent, None).map_err(refused)?;
+            face.publish(&[(built.clone(), message.sent)], None).map_err(refused)?;
         }
         Ok(reached)
     }

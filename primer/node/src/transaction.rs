@@ -20,9 +20,8 @@ use crate::{
     ingress::Product,
     inner::Inner,
     journal::{Draft, Group, Move, Ticket, Whereabouts},
-    message::Message,
     node::Node,
-    queue::{Delivery, QueueCell, QueueKey, REASON, Riding, Wishes},
+    queue::{Delivery, QueueCell, QueueKey, REASON, Riding, Sent, Wishes},
     table::{Table, TableError},
     topics::{PublishError, names_a_queue},
 };
@@ -82,6 +81,8 @@ pub struct Transaction {
     along: Along,
     acked: Vec<Delivery>,
     pushed: Vec<Pushed>,
+    /// What subscribers get when it is committed.
+    published: Vec<(Stored, Sent)>,
     entries: Vec<Entry>,
 }
 
@@ -118,8 +119,8 @@ impl Node {
     /// A transaction with nothing in it.
     #[must_use]
     pub fn transaction(&self) -> Transaction {
-        let (along, acked, pushed) = (Along::default(), Vec::new(), Vec::new());
-        Transaction { node: self.clone(), along, acked, pushed, entries: Vec::new() }
+        let (acked, pushed, published) = (Vec::new(), Vec::new(), Vec::new());
+        Transaction { node: self.clone(), along: Along::default(), acked, pushed, published, entries: Vec::new() }
     }
 }
 
@@ -165,9 +166,7 @@ impl Transaction {
             return Err(error);
         }
         // Nobody can refuse any more.
-        for (message, built) in published {
-            self.node.show(&built, message, &mut step.along);
-        }
+        self.published.append(&mut published);
         self.along.append(step.along);
         self.pushed.append(&mut step.pushed);
         Ok(())
@@ -206,7 +205,11 @@ impl Transaction {
     /// Whether there is nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.acked.is_empty() && self.pushed.is_empty() && self.entries.is_empty() && self.along.draft.is_empty()
+        self.acked.is_empty()
+            && self.pushed.is_empty()
+            && self.published.is_empty()
+            && self.entries.is_empty()
+            && self.along.draft.is_empty()
     }
 
     /// Waits until all of it is durable; in memory it is at once. Not to be cancelled: what is on its way stays so, and
@@ -220,6 +223,7 @@ impl Transaction {
             // Dropping it takes back what it has pushed.
             return Err(NotCommitted { deliveries: std::mem::take(&mut self.acked) });
         }
+        node.show(&std::mem::take(&mut self.published), &mut self.along);
         let group = match node.inner.journal() {
             Some(journal) if !self.along.draft.is_empty() => {
                 let group = journal.store().submit(std::mem::take(&mut self.along.draft));
@@ -287,11 +291,11 @@ struct Step {
 }
 
 impl Step {
-    fn push<'p>(
+    fn push(
         &mut self,
         node: &Node,
-        product: &'p Product,
-        published: &mut Vec<(&'p Message, Stored)>,
+        product: &Product,
+        published: &mut Vec<(Stored, Sent)>,
     ) -> Result<(), PublishError> {
         let inner = &node.inner;
         let Product { queue, message } = product;
@@ -307,7 +311,7 @@ impl Step {
             self.push_one(node, queue.cell(), &built, &wishes)?;
         }
         if queue.is_none() && !names_a_queue(built.topic()) {
-            published.push((message, built));
+            published.push((built, message.sent));
         }
         Ok(())
     }
@@ -386,18 +390,23 @@ fn by_queue(pushed: &[Pushed]) -> impl Iterator<Item = (&Arc<QueueCell>, usize)>
 }
 
 impl Node {
-    /// Gives a message to the subscribers of the program and of the face.
-    fn show(&self, built: &Stored, message: &Message, along: &mut Along) {
-        let inner = &self.inner;
-        if built.topic().starts_with(REPLY) {
-            calls::deliver(&inner.calls, built, inner.clock.unix_ms());
-            return;
+    /// Gives messages to the subscribers of the program and of the face.
+    fn show(&self, messages: &[(Stored, Sent)], along: &mut Along) {
+        let (inner, unix_ms) = (&self.inner, self.inner.clock.unix_ms());
+        let is_answer = |message: &Stored| message.topic().starts_with(REPLY);
+        for (message, _) in messages {
+            if is_answer(message) {
+                calls::deliver(&inner.calls, message, unix_ms);
+            } else {
+                inner.topics.deliver(message, unix_ms, &inner.drops);
+            }
         }
-        inner.topics.deliver(built, inner.clock.unix_ms(), &inner.drops);
-        if let Some(face) = inner.topics.face()
-            && let Err(why) = face.publish(built, message.sent, Some(along))
-        {
-            inner.drops.add(crate::drops::reason_of(why), 1);
+        let Some(face) = inner.topics.face() else { return };
+        // Answers of calls are rare: what is between them goes together.
+        for messages in messages.split(|(message, _)| is_answer(message)).filter(|messages| !messages.is_empty()) {
+            if let Err(why) = face.publish(messages, Some(&mut *along)) {
+                inner.drops.add(crate::drops::reason_of(why), 1);
+            }
         }
     }
 }

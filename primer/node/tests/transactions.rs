@@ -217,11 +217,15 @@ async fn without_a_commit_nothing_has_happened() {
         let (source, out) = (node.queue("in").unwrap(), node.queue("out").unwrap());
         source.push("1").await.unwrap();
         let mut worker = source.consume(1).unwrap();
+        let mut screen = node.subscribe("alarms/+", 10).unwrap();
         let mut transaction = node.transaction();
-        transaction.produce(&[into("out", "1")]).unwrap();
+        let shown = Product { queue: None, message: Message::new("hot").topic("alarms/kitchen") };
+        transaction.produce(&[into("out", "1"), shown]).unwrap();
         transaction.ack(next(&mut worker).await);
         assert_eq!(out.info().messages, 1);
         drop(transaction);
+        node.publish(Message::new("behind it").topic("alarms/kitchen")).await.unwrap();
+        assert_eq!(screen.next().await.unwrap().text(), Some("behind it"), "nobody has seen what was given up");
         assert_eq!((out.info().messages, next(&mut worker).await.attempt()), (0, 2));
         node.shutdown(Duration::ZERO).await;
     }
