@@ -2,6 +2,7 @@
 //! real clients in and out, kills in the middle, other rules under load, and scripts that mean harm.
 
 mod answering;
+mod asking;
 mod check;
 mod commands;
 mod dry_run;
