@@ -67,6 +67,21 @@ impl FailureReason {
     }
 }
 
+impl FailureReason {
+    /// What is said of a call that had to end.
+    pub(crate) const fn told(self) -> &'static str {
+        match self {
+            Self::Time => "the call takes more time than allowed",
+            _ => "the call takes more operations than allowed",
+        }
+    }
+
+    /// Ends a call; no script can catch it.
+    pub(crate) fn terminate(self) -> Box<EvalAltResult> {
+        EvalAltResult::ErrorTerminated(rhai::Dynamic::from(self), Position::NONE).into()
+    }
+}
+
 impl std::fmt::Display for FailureReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
@@ -141,14 +156,9 @@ fn described(error: &EvalAltResult) -> (FailureReason, String) {
         copy
     };
     match error {
-        E::ErrorTooManyOperations(..) => {
-            (FailureReason::Operations, "the call takes more operations than allowed".into())
-        }
+        E::ErrorTooManyOperations(..) => (FailureReason::Operations, FailureReason::Operations.told().into()),
         E::ErrorTerminated(token, ..) => match token.read_lock::<FailureReason>() {
-            Some(reason) if *reason == FailureReason::Time => {
-                (FailureReason::Time, "the call takes more time than allowed".into())
-            }
-            Some(reason) => (*reason, "the call takes more operations than allowed".into()),
+            Some(reason) => (*reason, reason.told().into()),
             None => match token.read_lock::<Fault>() {
                 Some(fault) => (fault.0, fault.1.clone()),
                 None => (FailureReason::Error, without_place()),

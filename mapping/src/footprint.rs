@@ -121,6 +121,12 @@ pub(crate) fn weight(value: &Dynamic, bytes_max: usize) -> Result<usize, &'stati
     }
 }
 
+/// Bytes of a value and all in it; what is too deep counts as too much.
+pub(crate) fn bytes(value: &Dynamic) -> usize {
+    let mut measured = Measured { bytes_max: usize::MAX, ..Measured::default() };
+    measured.add(value, 0).map_or(usize::MAX, |()| measured.bytes)
+}
+
 #[derive(Default)]
 struct Measured {
     bytes: usize,

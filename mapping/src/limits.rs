@@ -63,7 +63,7 @@ impl Limits {
         expression_depth: 64,
         variables: 128,
         string_bytes: 1 << 20,
-        array_len: 65_536,
+        array_len: 1 << 20,
         map_len: 16_384,
         memory_bytes: 32 << 20,
         fan_out: 100,

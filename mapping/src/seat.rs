@@ -132,14 +132,15 @@ fn run(rule: &Rule, seat: &mut Seat, message: &Msg, how: How) -> Ran {
     let guard = gate::enter(rule.limits.operations, rule.limits.wall, begun);
     let ended = catch_unwind(AssertUnwindSafe(|| evaluate(rule, seat, &mut global)));
     let prints = if how.is_traced { guard.prints() } else { Vec::new() };
+    let (operations, over) = (guard.operations(), guard.over());
     drop(guard);
-    let operations = global.num_operations();
     seat.tag = std::mem::take(&mut global.tag);
     let trace = how.is_traced.then(|| Trace { variables: variables(function, &seat.scope), prints });
-    let result = match ended {
-        Ok(Ok(value)) => verdict(function, &seat.scope, value),
-        Ok(Err(error)) => Err(Failure::of(&error)),
-        Err(panic) => Err(Failure::new(FailureReason::Panic, Position::NONE, panic_text(panic.as_ref()))),
+    let result = match (ended, over) {
+        (Ok(Ok(_)), Some(reason)) => Err(Failure::new(reason, Position::NONE, reason.told())),
+        (Ok(Ok(value)), None) => verdict(function, &seat.scope, value),
+        (Ok(Err(error)), _) => Err(Failure::of(&error)),
+        (Err(panic), _) => Err(Failure::new(FailureReason::Panic, Position::NONE, panic_text(panic.as_ref()))),
     };
     seat.scope.clear();
     Ran { result, took: begun.elapsed(), operations, trace }
@@ -153,18 +154,13 @@ fn evaluate(rule: &Rule, seat: &mut Seat, global: &mut GlobalRuntimeState) -> Re
 /// The verdict, and the message as it is now: the parameter, or what the function returned.
 fn verdict(function: &Function, scope: &Scope<'_>, value: Dynamic) -> Result<(Verdict, Msg), Failure> {
     let wrong = |text: String| Failure::new(FailureReason::Result, Position::NONE, text);
-    let verdict = if value.is_unit() {
-        Verdict::Ok
-    } else if value.is::<Outcome>() {
+    let verdict = if value.is::<Outcome>() {
         value.cast::<Outcome>().0
     } else if value.is::<Msg>() {
         return Ok((Verdict::Ok, value.cast::<Msg>()));
     } else {
-        return Err(wrong(format!(
-            "the rule's value is {}, and not a verdict: end it with ok, drop, retry(...), dead_letter(...) or \
-             refuse(...), or with a semicolon",
-            crate::duration::shown(&value)
-        )));
+        // A semicolon does not take the value of the last statement away: `state.incr("n");` has one.
+        Verdict::Ok
     };
     // Rhai's order is from the last: variables that the function has made come before.
     let parameter = scope.iter_raw().nth(scope.len() - 1 - function.captured.len());

@@ -8,7 +8,9 @@ use rhai::{Dynamic, Engine, Scope};
 use crate::{
     call::{Call, CallHandle},
     functions,
+    limits::Limits,
     lookup::{self, Lookups},
+    message::Stage,
     state::{self, RuleState, StateHandle},
     values,
 };
@@ -35,7 +37,8 @@ impl Bench {
         engine.register_global_module(state::module().into());
         engine.register_global_module(lookup::module(&lookups).into());
         let mut call = Call::idle();
-        (call.now_unix_ms, call.state) = (1_000_000, state);
+        call.begin(1_000_000, Stage::Group, &Arc::default(), &Limits::GROUP);
+        call.state = state;
         let call = Arc::new(Mutex::new(call));
         engine.set_default_tag(Dynamic::from(CallHandle(Arc::clone(&call))));
         Self { engine, lookups, call }

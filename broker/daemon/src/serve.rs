@@ -209,6 +209,9 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let drain = Duration::from_secs(arguments.drain_timeout);
     let users = users(&arguments.users)?;
     let rules = arguments.rules.clone();
+    if let Some(directory) = rules.as_ref().filter(|directory| !directory.is_dir()) {
+        bail!("--rules {}: there is no such directory", directory.display());
+    }
     let options = options(arguments)?;
     let memory_limit = options.node.memory_bytes_max;
     let data = options.data.clone();

@@ -3,6 +3,7 @@
 //! Their errors begin with the name of the function and say what it was given and what it takes. What they make is
 //! within the engine's bounds for texts, arrays and maps, and checked before it is made where it can be large.
 
+mod arrays;
 mod binary;
 mod encoding;
 mod formats;
@@ -29,7 +30,7 @@ const SIZE_A_LOOK: usize = 16 << 10;
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
 
 /// All of them, in the order of the reference: what they are about, and the module.
-pub(crate) fn modules() -> [(&'static str, Module); 9] {
+pub(crate) fn modules() -> [(&'static str, Module); 10] {
     [
         ("JSON and CBOR", formats::module()),
         ("Texts", text::module()),
@@ -37,6 +38,7 @@ pub(crate) fn modules() -> [(&'static str, Module); 9] {
         ("Numbers and units", numbers::module()),
         ("Time", time::module()),
         ("Maps and arrays", structure::module()),
+        ("Functions that arrays are given to", arrays::module()),
         ("Binary data", binary::module()),
         ("Hex and Base64", encoding::module()),
         ("Hashes", hash::module()),

@@ -68,6 +68,11 @@ fn compiled(ctx: &NativeCallContext, pattern: &str, text: &str) -> Outcome<Regex
     Ok(regex)
 }
 
+/// A match takes time in proportion to the text, and there may be as many as the text has characters.
+fn in_time() -> Outcome<()> {
+    gate::look_now().map_or(Ok(()), |over| Err(over.terminate()))
+}
+
 fn groups(regex: &Regex, captures: &Captures<'_>) -> Dynamic {
     let mut map = Map::new();
     for (place, name) in regex.capture_names().enumerate() {
@@ -102,6 +107,7 @@ mod pattern_functions {
         let mut all = Array::new();
         for found in compiled(&ctx, pattern, text)?.find_iter(text) {
             array_fits(&ctx, all.len() + 1)?;
+            in_time()?;
             all.push(found.as_str().into());
         }
         Ok(all)
@@ -134,6 +140,7 @@ mod pattern_functions {
         let (mut out, mut end) = (String::new(), 0);
         for captures in regex.captures_iter(&text) {
             let found = captures.get_match();
+            in_time()?;
             out.push_str(&text[end..found.start()]);
             captures.expand(replacement, &mut out);
             end = found.end();
@@ -150,6 +157,7 @@ mod pattern_functions {
         let mut parts = Array::new();
         for part in compiled(&ctx, pattern, text)?.split(text) {
             array_fits(&ctx, parts.len() + 1)?;
+            in_time()?;
             parts.push(part.into());
         }
         Ok(parts)

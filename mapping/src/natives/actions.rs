@@ -65,10 +65,6 @@ fn target_of(topic: &ImmutableString) -> Fallible<Target> {
         checked_queue(queue)?;
         return Ok(Target::Queue(queue.into()));
     }
-    let is_own = |prefix: &&str| topic.starts_with(*prefix) || *topic == prefix[..prefix.len() - 1];
-    if let Some(prefix) = ["$SYS/", "$CONTROL/", "$share/"].iter().find(|prefix| is_own(prefix)) {
-        return Err(format!("the topic {:?} cannot be published to: {prefix} is the node's own", cut(topic)).into());
-    }
     Ok(Target::Topic)
 }
 

@@ -45,7 +45,19 @@ pub(super) fn payload_of(value: &Dynamic) -> Fallible<Arc<[u8]>> {
 /// # Errors
 /// It may not, with the topic.
 pub(super) fn checked_topic(name: &ImmutableString) -> Fallible<()> {
-    topic::check_topic(name).map_err(|error| format!("the topic {:?} {error}", cut(name)).into())
+    topic::check_topic(name).map_err(|error| format!("the topic {:?} {error}", cut(name)))?;
+    // Also what is published there later.
+    let own = |topic: &str| {
+        let is_own = |prefix: &&str| topic.starts_with(*prefix) || *topic == prefix[..prefix.len() - 1];
+        ["$SYS/", "$CONTROL/", "$share/", "$browse/"].into_iter().find(|prefix| is_own(prefix))
+    };
+    let later = name.strip_prefix("$delayed/").and_then(|rest| rest.split_once('/')).map(|(_, topic)| topic);
+    match own(name).or_else(|| later.and_then(own)) {
+        Some(prefix) => {
+            Err(format!("the topic {:?} cannot be published to: {prefix} is the node's own", cut(name)).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// As much of a text as an error shows.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use primer::TableError;
@@ -57,6 +57,9 @@ pub(crate) struct Active {
     pub(crate) library: Library,
     pub(crate) ruleset: Arc<Ruleset>,
     runners: BTreeMap<String, Runner>,
+    /// Those that were there last, also of rules that are gone: one that comes back while the last batch is under way has
+    /// the same state.
+    known: BTreeMap<String, Weak<Member>>,
 }
 
 /// A rule of stage `group` at work.
@@ -79,7 +82,7 @@ impl Candidate {
 
 impl Active {
     pub(crate) fn new(library: Library) -> Self {
-        Self { library, ruleset: Arc::default(), runners: BTreeMap::new() }
+        Self { library, ruleset: Arc::default(), runners: BTreeMap::new(), known: BTreeMap::new() }
     }
 
     /// Loads what is stored, as the first thing. A script that cannot be loaded any more is left out: it may need what
@@ -213,18 +216,15 @@ impl Active {
     /// The rules of a set take the place of those before them.
     fn put(&mut self, shared: &Arc<Shared>, ruleset: Ruleset) {
         let ruleset = Arc::new(ruleset);
-        let before = shared.members();
         let mut members = Vec::with_capacity(ruleset.rules().len());
         for rule in ruleset.rules() {
-            let known = before.iter().find(|member| *member.id == *rule.id());
-            members.push(match known {
-                Some(member) => {
-                    member.becomes(rule);
-                    Arc::clone(member)
-                }
-                None => Arc::new(Member::new(&shared.node, rule)),
-            });
+            let known = self.known.get(rule.id()).and_then(Weak::upgrade);
+            let member = known.unwrap_or_else(|| Arc::new(Member::new(&shared.node, rule)));
+            member.becomes(rule);
+            members.push(member);
         }
+        self.known.retain(|_, member| member.strong_count() > 0);
+        self.known.extend(members.iter().map(|member| (member.id.to_string(), Arc::downgrade(member))));
         let mut gone = std::mem::take(&mut self.runners);
         for (rule, member) in ruleset.rules().iter().zip(&members) {
             let Some(place) = Place::of(rule) else { continue };

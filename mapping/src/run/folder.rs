@@ -14,6 +14,9 @@ pub(crate) const EXTENSION: &str = "rhai";
 /// Bytes of a script's name.
 const NAME_BYTES_MAX: usize = 128;
 
+/// Looks after which files are read although one of them still changes.
+const RESTLESS_LOOKS: u32 = 10;
+
 /// By what a change of a file is noticed.
 type Stamp = (Option<SystemTime>, u64, u64);
 
@@ -24,6 +27,8 @@ pub(crate) struct Folder {
     last: BTreeMap<PathBuf, Stamp>,
     /// Whether what is there now was taken in.
     is_taken: bool,
+    /// Looks in a row that have each seen something else.
+    restless: u32,
     /// Whether it was said that the directory cannot be read.
     is_told: bool,
 }
@@ -33,7 +38,7 @@ pub(crate) type Texts = BTreeMap<String, Result<String, String>>;
 
 impl Folder {
     pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { directory, last: BTreeMap::new(), is_taken: false, is_told: false }
+        Self { directory, last: BTreeMap::new(), is_taken: false, restless: 0, is_told: false }
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -41,7 +46,7 @@ impl Folder {
     }
 
     /// Whether something has changed since it was taken in, and nothing since this was asked last: a file that is being
-    /// written is not read.
+    /// written is not read. One that never rests does not hold the others up for long.
     ///
     /// # Errors
     /// The directory cannot be read; said once.
@@ -59,7 +64,8 @@ impl Folder {
         if !is_quiet {
             (self.last, self.is_taken) = (now, false);
         }
-        Ok(is_quiet && !self.is_taken)
+        self.restless = if is_quiet { 0 } else { self.restless + 1 };
+        Ok(!self.is_taken && (is_quiet || self.restless.is_multiple_of(RESTLESS_LOOKS)))
     }
 
     /// All scripts as they are now.

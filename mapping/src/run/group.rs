@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::{Shared, convert, member::Member, stats::Stats};
 use crate::{
     failure::Failure,
-    options::OnError,
+    options::{Delivery as Mode, OnError},
     output::Verdict,
     rule::{Called, Rule},
     state::StateChange,
@@ -37,22 +37,34 @@ pub(crate) async fn run(
     mut consumer: Consumer,
     mut stop: watch::Receiver<bool>,
 ) {
+    // What was taken and is not done with, in order. It is not given back: where once is enough, it would be gone.
+    let mut backlog: Vec<Delivery> = Vec::new();
     loop {
-        let batch = tokio::select! {
-            biased;
-            _ = stop.wait_for(|is_stopped| *is_stopped) => break,
-            batch = consumer.next_batch(BATCH_MAX) => batch,
-        };
-        if batch.is_empty() {
-            break;
-        }
-        if let Some(pause) = step(&shared, &member, batch).await {
-            tokio::select! {
+        if backlog.is_empty() {
+            backlog = tokio::select! {
+                biased;
                 _ = stop.wait_for(|is_stopped| *is_stopped) => break,
+                batch = consumer.next_batch(BATCH_MAX) => batch,
+            };
+            if backlog.is_empty() {
+                break;
+            }
+        }
+        let before = backlog.len();
+        let pause = step(&shared, &member, &mut backlog).await;
+        let is_stopped = *stop.borrow();
+        let is_once = member.rule().options().mode == Mode::AtMostOnce;
+        if is_stopped && (!is_once || backlog.len() == before) {
+            break; // what comes at most once is called as far as that goes, others come again
+        }
+        if let Some(pause) = pause.filter(|_| !is_stopped) {
+            tokio::select! {
+                _ = stop.wait_for(|is_stopped| *is_stopped) => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
+    give_back(backlog);
 }
 
 /// What came of a batch's calls.
@@ -63,15 +75,16 @@ struct Worked {
     took: Duration,
 }
 
-/// One batch; answers how long the rule is to wait before the next one.
-async fn step(shared: &Arc<Shared>, member: &Arc<Member>, batch: Vec<Delivery>) -> Option<Duration> {
-    let (its_shared, its_member) = (Arc::clone(shared), Arc::clone(member));
+/// Works on what was taken, as far as a slice of time goes; what is left stays there. Answers how long the rule is to wait
+/// before the next one.
+async fn step(shared: &Arc<Shared>, member: &Arc<Member>, backlog: &mut Vec<Delivery>) -> Option<Duration> {
+    let (its_shared, its_member, batch) = (Arc::clone(shared), Arc::clone(member), std::mem::take(backlog));
     let worked = tokio::task::spawn_blocking(move || work(&its_shared, &its_member, batch)).await;
     let Ok(Worked { rule, done, left, took }) = worked else {
         tracing::error!(rule = &*member.id, "a batch ended in a panic: its messages come again");
         return Some(AGAIN);
     };
-    give_back(left);
+    *backlog = left;
     let mut pause = member.rest.after(took);
     let mut transaction = shared.node.transaction();
     let mut changes: Vec<StateChange> = Vec::new();
@@ -94,7 +107,8 @@ async fn step(shared: &Arc<Shared>, member: &Arc<Member>, batch: Vec<Delivery>) 
                     behind.push(delivery);
                 }
                 member.state.lock().revert(&undone);
-                give_back(behind);
+                behind.append(backlog);
+                *backlog = behind;
                 pause = Some(pause.unwrap_or_default().max(AGAIN));
             }
         }
@@ -110,9 +124,9 @@ async fn step(shared: &Arc<Shared>, member: &Arc<Member>, batch: Vec<Delivery>) 
             Stats::add(&member.stats.commits_failed, 1);
             member.state.lock().revert(&changes);
             tracing::warn!(rule = &*member.id, messages = failed.deliveries.len(), "{failed}: its messages come again");
-            for delivery in failed.deliveries {
-                let _it_comes_again = delivery.release();
-            }
+            let mut again = failed.deliveries;
+            again.append(backlog);
+            *backlog = again;
             pause = Some(AGAIN);
         }
     }
@@ -171,6 +185,11 @@ fn settle(
         Err(failure) => return failed(transaction, member, rule, delivery, failure),
     };
     if let Verdict::Retry(delay) = verdict {
+        if rule.options().mode == Mode::AtMostOnce {
+            Stats::add(&stats.dead, 1);
+            transaction.bury(delivery, "retry() in a rule that has each message at most once")?;
+            return Ok(Settling::Done);
+        }
         stats.said(verdict);
         return Ok(Settling::Retry(delivery, *delay));
     }

@@ -136,7 +136,12 @@ fn write(out: &mut Vec<u8>, value: &Dynamic, depth: usize) -> Result<(), ValueEr
         return put(out, &int);
     }
     if let Ok(float) = value.as_float() {
-        return if float.is_finite() { put(out, &float) } else { Err(ValueError::NotFinite(float.to_string())) };
+        if !float.is_finite() {
+            return Err(ValueError::NotFinite(float.to_string()));
+        }
+        // As `number` writes it: of two texts that are as short, serde_json may take the other one.
+        out.extend_from_slice(format!("{float:?}").as_bytes());
+        return Ok(());
     }
     if let Ok(text) = value.as_immutable_string_ref() {
         return put(out, text.as_str());

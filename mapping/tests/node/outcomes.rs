@@ -210,3 +210,59 @@ async fn a_trace_shows_a_call_step_by_step() {
     assert_eq!(ask(&node, "resetState", json!({"rule": "r"})).await.unwrap(), json!({"entries": 1}));
     assert_eq!(ask(&node, "getState", json!({"rule": "r"})).await.unwrap()["entries"], json!({}));
 }
+
+/// Found by an adversary: what was behind a message whose outputs were refused was gone, as once is enough; and with a
+/// data directory the first of several came after ten seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_at_most_once_waits_as_well() {
+    let script = r#"rule("once", "a/+", #{ mode: "at_most_once" }, |msg| { enqueue("small", msg); ok });
+        rule("again", "b/+", #{ mode: "at_most_once" }, |msg| retry());"#;
+    for node in [memory().await, super::on(&super::sim::SimDisk::new()).await] {
+        let two = Definition { messages_max: 2, overflow: Full::Reject, ..Definition::default() };
+        node.create_queue("small", two).unwrap();
+        let rules = with_script(&node, script).await;
+        let begun = std::time::Instant::now();
+        for number in 0..8 {
+            publish(&node, "a/1", &number.to_string()).await;
+        }
+        let expected: Vec<String> = (0..8).map(|number| number.to_string()).collect();
+        assert_eq!(texts(&mut consumer(&node, "small"), 8).await, expected);
+        assert!(begun.elapsed() < Duration::from_secs(9), "it took {:?}", begun.elapsed());
+        publish(&node, "b/1", "x").await;
+        let letter = next(&mut consumer(&node, "$dead/rules/again")).await;
+        assert!(letter.envelope().header("primer-reason").unwrap().contains("at most once"));
+        let why = rules.apply("x", r#"rule("x", "x", #{ mode: "at_most_once", on_error: "retry" }, |msg| ok);"#).await;
+        assert!(why.unwrap_err().contains("no message comes again"));
+        node.shutdown(Duration::from_secs(1)).await;
+    }
+}
+
+/// Found by an adversary: a rule that was taken away and came back while its last batch was under way began with the
+/// state before that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_that_comes_back_at_once_has_its_state() {
+    let node = memory().await;
+    let script = r#"rule("count", "$queue/in", |msg| {
+        for i in 0..2000 { }
+        enqueue("out", `${state.incr("n")}`);
+        ok
+    });"#;
+    let rules = with_script(&node, script).await;
+    let source = node.queue("in").unwrap();
+    let _others = source.group("others").unwrap();
+    for _ in 0..10 {
+        let messages: Vec<Message> = (0..100).map(|_| "x".into()).collect();
+        source.push_all(&messages).await.into_iter().for_each(|receipt| assert!(receipt.is_ok()));
+        ask(&node, "removeScript", json!({"name": "test"})).await.unwrap();
+        rules.apply("test", script).await.unwrap();
+    }
+    until("all are done with", || waiting(&node, "out") >= 10 && {
+        let info = source.info();
+        info.groups.iter().any(|group| group.name == "rule.count" && group.figures.pending == 0)
+    })
+    .await;
+    let count = waiting(&node, "out");
+    let numbers = texts(&mut consumer(&node, "out"), count).await;
+    let distinct: std::collections::BTreeSet<&String> = numbers.iter().collect();
+    assert_eq!(distinct.len(), numbers.len(), "a number came twice");
+}

@@ -252,13 +252,15 @@ impl Inner {
     /// there without it, as it comes again then. `false` when the disk did not take one of them.
     async fn await_sources(&self, deliveries: &[Delivery]) -> bool {
         let Some(journal) = self.journal() else { return true };
-        let tickets = deliveries.iter().filter_map(|delivery| delivery.envelope().ticket());
+        // What comes once is not in the store any more: it was done with before its consumer had it.
+        let leased = deliveries.iter().filter(|delivery| delivery.in_store().is_some());
+        let tickets = leased.filter_map(|delivery| delivery.envelope().ticket());
         let mut underway: Vec<&Ticket> = tickets.collect();
         for round in 0..ROUNDS_MAX {
             if underway.iter().any(|ticket| ticket.is_withdrawn()) {
                 return false;
             }
-            underway.retain(|ticket| ticket.written().is_none());
+            underway.retain(|ticket| ticket.written().is_none() && !ticket.is_unwanted());
             if underway.is_empty() {
                 return true;
             }
