@@ -47,8 +47,8 @@ pub(crate) static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| {
         section(
             "Verdicts",
             "The value of a rule's function is its verdict: `ok` (it is done; at stage `ingress` the message goes on), \
-             `drop` (the message ends here), or one of these. No value counts as `ok`, a message as `ok` with that \
-             message.",
+             `drop` (the message ends here), or one of these. Any other value counts as `ok`, a message as `ok` with \
+             that message.",
             exported_module!(actions::verdict_functions),
         ),
         section(

@@ -200,7 +200,9 @@ impl RuleOptions {
             options.set(name, value, &most)?;
         }
         if options.mode == Delivery::AtMostOnce && options.on_error == OnError::Retry {
-            return Err("with mode \"at_most_once\" no message comes again: on_error is \"dead_letter\" or \"pass\"".into());
+            return Err(
+                "with mode \"at_most_once\" no message comes again: on_error is \"dead_letter\" or \"pass\"".into()
+            );
         }
         Ok(options)
     }

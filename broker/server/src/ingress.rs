@@ -11,7 +11,7 @@ use primer_mqtt::codec::packet::QoS;
 use crate::{
     batch::{Batch, Publication},
     hub::Hub,
-    pipeline::{self, Votes},
+    pipeline::{self, Destination, Votes},
     queues::enqueue,
     session::Delivered,
 };
@@ -37,21 +37,41 @@ pub(crate) fn commit(
         match admission {
             Admission::Pass => {}
             Admission::Refused(why) => refuse(hub, votes, why),
-            Admission::Changed { message, products, draft } => {
-                batch.draft.append(draft);
-                if message.is_none() {
-                    hub.node.drops.add(Reason::DroppedByRule, 1);
-                    votes.count(0, Delivered::Live); // it was handled
+            Admission::Changed { message, products, draft, undo } => {
+                let refused = votes.refused;
+                if is_any_full(hub, &products) {
+                    refuse(hub, votes, Refused::QueueFull); // nothing of it is anywhere
+                } else {
+                    if message.is_none() {
+                        hub.node.drops.add(Reason::DroppedByRule, 1);
+                        votes.count(0, Delivered::Live); // it was handled
+                    }
+                    let goes_on = message.map(|message| (Product { queue: None, message }, seconds));
+                    // Queues first: they may still refuse, and then the publisher sends all of it again.
+                    let (queued, shown): (Vec<Product>, Vec<Product>) =
+                        products.into_iter().partition(|product| product.queue.is_some());
+                    let all = queued.into_iter().map(|one| (one, None)).chain(goes_on);
+                    for (product, seconds) in all.chain(shown.into_iter().map(|one| (one, None))) {
+                        produce(hub, batch, one, &product, votes, seconds);
+                    }
                 }
-                let goes_on = message.map(|message| (Product { queue: None, message }, seconds));
-                for (product, seconds) in goes_on.into_iter().chain(products.into_iter().map(|one| (one, None))) {
-                    produce(hub, batch, one, &product, votes, seconds);
+                match undo.0.filter(|_| votes.refused > refused) {
+                    Some(undo) => undo(),
+                    None => batch.draft.append(draft),
                 }
             }
         }
     }
     go_on(hub, batch, publications, passed..publications.len(), votes, seconds);
     votes.base = 0;
+}
+
+/// Whether a queue that a product goes to has no room for it.
+fn is_any_full(hub: &Hub, products: &[Product]) -> bool {
+    products.iter().any(|Product { queue, message }| {
+        let queue = queue.as_ref().and_then(|name| hub.node.queues.find_queue(name));
+        queue.is_some_and(|queue| queue.would_refuse(message.len()))
+    })
 }
 
 fn go_on(
@@ -99,7 +119,13 @@ fn produce(
         return votes.count(0, delivered);
     }
     let Ok(built) = message.stored(batch.now_ms, "") else { return refuse(hub, votes, Refused::InvalidTopic) };
+    let (topic, seconds) = match pipeline::destination(built.topic()) {
+        Ok(Destination::Now) => (built.topic(), seconds),
+        Ok(Destination::Later { seconds: later, topic }) => (topic, Some(seconds.unwrap_or(0).saturating_add(later))),
+        Err(why) => return refuse(hub, votes, why),
+    };
     let publication = Publication {
+        topic,
         from: source.from,
         publisher: source.publisher,
         user: source.user,

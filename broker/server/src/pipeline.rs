@@ -69,7 +69,7 @@ pub(crate) fn publish(
     let publications: Vec<Publication<'_>> =
         both.map(|(arrival, forward)| publication(batch.now_ms, from, arrival, forward)).collect();
     let Some(burst) = Burst::new(&publications) else { return };
-    let mut votes = Votes { acks, first: ballot, base: 0, stored: Vec::new() };
+    let mut votes = Votes { acks, first: ballot, base: 0, stored: Vec::new(), refused: 0 };
     if let Some(queue) = queue
         && burst.first().qos == QoS::ExactlyOnce
     {
@@ -336,15 +336,18 @@ pub(crate) struct Votes<'v> {
     pub(crate) base: usize,
     /// Publications that the store has to answer for, ascending but for repetitions.
     stored: Vec<usize>,
+    /// How often a destination has refused.
+    pub(crate) refused: usize,
 }
 
 impl<'v> Votes<'v> {
     const fn of_nobody(acks: &'v mut Acks) -> Self {
-        Self { acks, first: None, base: 0, stored: Vec::new() }
+        Self { acks, first: None, base: 0, stored: Vec::new(), refused: 0 }
     }
 
     /// What one destination says of the publication `index` of the burst.
     pub(crate) fn count(&mut self, index: usize, delivered: Delivered) {
+        self.refused += usize::from(matches!(delivered, Delivered::Queued(Err(_))));
         let Some(first) = self.first else { return };
         let index = self.base + index;
         let ballot = first.after(index);
@@ -382,7 +385,7 @@ impl<'v> Votes<'v> {
     }
 }
 
-enum Destination<'a> {
+pub(crate) enum Destination<'a> {
     Now,
     Later { seconds: u32, topic: &'a str },
 }
@@ -405,7 +408,7 @@ fn admit<'a>(hub: &Hub, identity: &Identity, publication: &Publication<'a>) -> R
 }
 
 /// What a topic names, as far as it can be published to.
-fn destination(topic: &str) -> Result<Destination<'_>, Refused> {
+pub(crate) fn destination(topic: &str) -> Result<Destination<'_>, Refused> {
     if topic.starts_with("$share/") {
         return Err(Refused::InvalidTopic);
     }

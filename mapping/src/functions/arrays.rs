@@ -1,5 +1,5 @@
-//! Functions of Rhai's on arrays that call others, as rules need them: what they make counts while they make it, and what
-//! they call can end them.
+//! Functions of Rhai's on arrays that call others, as rules need them: what they make counts while they make it, and
+//! what they call can end them.
 
 use std::cmp::Ordering;
 
@@ -49,8 +49,7 @@ fn sorted(mut items: Array, compare: &mut impl FnMut(&Dynamic, &Dynamic) -> Outc
 #[expect(
     unreachable_pub,
     clippy::unwrap_used,
-    clippy::needless_pass_by_value,
-    reason = "the macro registers what is public, hands values over, and takes what it checked"
+    reason = "the macro registers what is public, and takes what it checked"
 )]
 mod array_functions {
     /// What a function makes of each element (`|element|`, or `|element, index|`), in an array.

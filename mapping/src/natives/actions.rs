@@ -219,7 +219,7 @@ pub(crate) mod verdict_functions {
         only_at(&ctx, Stage::Group, Verdict::Retry(duration::of(&delay)?))
     }
 
-    /// The message goes to the dead letters of its queue, and the reason into the log; stage `group`.
+    /// The message goes to the dead letters of its queue, with the reason in its header `primer-reason`; stage `group`.
     #[rhai_fn(return_raw)]
     pub fn dead_letter(ctx: NativeCallContext, reason: ImmutableString) -> Fallible<Outcome> {
         only_at(&ctx, Stage::Group, Verdict::DeadLetter(short(&reason)))

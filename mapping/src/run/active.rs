@@ -57,8 +57,8 @@ pub(crate) struct Active {
     pub(crate) library: Library,
     pub(crate) ruleset: Arc<Ruleset>,
     runners: BTreeMap<String, Runner>,
-    /// Those that were there last, also of rules that are gone: one that comes back while the last batch is under way has
-    /// the same state.
+    /// Those that were there last, also of rules that are gone: one that comes back while the last batch is under way
+    /// has the same state.
     known: BTreeMap<String, Weak<Member>>,
 }
 

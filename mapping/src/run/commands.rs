@@ -59,12 +59,12 @@ async fn carry_out(shared: &Arc<Shared>, command: &str, mut fields: Fields, room
     match command {
         "listRules" => {
             fields.finish()?;
-            Ok(list(shared))
+            beside(shared, |shared| list(shared)).await
         }
         "getScript" => {
             let (name, version) = (folder::name(&fields.text("name")?)?, version(&mut fields)?);
             fields.finish()?;
-            script(shared, &name, version)
+            beside(shared, move |shared| script(shared, &name, version)).await?
         }
         "applyScript" => {
             let (name, text, is_check) = (fields.text("name")?, fields.text("text")?, fields.flag("check")?);
@@ -160,7 +160,7 @@ pub(crate) async fn apply(shared: &Arc<Shared>, name: &str, text: &str, is_check
     }
     let switched = switch(shared, one).await?;
     let version = switched.loaded.first().and_then(|(_, version)| *version);
-    let ruleset = Arc::clone(&shared.active.lock().ruleset);
+    let ruleset = beside(shared, |shared| Arc::clone(&shared.active.lock().ruleset)).await?;
     Ok(applied(&name, version, &ruleset))
 }
 
@@ -183,21 +183,27 @@ fn script(shared: &Shared, name: &str, version: Option<u32>) -> Result<Value, St
     Ok(json!({"name": name, "version": number, "text": text}))
 }
 
+/// A version, or the one before that which acts.
+fn older(shared: &Shared, name: &str, version: Option<u32>) -> Result<(u32, String), String> {
+    let active = shared.active.lock();
+    let (_, before) = active.library.standing(name).ok_or_else(|| unknown(name))?;
+    let number = version.or(before);
+    let number = number.ok_or_else(|| format!("the script {name:?} has no version before the one that acts"))?;
+    let text = active.library.text(name, number);
+    Ok((number, text.ok_or_else(|| format!("the script {name:?} has no version {number}, or not any more"))?))
+}
+
 async fn rollback(shared: &Arc<Shared>, name: String, version: Option<u32>) -> Result<Value, String> {
-    let (number, text) = {
-        let active = shared.active.lock();
-        let (_, before) = active.library.standing(&name).ok_or_else(|| unknown(&name))?;
-        let number = version.or(before);
-        let number = number.ok_or_else(|| format!("the script {name:?} has no version before the one that acts"))?;
-        let text = active.library.text(&name, number);
-        (number, text.ok_or_else(|| format!("the script {name:?} has no version {number}, or not any more"))?)
-    };
+    let wanted = name.clone();
+    let found = beside(shared, move |shared| older(shared, &wanted, version)).await?;
+    let (number, text) = found?;
     switch(shared, Candidate { name, wish: Wish::Version(number, text) }).await?;
     Ok(json!({"version": number}))
 }
 
 async fn remove(shared: &Arc<Shared>, name: String) -> Result<Value, String> {
-    let standing = shared.active.lock().library.standing(&name);
+    let wanted = name.clone();
+    let standing = beside(shared, move |shared| shared.active.lock().library.standing(&wanted)).await?;
     if standing.and_then(|(active, _)| active).is_none() {
         return Err(unknown(&name));
     }

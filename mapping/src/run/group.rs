@@ -75,8 +75,8 @@ struct Worked {
     took: Duration,
 }
 
-/// Works on what was taken, as far as a slice of time goes; what is left stays there. Answers how long the rule is to wait
-/// before the next one.
+/// Works on what was taken, as far as a slice of time goes; what is left stays there. Answers how long the rule is to
+/// wait before the next one.
 async fn step(shared: &Arc<Shared>, member: &Arc<Member>, backlog: &mut Vec<Delivery>) -> Option<Duration> {
     let (its_shared, its_member, batch) = (Arc::clone(shared), Arc::clone(member), std::mem::take(backlog));
     let worked = tokio::task::spawn_blocking(move || work(&its_shared, &its_member, batch)).await;

@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use parking_lot::RwLock;
-use primer::{Admission, Arriving, Clock, Ingress, journal::Draft};
+use primer::{Admission, Arriving, Clock, Ingress, Undo, journal::Draft};
 use primer_core::commit::Refused;
 
 use super::{convert, member::Member, stats::Stats, trace::Tracers};
@@ -107,6 +107,12 @@ impl Ingress for Gate {
         for (member, changes) in &passing.done {
             member.note(&mut passing.draft, changes);
         }
+        let done = passing.done;
+        let undo: Option<Box<dyn FnOnce() + Send>> = if done.is_empty() {
+            None
+        } else {
+            Some(Box::new(move || done.iter().rev().for_each(|(member, changes)| member.unnote(changes))))
+        };
         if goes_on && !passing.is_changed && passing.outputs.is_empty() && passing.draft.is_empty() {
             return Admission::Pass;
         }
@@ -114,6 +120,7 @@ impl Ingress for Gate {
             message: goes_on.then(|| convert::message(&passing.message)),
             products: passing.outputs.iter().map(convert::product).collect(),
             draft: passing.draft,
+            undo: Undo(undo),
         }
     }
 }

@@ -99,7 +99,9 @@ impl Member {
                 failure.reason.is_limit() || failure.reason == FailureReason::Panic
             }
         };
-        self.rest.note(is_strike, now_ms);
+        if self.rest.note(is_strike, now_ms) {
+            tracing::warn!(rule = &*self.id, "the rule keeps running into its limits, and rests");
+        }
         if is_traced {
             let trace = called.trace.take();
             tracers.add(&Traced { rule: Arc::clone(&self.id), message, called: &called, trace, took });
@@ -114,6 +116,14 @@ impl Member {
                 draft.change(change);
             }
             self.table.take_in(key, after.as_deref());
+        }
+    }
+
+    /// What was noted has not happened, and the store was not told of it.
+    pub(crate) fn unnote(&self, changes: &[StateChange]) {
+        self.state.lock().revert(changes);
+        for StateChange { key, before, .. } in changes.iter().rev() {
+            self.table.take_in(key, before.as_deref());
         }
     }
 

@@ -22,16 +22,17 @@ pub(crate) struct Rest {
 }
 
 impl Rest {
-    /// A call has ended: at a limit, or not.
-    pub(crate) fn note(&self, is_strike: bool, now_ms: u64) {
+    /// A call has ended: at a limit, or not. Whether the rule rests from now on.
+    pub(crate) fn note(&self, is_strike: bool, now_ms: u64) -> bool {
         if !is_strike {
             if self.strikes.load(Ordering::Relaxed) > 0 {
                 self.strikes.store(0, Ordering::Relaxed);
             }
         } else if self.strikes.fetch_add(1, Ordering::Relaxed) + 1 >= STRIKES_MAX {
             let until_ms = now_ms.saturating_add(u64::try_from(REST.as_millis()).unwrap_or(u64::MAX));
-            self.until_ms.store(until_ms, Ordering::Relaxed);
+            return self.until_ms.swap(until_ms, Ordering::Relaxed) <= now_ms;
         }
+        false
     }
 
     /// Whether it rests. After a rest one more strike is enough for the next one.
@@ -58,16 +59,16 @@ mod tests {
     #[test]
     fn a_rule_rests_after_five_strikes_in_a_row_and_not_before() {
         let rest = Rest::default();
-        (0..4).for_each(|_| rest.note(true, 0));
-        rest.note(false, 0);
-        (0..4).for_each(|_| rest.note(true, 0));
+        assert!((0..4).all(|_| !rest.note(true, 0)));
+        assert!(!rest.note(false, 0));
+        assert!((0..4).all(|_| !rest.note(true, 0)));
         assert!(!rest.is_on(0) && rest.after(REST).is_none());
-        rest.note(true, 0);
-        assert!(rest.is_on(9_999) && !rest.is_on(10_000));
+        assert!(rest.note(true, 1) && !rest.note(true, 1), "it is told once");
+        assert!(rest.is_on(10_000) && !rest.is_on(10_001));
         assert_eq!(rest.after(Duration::from_millis(50)), Some(Duration::from_millis(200)));
-        rest.note(true, 10_000);
-        assert!(rest.is_on(19_999), "it has learnt nothing");
+        assert!(rest.note(true, 10_001));
+        assert!(rest.is_on(20_000), "it has learnt nothing");
         rest.forgive();
-        assert!(!rest.is_on(10_001) && rest.after(REST).is_none());
+        assert!(!rest.is_on(10_002) && rest.after(REST).is_none());
     }
 }

@@ -375,8 +375,8 @@ fn the_language_is_closed() {
     assert_eq!(run("print(msg.topic); debug(1); ok").trace.expect("is asked for").prints.len(), 2);
 }
 
-/// Found by an adversary: what Rhai's functions call has an operation count of its own, and some of them swallow the end
-/// of the call.
+/// Found by an adversary: what Rhai's functions call has an operation count of its own, and some of them swallow the
+/// end of the call.
 #[test]
 fn functions_that_call_others_end_in_time() {
     let callbacks = "fn f3(x) { 1 } \

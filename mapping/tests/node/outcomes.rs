@@ -256,9 +256,11 @@ async fn a_rule_that_comes_back_at_once_has_its_state() {
         ask(&node, "removeScript", json!({"name": "test"})).await.unwrap();
         rules.apply("test", script).await.unwrap();
     }
-    until("all are done with", || waiting(&node, "out") >= 10 && {
-        let info = source.info();
-        info.groups.iter().any(|group| group.name == "rule.count" && group.figures.pending == 0)
+    until("all are done with", || {
+        waiting(&node, "out") >= 10 && {
+            let info = source.info();
+            info.groups.iter().any(|group| group.name == "rule.count" && group.figures.pending == 0)
+        }
     })
     .await;
     let count = waiting(&node, "out");

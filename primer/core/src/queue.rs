@@ -338,6 +338,12 @@ impl<T: Content> Queue<T> {
         Ok(Pushed::New(Position(position), Accepted::new()))
     }
 
+    /// Whether a message that costs so much would be refused now.
+    #[must_use]
+    pub fn would_refuse(&self, cost: usize) -> bool {
+        self.terms.overflow == Overflow::Reject && !self.has_room(cost)
+    }
+
     /// What has happened since the last call.
     pub fn take_events(&mut self) -> Vec<Event<T>> {
         std::mem::take(&mut self.events)

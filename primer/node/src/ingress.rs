@@ -34,6 +34,16 @@ pub struct Product {
     pub message: Message,
 }
 
+/// Takes back what an [`Ingress`] has noted of a publish.
+#[derive(Default)]
+pub struct Undo(pub Option<Box<dyn FnOnce() + Send>>);
+
+impl std::fmt::Debug for Undo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Undo").field(&self.0.is_some()).finish()
+    }
+}
+
 /// What becomes of a publish.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "it is made and taken apart at once, for publishes that a rule wants")]
@@ -49,6 +59,8 @@ pub enum Admission {
         products: Vec<Product>,
         /// What the store is to know; it joins the publish's commit.
         draft: Draft,
+        /// Called when the publish is refused after all: nothing has happened.
+        undo: Undo,
     },
     /// The publisher is told.
     Refused(Refused),

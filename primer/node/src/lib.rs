@@ -52,7 +52,7 @@ pub use self::{
     delayed::DelayedStore,
     drops::Drops,
     fields::Fields,
-    ingress::{Admission, Arriving, Ingress, Product},
+    ingress::{Admission, Arriving, Ingress, Product, Undo},
     journal::Journal,
     message::{MESSAGE_BYTES_MAX, Message, MessageError, QUEUE_PROPERTIES},
     node::{Builder, Node, StartError},

@@ -217,6 +217,18 @@ impl Message {
         self.response_topic(topic).correlation_data(data)
     }
 
+    /// Bytes of topic, properties and payload.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.topic.as_ref().map_or(0, |topic| topic.len()) + self.properties.len() + self.payload.len()
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The message as the core has it, for faces: its time to live begins now, and without a topic it has
     /// `default_topic`.
     ///

@@ -42,8 +42,8 @@ pub(crate) fn names_a_queue(topic: &str) -> bool {
 
 /// A face that has subscribers of its own.
 pub trait Face: Send + Sync + std::fmt::Debug {
-    /// Publishes messages of the program to the subscribers of the face, its retained store included. What the store has
-    /// to write of them goes into `along`, where there is such.
+    /// Publishes messages of the program to the subscribers of the face, its retained store included. What the store
+    /// has to write of them goes into `along`, where there is such.
     ///
     /// # Errors
     /// A destination refused one.
@@ -280,7 +280,7 @@ impl Node {
     pub(crate) fn publish_now(
         &self,
         message: &Message,
-        mut waits: Option<&mut Vec<(crate::Queue, crate::queue::Underway)>>,
+        waits: Option<&mut Vec<(crate::Queue, crate::queue::Underway)>>,
     ) -> Result<bool, PublishError> {
         let built = message.build(self.inner.clock.now_ms(), "")?;
         let Some(ingress) = self.ingress_of(built.topic()) else { return self.route(message, None, &built, waits) };
@@ -292,23 +292,42 @@ impl Node {
                 self.inner.drops.add(crate::drops::reason_of(why), 1);
                 Err(PublishError::Refused { topic, why })
             }
-            Admission::Changed { message, products, draft } => {
-                if let Some(journal) = self.inner.journal() {
-                    journal.store().note(draft);
+            Admission::Changed { message, products, draft, undo } => {
+                let is_dropped = message.is_none();
+                let done = self.route_all(message, products, waits);
+                match (&done, undo.0) {
+                    (Err(_), Some(undo)) => undo(),
+                    _ => {
+                        if let Some(journal) = self.inner.journal() {
+                            journal.store().note(draft);
+                        }
+                        if is_dropped {
+                            self.inner.drops.add(Reason::DroppedByRule, 1);
+                        }
+                    }
                 }
-                if message.is_none() {
-                    self.inner.drops.add(Reason::DroppedByRule, 1);
-                }
-                let mut reached = false;
-                let goes_on = message.map(|message| Product { queue: None, message });
-                for Product { queue, message } in goes_on.into_iter().chain(products) {
-                    let topic = queue.as_ref().map_or_else(String::new, |queue| format!("$queue/{queue}"));
-                    let built = message.build(self.inner.clock.now_ms(), &topic)?;
-                    reached |= self.route(&message, queue.as_deref(), &built, waits.as_deref_mut())?;
-                }
-                Ok(reached)
+                done
             }
         }
+    }
+
+    /// What has become of a publish goes where it goes; whether anybody got it. The first refusal ends it.
+    fn route_all(
+        &self,
+        message: Option<Message>,
+        products: Vec<Product>,
+        mut waits: Option<&mut Vec<(crate::Queue, crate::queue::Underway)>>,
+    ) -> Result<bool, PublishError> {
+        // Queues first: they may refuse.
+        let (queued, shown): (Vec<Product>, Vec<Product>) = products.into_iter().partition(|one| one.queue.is_some());
+        let goes_on = message.map(|message| Product { queue: None, message });
+        let mut reached = false;
+        for Product { queue, message } in queued.into_iter().chain(goes_on).chain(shown) {
+            let topic = queue.as_ref().map_or_else(String::new, |queue| format!("$queue/{queue}"));
+            let built = message.build(self.inner.clock.now_ms(), &topic)?;
+            reached |= self.route(&message, queue.as_deref(), &built, waits.as_deref_mut())?;
+        }
+        Ok(reached)
     }
 
     /// Gives a message to its queue, or to all who want its topic.

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use primer_core::{
     message::{Message as Stored, NEVER_MS, Parts},
-    properties::{self, Property},
+    properties::{self, Properties, Property},
     queue::Position,
 };
 
@@ -321,7 +321,7 @@ impl Step {
     fn bury(&mut self, node: &Node, delivery: &Delivery, why: &str) -> Result<(), PublishError> {
         let Some(dead) = delivery.dead_letters()? else { return Ok(()) };
         let message = delivery.message();
-        let mut properties = message.properties().to_vec();
+        let mut properties = without_reason(message.properties());
         let why = &why[..why.floor_char_boundary(REASON_BYTES_MAX)];
         let _it_is_short_enough = properties::put(&mut properties, Property::User(REASON, why));
         let (topic, payload) = (message.topic(), message.payload());
@@ -366,6 +366,17 @@ impl Step {
         }
         let_go(node, &self.pushed);
     }
+}
+
+/// The properties of a message that may have been a dead letter before: the reason of last time is none of this one.
+fn without_reason(properties: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(properties.len() + 64);
+    for property in Properties::of(properties) {
+        if !matches!(property, Property::User(REASON, _)) {
+            let _they_were_short_enough = properties::put(&mut kept, property);
+        }
+    }
+    kept
 }
 
 /// Messages that the store has not taken are gone from their queues.

@@ -2,11 +2,11 @@
 //! and the publisher see.
 
 use primer_harness::wire::prop::{self, user_properties};
-use primer_harness::{Client, Version};
+use primer_harness::{Client, Launch, Version};
 use serde_json::json;
 
 use crate::fixture::Place;
-use crate::serving::{ask, serve, stats};
+use crate::serving::{ask, drain, serve, stats};
 
 const RULES: &str = r#"
 rule("units", "yard/+/raw", #{ stage: "ingress" }, |msg| {
@@ -110,4 +110,64 @@ fn rules_act_in_their_order_and_their_outputs_are_part_of_the_publish() {
     assert_eq!((sub.recv().text(), queue.recv().text()), ("012".to_owned(), "012".to_owned()));
     let listed = ask(&mut client, &json!({"command": "listRules"}));
     assert_eq!(listed["data"]["rules"].as_array().map(Vec::len), Some(8), "{listed}");
+}
+
+/// Found by an adversary: a refused publish left some of its outputs, and its state: sent again, it was taken for one
+/// that had been seen, acknowledged, and nowhere.
+#[test]
+fn a_publish_that_is_refused_has_not_happened() {
+    let folder = Place::with(
+        "rules.rhai",
+        r#"rule("once", "in/x", #{ stage: "ingress" }, |msg| {
+            if state.seen("ids", msg.text, "1h") { return drop; }
+            enqueue("roomy", msg);
+            enqueue("small", msg);
+            publish("side/x", msg);
+            ok
+        });"#,
+    );
+    let data = Place::new();
+    let broker = Launch::new().args(&["--rules", folder.path(), "--data", data.path()]).start();
+    let port = broker.port().to_string();
+    let made = crate::fixture::primer(
+        &["queue", "create", "small", "--max-messages", "1", "--overflow", "reject", "-p", &port],
+        b"",
+    );
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let mut sub = Client::v5(broker.addr(), "sub");
+    sub.subscribe("+/x", 1);
+    let mut client = Client::v5(broker.addr(), "pub");
+    assert_eq!(client.publish("in/x", "a", 1), 0);
+    assert_eq!(sub.recv_publishes(2).len(), 2);
+    assert_eq!((client.publish("in/x", "b", 1), client.publish("in/x", "b", 2)), (0x97, 0x97));
+    sub.expect_no_publish_before_ping();
+    assert_eq!(drain(&broker, "small"), ["a"]);
+    assert_eq!(client.publish("in/x", "b", 1), 0);
+    assert_eq!(sub.recv_publishes(2).len(), 2);
+    assert_eq!(
+        (drain(&broker, "small"), drain(&broker, "roomy")),
+        (vec!["b".to_owned()], vec!["a".to_owned(), "b".to_owned()])
+    );
+    assert_eq!(client.publish("in/x", "b", 1), 0, "now it has been seen");
+    sub.expect_no_publish_before_ping();
+}
+
+#[test]
+fn a_rule_may_send_a_publish_later_and_not_to_what_is_the_nodes_own() {
+    let folder = Place::with(
+        "rules.rhai",
+        r#"rule("later", "in/later", #{ stage: "ingress" }, |msg| { msg.topic = "$delayed/1/out/later"; ok });
+        rule("own", "in/own", #{ stage: "ingress", on_error: "drop" }, |msg| { msg.topic = "$SYS/broker/up"; ok });"#,
+    );
+    let broker = serve(&folder);
+    let mut sub = Client::v5(broker.addr(), "sub");
+    sub.subscribe("out/#", 1);
+    let mut client = Client::v5(broker.addr(), "pub");
+    let begun = std::time::Instant::now();
+    assert_eq!(client.publish("in/later", "x", 1), 0);
+    let message = sub.recv();
+    assert_eq!((&*message.topic, message.text()), ("out/later", "x".to_owned()));
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(900), "it came after {:?}", begun.elapsed());
+    assert_eq!(client.publish("in/own", "x", 1), 0);
+    assert_eq!(stats(&mut client, "own")["stats"]["failures"]["error"], 1);
 }

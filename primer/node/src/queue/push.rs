@@ -320,6 +320,12 @@ impl Queue {
         })
     }
 
+    /// Whether a message of so many bytes (topic, properties, payload) would be refused now, because the queue is full.
+    #[must_use]
+    pub fn would_refuse(&self, bytes: usize) -> bool {
+        self.cell.state.lock().machine.would_refuse(super::item::cost(bytes))
+    }
+
     fn refused(&self, why: Refused) -> PushError {
         self.node.inner.drops.add(crate::drops::reason_of(why), 1);
         PushError::Refused { queue: Arc::clone(&self.cell.name), why }

@@ -16,7 +16,12 @@ impl Ingress for ByPayload {
 
     fn admit(&self, arriving: &Arriving<'_>) -> Admission {
         let text = String::from_utf8_lossy(arriving.payload).into_owned();
-        let changed = |message, products| Admission::Changed { message, products, draft: Default::default() };
+        let changed = |message, products| Admission::Changed {
+            message,
+            products,
+            draft: Default::default(),
+            undo: Default::default(),
+        };
         match &*text {
             "drop" => changed(None, Vec::new()),
             "refuse" => Admission::Refused(Refused::ByRule(0x99)),
