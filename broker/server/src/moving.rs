@@ -287,7 +287,7 @@ impl Due {
     pub(crate) fn publish(mut self, hub: &Hub, batch: &mut Batch<'_>) {
         let len = batch.draft.len();
         if let Some(will) = &self.will {
-            will.publish(hub, batch);
+            will.publish(hub, batch, &self.client_id);
         }
         if batch.draft.len() == len {
             self.will = None; // it is nothing that could be refused later

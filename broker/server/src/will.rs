@@ -1,5 +1,7 @@
 //! Wills: kept with the session while its client is connected, published when it goes without a farewell.
 
+use std::sync::Arc;
+
 use primer_core::message::{Message, NEVER_MS, Parts};
 use primer_mqtt::codec::packet::{self, QoS};
 
@@ -61,8 +63,9 @@ impl Will {
     }
 
     /// Publishes the will. Its time to live begins now (MQTT 5.0, 3.1.3.2.4).
-    pub(crate) fn publish(&self, hub: &Hub, batch: &mut Batch) {
+    pub(crate) fn publish(&self, hub: &Hub, batch: &mut Batch, client_id: &Arc<str>) {
         let publication = Publication {
+            publisher: Some(client_id),
             expires_at_ms: pipeline::expires_at_ms(batch.now_ms, self.expiry_s),
             expiry_s: self.expiry_s,
             ..Publication::of_message(&self.message, self.qos, self.retain, batch.now_ms)

@@ -28,16 +28,13 @@ pub(super) fn payload_of(value: &Dynamic) -> Fallible<Arc<[u8]>> {
     if let Some(message) = value.read_lock::<Msg>() {
         return Ok(Arc::clone(&message.content().payload));
     }
-    if value.is_unit() {
-        return Ok(Arc::default());
-    }
     if value.is_map() || value.is_array() {
         return Ok(values::to_json(value).map_err(|error| format!("as JSON: {error}"))?.into());
     }
     if value.is_int() || value.is_float() || value.is_bool() || value.is_char() {
         return Ok(value.to_string().into_bytes().into());
     }
-    Err(format!("{} cannot be a payload: give a text, a blob, a map or an array", shown(value)).into())
+    Err(format!("{} cannot be a payload: give a text (\"\" for none), a blob, a map or an array", shown(value)).into())
 }
 
 /// A topic that may be published to.

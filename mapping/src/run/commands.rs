@@ -228,10 +228,13 @@ fn list(shared: &Shared) -> Value {
     let rules = shared.members().iter().map(|member| Value::Object(shown(shared, member))).collect::<Vec<Value>>();
     let warnings: Vec<String> = active.ruleset.warnings().iter().map(ToString::to_string).collect();
     let directory = shared.folder.lock().as_ref().map(|folder| folder.directory().display().to_string());
+    let wrong = shared.table_errors.lock().clone();
+    let table_errors: Vec<String> = wrong.iter().map(|(file, why)| format!("{file}: {why}")).collect();
     json!({
         "rules": rules,
         "scripts": active.library.view(),
         "tables": shared.lookups.names(),
+        "table_errors": table_errors,
         "warnings": warnings,
         "directory": directory,
     })

@@ -22,6 +22,7 @@ mod trace;
 pub mod view;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Weak},
     time::Duration,
@@ -83,6 +84,8 @@ pub(crate) struct Shared {
     pub(crate) node: Node,
     host: Host,
     lookups: Arc<Lookups>,
+    /// What is wrong with files of tables, by file.
+    table_errors: Mutex<BTreeMap<String, String>>,
     pub(crate) tracers: Arc<Tracers>,
     guards: Arc<Guarding>,
     active: Mutex<Active>,
@@ -129,6 +132,7 @@ impl Mapping {
             node: node.clone(),
             host: host.lookups(Arc::clone(&lookups)),
             lookups,
+            table_errors: Mutex::default(),
             tracers: Arc::clone(&tracers),
             guards: Arc::clone(&guards),
             active: Mutex::new(Active::new(library)),

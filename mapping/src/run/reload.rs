@@ -61,7 +61,9 @@ pub(crate) async fn beside(shared: &Arc<Shared>) -> Reloaded {
     let its = Arc::clone(shared);
     let reloaded = tokio::task::spawn_blocking(move || {
         tables(&its);
-        now(&its, true)
+        let mut reloaded = now(&its, true);
+        reloaded.failed.extend(its.table_errors.lock().clone());
+        reloaded
     });
     reloaded.await.unwrap_or_else(|_| Reloaded {
         failed: vec![(String::new(), "reading the directory has panicked".to_owned())],
@@ -99,13 +101,17 @@ fn take_in(shared: &Arc<Shared>, texts: Texts, again: bool) -> Reloaded {
 
 /// Reads the tables that have changed.
 pub(crate) fn tables(shared: &Shared) {
-    for reload in shared.lookups.reload_if_changed() {
-        let file = reload.file.display();
+    // That the directory cannot be read is said where scripts are.
+    for reload in shared.lookups.reload_if_changed().into_iter().filter(|reload| !reload.table.is_empty()) {
+        let file = reload.file.display().to_string();
+        let mut errors = shared.table_errors.lock();
+        errors.remove(&file);
         match reload.result {
             Ok(Some(rows)) => tracing::info!(table = reload.table, rows, "a table for rules is read"),
             Ok(None) => tracing::info!(table = reload.table, "a table for rules is gone"),
             Err(error) => {
                 tracing::error!("{file}: {error}; rules go on with the table as it was, if there was one");
+                errors.insert(file, error.to_string());
             }
         }
     }

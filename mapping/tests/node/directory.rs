@@ -175,6 +175,17 @@ async fn tables_beside_the_scripts_are_looked_up() {
     rules.reload().await;
     publish(&node, "a/8", "x").await;
     assert_eq!(texts(&mut out, 1).await, ["hall"]);
+    // A broken table is told, and the one before it stays.
+    folder.put("devices.csv", "id,room\n7\n");
+    let failed = rules.reload().await.failed;
+    assert!(failed.len() == 1 && failed[0].0.ends_with("devices.csv"), "{failed:?}");
+    let errors = ask(&node, "listRules", json!({})).await.unwrap()["table_errors"].clone();
+    assert!(errors[0].as_str().unwrap().contains("line 2"), "{errors}");
+    publish(&node, "a/8", "x").await;
+    assert_eq!(texts(&mut out, 1).await, ["hall"]);
+    folder.put("devices.csv", "id,room\n8,cellar\n");
+    assert_eq!(rules.reload().await.failed.len(), 0);
+    assert_eq!(ask(&node, "listRules", json!({})).await.unwrap()["table_errors"], json!([]));
 }
 
 /// What somebody has rolled back stays so over a restart, until the file is another one.

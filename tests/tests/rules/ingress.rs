@@ -171,3 +171,21 @@ fn a_rule_may_send_a_publish_later_and_not_to_what_is_the_nodes_own() {
     assert_eq!(client.publish("in/own", "x", 1), 0);
     assert_eq!(stats(&mut client, "own")["stats"]["failures"]["error"], 1);
 }
+
+/// Who died is what a rule on wills wants to know.
+#[test]
+fn a_will_comes_by_the_rules_with_its_client() {
+    let folder = Place::with(
+        "rules.rhai",
+        r#"rule("will", "will/+", #{ stage: "ingress" }, |msg| { msg.text += " " + msg.client; ok });
+        rule("dead", "will/+", |msg| { enqueue("dead", msg.client); ok });"#,
+    );
+    let broker = serve(&folder);
+    let mut sub = Client::v5(broker.addr(), "sub");
+    sub.subscribe("will/#", 1);
+    let will = primer_harness::wire::Will::new("will/pump", b"gone:").qos(1);
+    let client = Client::v5_with(broker.addr(), "pump-7", |connect| connect.will(will));
+    client.abort();
+    assert_eq!(sub.recv().text(), "gone: pump-7");
+    assert_eq!(drain(&broker, "dead"), ["pump-7"]);
+}

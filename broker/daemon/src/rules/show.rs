@@ -40,6 +40,7 @@ pub(super) fn list_rules(data: &Value) -> String {
     for (what, texts) in [
         ("warning", list(&data["warnings"]).iter().map(text).collect::<Vec<&str>>()),
         ("error", scripts.iter().filter_map(|script| script["error"].as_str()).collect()),
+        ("error", list(&data["table_errors"]).iter().map(text).collect()),
     ] {
         for one in texts {
             let _a_string_takes_all = write!(shown, "\n{what}: {one}\n");
@@ -73,7 +74,7 @@ fn rules_table(rules: &[Value]) -> String {
             format!("{}:{}", plain(text(&rule["script"])), rule["line"]),
             units::count(number(&rule["stats"]["calls"])),
             units::count(failed(&rule["stats"])),
-            waiting(&rule["waiting"]),
+            waiting(&rule["waiting"]) + if rule["is_resting"] == true { ", rests" } else { "" },
         ]);
     }
     table.print(None)
