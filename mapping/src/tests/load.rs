@@ -75,20 +75,21 @@ fn a_broad_script_has_no_false_errors() {
 fn options_are_read() {
     let rules = load(
         r#"
-        rule("a", "t/#", #{ mode: "at_most_once", on_error: "retry", retries: 5, retry_delay: "2s", key: "machine",
+        rule("a", "t/#", #{ mode: "at_least_once", on_error: "retry", retries: 5, retry_delay: "2s", key: "machine",
             messages_max: 1000, bytes_max: 1000000, overflow: "drop_oldest", may_loop: true, operations: 1000, wall: 5,
             fan_out: 3 }, |msg| ok);
-        rule("b", "$queue/jobs", #{ from: "now" }, |msg| ok);
+        rule("b", "$queue/jobs", #{ from: "now", mode: "at_most_once" }, |msg| ok);
         rule("c", "queue jobs", |msg| ok);
         rule("d", "$dead/jobs", |msg| ok);
         rule("e", "t", #{ stage: "ingress", on_error: "refuse" }, |msg| ok);
     "#,
     );
     let options = rules.rules()[0].options();
-    assert_eq!((options.mode, options.on_error, options.retries), (Delivery::AtMostOnce, OnError::Retry, 5));
+    assert_eq!((options.mode, options.on_error, options.retries), (Delivery::AtLeastOnce, OnError::Retry, 5));
     assert_eq!((&options.key, options.may_loop), (&KeyBy::Header("machine".into()), true));
     assert_eq!(rules.rules()[0].limits().operations, 1_000);
-    assert_eq!(rules.rules()[1].options().from, Begin::Now);
+    let options = rules.rules()[1].options();
+    assert_eq!((options.from, options.mode), (Begin::Now, Delivery::AtMostOnce));
     let sources: Vec<&Source> = rules.rules().iter().map(|rule| rule.source()).collect();
     assert_eq!(sources[1], &Source::Queue("jobs".into()));
     assert_eq!(sources[2], sources[1]);
@@ -108,6 +109,7 @@ fn what_a_rule_says_wrongly_is_named() {
         ("rule(\"a\", \"$share/g/t\", |msg| ok);", "$share/"),
         ("rule(\"a\", \"t\", #{ retires: 1 }, |msg| ok);", "allowed are"),
         ("rule(\"a\", \"t\", #{ retries: -1 }, |msg| ok);", "not -1"),
+        ("rule(\"a\", \"t\", #{ mode: \"at_most_once\", on_error: \"retry\" }, |msg| ok);", "no message comes again"),
         ("rule(\"a\", \"t\", #{ from: \"now\" }, |msg| ok);", "a rule on a topic"),
         ("rule(\"a\", \"t\", #{ on_error: \"refuse\" }, |msg| ok);", "\"dead_letter\" or \"retry\" or \"pass\""),
         ("rule(\"a\", \"$queue/q\", #{ stage: \"ingress\" }, |msg| ok);", "topic filter"),
