@@ -11,6 +11,7 @@ use primer_mqtt::codec::packet::QoS;
 use crate::{
     batch::{Batch, Publication},
     hub::Hub,
+    moving::Moved,
     pipeline::{self, Destination, Votes},
     queues::enqueue,
     session::Delivered,
@@ -55,9 +56,13 @@ pub(crate) fn commit(
                         produce(hub, batch, one, &product, votes, seconds);
                     }
                 }
-                match undo.0.filter(|_| votes.refused > refused) {
-                    Some(undo) => undo(),
-                    None => batch.draft.append(draft),
+                if votes.refused > refused {
+                    undo.run();
+                } else {
+                    batch.draft.append(draft);
+                    if !undo.is_nothing() && hub.node.journal().is_some() {
+                        batch.moves(hub, Moved::Remembered(undo));
+                    }
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What goes from one place because it comes to another, in one commit; and goes back if that fails: a retained message
-//! that another replaced, delayed messages and wills that were published, what an ended session hands on.
+//! that another replaced, delayed messages and wills that were published, what an ended session hands on, what mapping
+//! rules have remembered of a publish.
 //!
 //! The store keeps what was to go (`Move`), and here is what memory has to put right. Retained messages are noted
 //! under the lock of the list, so that it always has all of a topic that are not sure.
@@ -12,7 +13,7 @@ use std::{
 
 use parking_lot::Mutex;
 use primer::{
-    Kept,
+    Kept, Undo,
     drops::Reason,
     journal::{Change, Group, Journal, Move, QueueId, Whereabouts},
 };
@@ -52,6 +53,8 @@ pub(crate) enum Moved {
     Shared(Vec<HandedOn>),
     /// Those that are in the store.
     Leftover(Rest),
+    /// What rules have remembered of a publish.
+    Remembered(Undo),
 }
 
 /// A retained message took the place of another.
@@ -202,6 +205,20 @@ impl Moving {
         }
     }
 
+    /// The store has refused a group: what rules have remembered of its publishes goes back. To be called before their
+    /// publishers hear of it: what they send again is new to the rules.
+    pub(crate) fn take_back_remembered(&self, group: Group) {
+        let mut moves = self.0.lock();
+        let is_of_it =
+            |(known, moved): &(Option<Group>, Moved)| *known == Some(group) && matches!(moved, Moved::Remembered(_));
+        let ids: Vec<u64> = moves.open.iter().rev().filter(|(_, one)| is_of_it(one)).map(|(id, _)| *id).collect();
+        for id in ids {
+            if let Some((_, Moved::Remembered(undo))) = moves.open.remove(&id) {
+                undo.run();
+            }
+        }
+    }
+
     /// Looks at what was not sure: what did not become durable goes back, or is tried again.
     pub(crate) fn look(&self, hub: &Hub, batch: &mut Batch<'_>) {
         let Some(journal) = hub.node.journal() else { return };
@@ -220,6 +237,7 @@ impl Moving {
                 }
                 Moved::Leftover(rest) if is_durable => again.push((true, Moved::Leftover(rest))),
                 _ if is_durable => {}
+                Moved::Remembered(undo) => undo.run(),
                 moved if may_publish || matches!(moved, Moved::Delayed(_)) => again.push((false, moved)),
                 moved => drop(moves.open.insert(id, (group, moved))),
             }
@@ -239,7 +257,7 @@ impl Moved {
 
     fn go_on(self, hub: &Hub, batch: &mut Batch<'_>, is_durable: bool) {
         match self {
-            Self::Retained(_) => {}
+            Self::Retained(_) | Self::Remembered(_) => {}
             Self::Delayed(moved) => hold_again(hub, batch, moved),
             Self::Will(due) => due.again(hub, batch),
             Self::Shared(handed_on) => leftover::hand_on_again(hub, batch, handed_on),

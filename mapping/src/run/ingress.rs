@@ -108,19 +108,19 @@ impl Ingress for Gate {
             member.note(&mut passing.draft, changes);
         }
         let done = passing.done;
-        let undo: Option<Box<dyn FnOnce() + Send>> = if done.is_empty() {
-            None
-        } else {
-            Some(Box::new(move || done.iter().rev().for_each(|(member, changes)| member.unnote(changes))))
-        };
-        if goes_on && !passing.is_changed && passing.outputs.is_empty() && passing.draft.is_empty() {
+        if goes_on && !passing.is_changed && passing.outputs.is_empty() && done.is_empty() {
             return Admission::Pass;
         }
+        let undo = if done.is_empty() {
+            Undo::default()
+        } else {
+            Undo::new(move || done.iter().rev().for_each(|(member, changes)| member.unnote(changes)))
+        };
         Admission::Changed {
             message: goes_on.then(|| convert::message(&passing.message)),
             products: passing.outputs.iter().map(convert::product).collect(),
             draft: passing.draft,
-            undo: Undo(undo),
+            undo,
         }
     }
 }

@@ -119,11 +119,14 @@ impl Member {
         }
     }
 
-    /// What was noted has not happened, and the store was not told of it.
+    /// What was noted has not happened, and the store does not have it. What another publish has changed since stays.
     pub(crate) fn unnote(&self, changes: &[StateChange]) {
-        self.state.lock().revert(changes);
-        for StateChange { key, before, .. } in changes.iter().rev() {
-            self.table.take_in(key, before.as_deref());
+        let mut state = self.state.lock();
+        for change in changes.iter().rev() {
+            if state.get(&change.key) == change.after.as_deref() {
+                state.revert(std::slice::from_ref(change));
+                self.table.take_in(&change.key, change.before.as_deref());
+            }
         }
     }
 

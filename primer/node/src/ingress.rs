@@ -36,7 +36,28 @@ pub struct Product {
 
 /// Takes back what an [`Ingress`] has noted of a publish.
 #[derive(Default)]
-pub struct Undo(pub Option<Box<dyn FnOnce() + Send>>);
+pub struct Undo(Option<Box<dyn FnOnce() + Send>>);
+
+impl Undo {
+    /// Something that can be taken back.
+    #[must_use]
+    pub fn new(undo: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(undo)))
+    }
+
+    /// Whether nothing was noted.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Takes it back.
+    pub fn run(self) {
+        if let Some(undo) = self.0 {
+            undo();
+        }
+    }
+}
 
 impl std::fmt::Debug for Undo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -59,7 +80,7 @@ pub enum Admission {
         products: Vec<Product>,
         /// What the store is to know; it joins the publish's commit.
         draft: Draft,
-        /// Called when the publish is refused after all: nothing has happened.
+        /// To be run when the publish is refused after all, by a queue or by the disk: nothing has happened.
         undo: Undo,
     },
     /// The publisher is told.

@@ -295,16 +295,15 @@ impl Node {
             Admission::Changed { message, products, draft, undo } => {
                 let is_dropped = message.is_none();
                 let done = self.route_all(message, products, waits);
-                match (&done, undo.0) {
-                    (Err(_), Some(undo)) => undo(),
-                    _ => {
-                        if let Some(journal) = self.inner.journal() {
-                            journal.store().note(draft);
-                        }
-                        if is_dropped {
-                            self.inner.drops.add(Reason::DroppedByRule, 1);
-                        }
-                    }
+                if done.is_err() {
+                    undo.run();
+                    return done;
+                }
+                if let Some(journal) = self.inner.journal() {
+                    journal.store().note(draft);
+                }
+                if is_dropped {
+                    self.inner.drops.add(Reason::DroppedByRule, 1);
                 }
                 done
             }

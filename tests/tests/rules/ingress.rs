@@ -189,3 +189,40 @@ fn a_will_comes_by_the_rules_with_its_client() {
     assert_eq!(sub.recv().text(), "gone: pump-7");
     assert_eq!(drain(&broker, "dead"), ["pump-7"]);
 }
+
+/// The disk says no when the rule has long said yes: its state goes back before the publisher hears of it, or what is
+/// sent again is taken for seen, acknowledged, and nowhere. In memory a queue says no, and it is the same.
+#[test]
+fn what_a_rule_remembers_of_a_refused_publish_is_forgotten() {
+    const RULE: &str = r#"rule("once", "in/x", #{ stage: "ingress" }, |msg| {
+        if state.seen("ids", "the same", "1h") { return drop; }
+        ok
+    });"#;
+    let (folder, data) = (Place::with("rules.rhai", RULE), Place::new());
+    let broker = Launch::new().args(&["--rules", folder.path(), "--data", data.path(), "--disk-limit", "36M"]).start();
+    let queue = |broker: &primer_harness::Broker, words: &[&str]| {
+        let port = broker.port().to_string();
+        let made = crate::fixture::primer(
+            &[&["queue", "create", "kept", "--bind", "in/x"], words, &["-p", &port]].concat(),
+            b"",
+        );
+        assert_eq!(made.code, Some(0), "{made:?}");
+    };
+    queue(&broker, &[]);
+    let mut client = Client::v5(broker.addr(), "pub");
+    // No segment has room for it.
+    assert!(client.publish("in/x", vec![b'x'; 8 << 20], 1) >= 0x80);
+    assert_eq!(client.publish("in/x", "small", 1), 0);
+    assert_eq!(drain(&broker, "kept"), ["small"]);
+    assert_eq!(stats(&mut client, "once")["stats"]["dropped"], 0);
+
+    let broker = serve(&folder);
+    queue(&broker, &["--max-messages", "1", "--overflow", "reject"]);
+    let mut client = Client::v5(broker.addr(), "pub");
+    let first = crate::fixture::primer(&["queue", "put", "kept", "-m", "x", "-p", &broker.port().to_string()], b"");
+    assert_eq!(first.code, Some(0), "{first:?}");
+    assert_eq!(client.publish("in/x", "again", 1), 0x97);
+    assert_eq!(drain(&broker, "kept"), ["x"]);
+    assert_eq!(client.publish("in/x", "again", 1), 0);
+    assert_eq!(drain(&broker, "kept"), ["again"]);
+}

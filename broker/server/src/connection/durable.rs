@@ -59,6 +59,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             && Accepted::by(journal, *group).is_some()
             && let Some((group, ballots)) = self.awaiting.pop_front()
         {
+            if matches!(Accepted::by(journal, group), Some(Err(_))) {
+                self.hub.moving.take_back_remembered(group);
+            }
             for ballot in ballots {
                 // One proof for each publish; the group's outcome does not change any more.
                 if let Some(answer) = Accepted::by(journal, group) {

@@ -1,6 +1,6 @@
 //! What stands before the routing sees what clients publish, and what it says happens.
 
-use primer::{Admission, Arriving, Ingress, Message, Product};
+use primer::{Admission, Arriving, Ingress, Message, Product, Undo, journal};
 use primer_core::commit::Refused;
 
 use super::*;
@@ -164,4 +164,52 @@ async fn programs_and_wills_go_by_it_as_well() {
     drop(dying);
     assert_eq!(reader.read().await, "Publish out/changed 0 changed");
     broker.shutdown(Duration::ZERO).await;
+}
+
+/// Remembers each publish, and makes one of it that no segment of the store has room for.
+#[derive(Debug, Default)]
+struct Remembers(Arc<std::sync::atomic::AtomicUsize>);
+
+impl Ingress for Remembers {
+    fn matches(&self, topic: &str) -> bool {
+        topic.starts_with("in/")
+    }
+
+    fn admit(&self, _: &Arriving<'_>) -> Admission {
+        use std::sync::atomic::Ordering::SeqCst;
+        self.0.fetch_add(1, SeqCst);
+        let remembered = Arc::clone(&self.0);
+        let large = Message::new(vec![0; 4 << 20]);
+        Admission::Changed {
+            message: None,
+            products: vec![Product { queue: Some("jobs".to_owned()), message: large }],
+            draft: Default::default(),
+            undo: Undo::new(move || {
+                remembered.fetch_sub(1, SeqCst);
+            }),
+        }
+    }
+}
+
+/// The disk refuses what was admitted: that is taken back before the publisher hears of it, and not when the housekeeper
+/// comes by.
+#[tokio::test]
+async fn what_the_disk_refuses_is_taken_back_before_the_publisher_hears_of_it() {
+    let directory = std::env::temp_dir().join(format!("primer-ingress-{}", std::process::id()));
+    let store = journal::Options { budget_bytes: journal::BUDGET_BYTES_MIN, ..journal::Options::default() };
+    let data = Some(DataOptions { directory: directory.clone(), store, probe: None });
+    let options = Options { listeners: Vec::new(), sys_interval: Duration::ZERO, data, ..Options::default() };
+    let remembered = Arc::default();
+    let ingress = Arc::new(Remembers(Arc::clone(&remembered)));
+    let broker = Broker::start_with(options, Anonymous, Open, |node| node.set_ingress(ingress)).unwrap();
+    broker.tasks.iter().for_each(JoinHandle::abort);
+    let mut writer = Client::connected(&broker, "writer").await;
+    publish(&mut writer, "in/1", &["x"]).await;
+    // MQTT 3.1.1 knows no other way to say no.
+    let mut rest = Vec::new();
+    writer.stream.read_to_end(&mut rest).await.unwrap();
+    assert_eq!((rest.len(), remembered.load(std::sync::atomic::Ordering::SeqCst)), (0, 0));
+    broker.hub.node.journal().unwrap().store().close();
+    drop(broker);
+    let _it_is_in_the_systems_own = std::fs::remove_dir_all(directory);
 }
