@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     limits::{Limits, RULES_PER_FILE_MAX},
     message::{Msg, Stage},
-    options::RuleOptions,
+    options::{Delivery, RuleOptions},
     output::{Output, Verdict},
     seat::{self, Function, Seat},
     shard::SHARDS,
@@ -121,6 +121,12 @@ impl Rule {
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
+    }
+
+    /// Whether none of its messages comes again.
+    #[must_use]
+    pub fn has_each_once(&self) -> bool {
+        self.options.mode == Delivery::AtMostOnce
     }
 
     /// Whether its file says `state` anywhere.

@@ -9,13 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use primer::{Consumer, Delivery, Product, PublishError, Transaction};
+use primer::{Consumer, Delivery, Product, PublishError, Transaction, drops::Reason};
 use tokio::sync::watch;
 
 use super::{Shared, convert, member::Member, stats::Stats};
 use crate::{
     failure::Failure,
-    options::{Delivery as Mode, OnError},
+    options::OnError,
     output::Verdict,
     rule::{Called, Rule},
     state::StateChange,
@@ -52,9 +52,8 @@ pub(crate) async fn run(
         }
         let before = backlog.len();
         let pause = step(&shared, &member, &mut backlog).await;
-        let is_stopped = *stop.borrow();
-        let is_once = member.rule().options().mode == Mode::AtMostOnce;
-        if is_stopped && (!is_once || backlog.len() == before) {
+        let is_stopped = *stop.borrow() || shared.node.is_stopping();
+        if is_stopped && (!member.has_each_once() || backlog.len() == before) {
             break; // what comes at most once is called as far as that goes, others come again
         }
         if let Some(pause) = pause.filter(|_| !is_stopped) {
@@ -63,6 +62,9 @@ pub(crate) async fn run(
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+    if member.has_each_once() {
+        shared.node.drops().add(Reason::Abandoned, backlog.len() as u64);
     }
     give_back(backlog);
 }
@@ -185,7 +187,7 @@ fn settle(
         Err(failure) => return failed(transaction, member, rule, delivery, failure),
     };
     if let Verdict::Retry(delay) = verdict {
-        if rule.options().mode == Mode::AtMostOnce {
+        if rule.has_each_once() {
             Stats::add(&stats.dead, 1);
             transaction.bury(delivery, "retry() in a rule that has each message at most once")?;
             return Ok(Settling::Done);

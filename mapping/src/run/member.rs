@@ -67,6 +67,11 @@ impl Member {
         Arc::clone(&self.rule.read())
     }
 
+    /// Whether none of its messages comes again.
+    pub(crate) fn has_each_once(&self) -> bool {
+        self.rule.read().has_each_once()
+    }
+
     /// From the next call on it is this one.
     pub(crate) fn becomes(&self, rule: &Arc<Rule>) {
         *self.rule.write() = Arc::clone(rule);

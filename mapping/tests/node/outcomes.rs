@@ -268,3 +268,61 @@ async fn a_rule_that_comes_back_at_once_has_its_state() {
     let distinct: std::collections::BTreeSet<&String> = numbers.iter().collect();
     assert_eq!(distinct.len(), numbers.len(), "a number came twice");
 }
+
+/// What is retried holds up what has its key, and nothing else, also where they were taken together.
+#[tokio::test]
+async fn a_retry_does_not_let_its_key_overtake_it() {
+    let node = memory().await;
+    let script = r#"rule("r", "a/+", |msg| {
+        if msg.attempt == 1 && msg.text == "a/1 0" { return retry("100ms"); }
+        enqueue("out", msg);
+        ok
+    });
+    rule("e", "a/+", #{ on_error: "retry", retry_delay: "100ms" }, |msg| {
+        if msg.attempt == 1 && msg.text == "a/1 1" { throw "not yet"; }
+        enqueue("tried", msg);
+        ok
+    });"#;
+    let _rules = with_script(&node, script).await;
+    let own: Vec<primer::Queue> = ["rules/r", "rules/e"].map(|name| node.find_queue(name).unwrap()).into();
+    own.iter().for_each(primer::Queue::pause);
+    for number in 0..20 {
+        for topic in ["a/1", "a/2"] {
+            publish(&node, topic, &format!("{topic} {number}")).await;
+        }
+    }
+    own.iter().for_each(primer::Queue::resume);
+    for queue in ["out", "tried"] {
+        let all = texts(&mut consumer(&node, queue), 40).await;
+        for topic in ["a/1", "a/2"] {
+            let of_topic: Vec<&String> = all.iter().filter(|text| text.starts_with(topic)).collect();
+            let expected: Vec<String> = (0..20).map(|number| format!("{topic} {number}")).collect();
+            assert_eq!(of_topic, expected.iter().collect::<Vec<_>>(), "{queue}: {topic} is out of order");
+        }
+        let last = all.iter().position(|text| text == "a/2 19");
+        assert!(last < all.iter().position(|text| text == "a/1 2"), "{queue}: another key has waited: {all:?}");
+    }
+}
+
+/// A rule that waits for room does not keep a node that stops, nor who waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_that_waits_ends_with_its_node() {
+    for mode in ["at_least_once", "at_most_once"] {
+        let node = super::on(&super::sim::SimDisk::new()).await;
+        let one = Definition { messages_max: 1, overflow: Full::Reject, ..Definition::default() };
+        node.create_queue("small", one).unwrap();
+        let script = r#"rule("slow", "a/+", #{ mode: "MODE" }, |msg| { enqueue("small", msg); ok });"#;
+        let rules = with_script(&node, &script.replace("MODE", mode)).await;
+        for number in 0..4 {
+            publish(&node, "a/1", &number.to_string()).await;
+        }
+        until("it is full", || waiting(&node, "small") == 1).await;
+        let begun = std::time::Instant::now();
+        let leased = node.shutdown(Duration::from_secs(60)).await;
+        assert_eq!(leased, 0, "{mode}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{mode}: it took {:?}", begun.elapsed());
+        rules.stop().await;
+        let abandoned = if mode == "at_most_once" { 3 } else { 0 };
+        assert_eq!(node.drops().get(primer::drops::Reason::Abandoned), abandoned);
+    }
+}
