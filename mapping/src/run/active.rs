@@ -46,7 +46,7 @@ pub(crate) enum Wish {
 #[derive(Debug, Default)]
 pub(crate) struct Switched {
     /// With the numbers of their versions.
-    pub(crate) loaded: Vec<(String, Option<u32>)>,
+    pub(crate) loaded: Vec<(String, u32)>,
     pub(crate) removed: Vec<String>,
     pub(crate) failed: Vec<(String, String)>,
 }
@@ -192,18 +192,17 @@ impl Active {
     fn accept(&mut self, shared: &Shared, one: Candidate, switched: &mut Switched) {
         let Candidate { name, wish } = one;
         let (number, kept) = match wish {
-            Wish::Text(text, from) => match self.library.add(&name, &text, from, shared.node.clock().unix_ms()) {
-                Ok(number) => (Some(number), Ok(())),
-                Err(error) => (None, Err(error)),
-            },
+            Wish::Text(text, from) => {
+                let (number, kept) = self.library.add(&name, &text, from, shared.node.clock().unix_ms());
+                (Some(number), kept)
+            }
             Wish::Version(number, _) => (Some(number), self.library.activate(&name, Some(number))),
             Wish::Gone => (None, self.library.activate(&name, None)),
             Wish::FileGone => (None, self.library.unseen(&name)),
         };
         match number {
-            Some(_) => switched.loaded.push((name, number)),
-            None if kept.is_ok() => switched.removed.push(name),
-            None => switched.loaded.push((name, None)),
+            Some(number) => switched.loaded.push((name, number)),
+            None => switched.removed.push(name),
         }
         self.note(kept);
     }

@@ -159,7 +159,7 @@ pub(crate) async fn apply(shared: &Arc<Shared>, name: &str, text: &str, is_check
         return Ok(applied(&name, None, &ruleset));
     }
     let switched = switch(shared, one).await?;
-    let version = switched.loaded.first().and_then(|(_, version)| *version);
+    let version = switched.loaded.first().map(|(_, version)| *version);
     let ruleset = beside(shared, |shared| Arc::clone(&shared.active.lock().ruleset)).await?;
     Ok(applied(&name, version, &ruleset))
 }

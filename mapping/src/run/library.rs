@@ -112,31 +112,34 @@ impl Library {
         Some((active, before))
     }
 
-    /// A text is active from now on: as a new version, if it is none of the last one's. Answers its number.
-    pub(crate) fn add(&mut self, name: &str, text: &str, from: From, unix_ms: u64) -> Result<u32, TableError> {
+    /// A text is active from now on: as a new version, if it is none of the last one's. Answers its number, and whether
+    /// the next process will know of it.
+    pub(crate) fn add(&mut self, name: &str, text: &str, from: From, unix_ms: u64) -> (u32, Result<(), TableError>) {
         let script = self.scripts.entry(name.to_owned()).or_default();
-        let last = script.versions.last().filter(|last| last.text == text);
-        let number = match last {
-            Some(last) => last.number,
-            None => {
-                let number = script.versions.last().map_or(1, |last| last.number + 1);
-                let version = Version { number, text: text.to_owned(), unix_ms, from };
-                self.set(&version_key(name, number), &write_version(&version))?;
-                self.scripts.entry(name.to_owned()).or_default().versions.push(version);
-                number
-            }
-        };
-        let script = self.scripts.entry(name.to_owned()).or_default();
+        let last = script.versions.last();
+        let known = last.filter(|last| last.text == text).map(|last| last.number);
+        let number = known.unwrap_or_else(|| last.map_or(1, |last| last.number + 1));
         script.standing.active = Some(number);
         script.standing.error = None;
         if from == From::File {
             script.standing.file = Some(hash(text));
         }
-        while script.versions.len() > VERSIONS_MAX {
+        if known.is_none() {
+            script.versions.push(Version { number, text: text.to_owned(), unix_ms, from });
+        }
+        (number, self.keep_version(name, number, known.is_some()))
+    }
+
+    fn keep_version(&mut self, name: &str, number: u32, is_known: bool) -> Result<(), TableError> {
+        while let Some(script) = self.scripts.get_mut(name).filter(|script| script.versions.len() > VERSIONS_MAX) {
             let gone = script.versions.remove(0);
             self.table.set(&version_key(name, gone.number), None)?;
         }
-        self.keep(name).map(|()| number)
+        let version = self.scripts.get(name).and_then(|script| script.version(number)).filter(|_| !is_known);
+        if let Some(value) = version.map(write_version) {
+            self.set(&version_key(name, number), &value)?;
+        }
+        self.keep(name)
     }
 
     /// A version is active again, or none is.
@@ -262,4 +265,26 @@ fn read_version(key: &str, value: &[u8]) -> Option<(String, Version)> {
 fn hash(text: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A script that cannot be kept acted until the next change of any other, and then it was gone without a word.
+    #[tokio::test]
+    async fn a_script_that_the_table_has_no_room_for_is_active_in_this_process() {
+        let node = primer::Node::builder().start().await.expect("a node");
+        let table = node.table("rules");
+        let filling = vec![0; primer::TABLE_VALUE_BYTES_MAX];
+        let fits = |number: &usize| table.set(&format!("other/{number}"), Some(&filling)).is_ok();
+        assert!((0..).take_while(fits).count() > 10);
+        let mut library = Library::open(table);
+        let text = "x".repeat(250 << 10);
+        let kept = (0..10).map(|number| library.add(&number.to_string(), &text, From::Applied, number).1);
+        let kept: Vec<Result<(), TableError>> = kept.collect();
+        assert!(kept.iter().any(|kept| matches!(kept, Err(TableError::Full { .. }))), "{kept:?}");
+        assert_eq!(library.active().len(), 10, "all act, kept or not");
+        node.shutdown(std::time::Duration::ZERO).await;
+    }
 }
