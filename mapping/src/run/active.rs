@@ -22,6 +22,9 @@ use crate::{
     ruleset::Ruleset,
 };
 
+/// What is said of a change that the table of the scripts has no room for.
+pub(crate) const UNKEPT: &str = "a script is not kept: it acts, and the next start does not know of it";
+
 /// A script that somebody wants to be another one.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
@@ -49,6 +52,8 @@ pub(crate) struct Switched {
     pub(crate) loaded: Vec<(String, u32)>,
     pub(crate) removed: Vec<String>,
     pub(crate) failed: Vec<(String, String)>,
+    /// What holds in this process alone, and why.
+    pub(crate) unkept: Option<TableError>,
 }
 
 /// See the module's description.
@@ -204,7 +209,10 @@ impl Active {
             Some(number) => switched.loaded.push((name, number)),
             None => switched.removed.push(name),
         }
-        self.note(kept);
+        if let Err(error) = kept {
+            tracing::error!(%error, "{UNKEPT}");
+            switched.unkept = Some(error);
+        }
     }
 
     /// A file that could not be read.
@@ -289,7 +297,7 @@ impl Active {
 
     fn note(&self, kept: Result<(), TableError>) {
         if let Err(error) = kept {
-            tracing::error!(%error, "a script is not kept: the next start does not know of it");
+            tracing::error!(%error, "{UNKEPT}");
         }
     }
 }

@@ -25,7 +25,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Shared,
-    active::{Candidate, Switched, Wish},
+    active::{Candidate, Switched, UNKEPT, Wish},
     folder, history,
     library::From,
     member::Member,
@@ -144,6 +144,9 @@ async fn switch(shared: &Arc<Shared>, one: Candidate) -> Result<Switched, String
     let switched = beside(shared, move |shared| shared.active.lock().switch(shared, vec![one])).await?;
     if let Some((_, why)) = switched.failed.first() {
         return Err(why.clone());
+    }
+    if let Some(why) = &switched.unkept {
+        return Err(format!("{UNKEPT}: {why}"));
     }
     durable(shared).await?;
     Ok(switched)

@@ -160,6 +160,23 @@ async fn old_versions_make_room() {
     assert!(why.contains("bytes"), "{why}");
 }
 
+/// What is not kept is told: a command that is carried out holds over a restart.
+#[tokio::test]
+async fn a_script_that_is_not_kept_is_told() {
+    let node = memory().await;
+    let rules = Mapping::start(&node, Host::new(), None);
+    let table = node.table("rules");
+    for bytes in [primer::TABLE_VALUE_BYTES_MAX, 1_000, 1] {
+        let filling = vec![0; bytes];
+        let fits = |number: &usize| table.set(&format!("other/{bytes}/{number}"), Some(&filling)).is_ok();
+        assert!((0..).take_while(fits).count() > 0);
+    }
+    let why = rules.apply("test", &script("one")).await.unwrap_err();
+    assert!(why.contains("it acts, and the next start does not know of it") && why.contains("at most"), "{why}");
+    publish(&node, "a/1", "x").await;
+    assert_eq!(texts(&mut consumer(&node, "out"), 1).await, ["one x"]);
+}
+
 #[tokio::test]
 async fn a_node_that_is_dropped_with_its_rules_is_gone() {
     let directory = std::env::temp_dir().join(format!("primer-mapping-drop-{}", std::process::id()));
