@@ -85,6 +85,12 @@ impl Msg {
         Arc::make_mut(&mut self.0)
     }
 
+    /// Bytes of topic, properties and payload.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.topic.len() + self.0.properties.len() + self.0.payload.len()
+    }
+
     /// Whether it is the same in memory: nobody has changed either.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {

@@ -230,6 +230,7 @@ impl Active {
             member.becomes(rule);
             members.push(member);
         }
+        members.iter().for_each(|member| member.history.lock().share(members.len()));
         self.known.retain(|_, member| member.strong_count() > 0);
         self.known.extend(members.iter().map(|member| (member.id.to_string(), Arc::downgrade(member))));
         let mut gone = std::mem::take(&mut self.runners);
@@ -311,8 +312,10 @@ impl Runner {
             }
             Err(error) => {
                 let why = format!("it gets no messages of the queue {:?}: {error}", place.queue);
-                tracing::error!(rule = &*member.id, "{why}");
-                *member.last_failure.lock() = Some(why);
+                let before = member.last_failure.lock().replace(why.clone());
+                if before.as_ref() != Some(&why) {
+                    tracing::error!(rule = &*member.id, "{why}"); // it is tried again and again
+                }
                 shared.runtime.spawn(std::future::ready(()))
             }
         };

@@ -27,6 +27,9 @@ pub(crate) const BATCH_MAX: usize = 512;
 /// How long a batch is worked on before what is done is committed.
 const SLICE: Duration = Duration::from_millis(50);
 
+/// Bytes of outputs after which what is done is committed: they are in memory twice until then.
+const MADE_BYTES: usize = 16 << 20;
+
 /// How long a message waits whose outputs a queue does not take, and all of them when the disk does not.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -150,7 +153,7 @@ fn work(shared: &Shared, member: &Member, batch: Vec<Delivery>) -> Worked {
     let begun = Instant::now();
     let rule = member.rule();
     let mut state = member.state.lock();
-    let mut done = Vec::with_capacity(batch.len());
+    let (mut done, mut made_bytes) = (Vec::with_capacity(batch.len()), 0);
     let mut rest = batch.into_iter();
     for delivery in rest.by_ref() {
         let clock = shared.node.clock();
@@ -160,8 +163,9 @@ fn work(shared: &Shared, member: &Member, batch: Vec<Delivery>) -> Worked {
         if matches!(called.result, Ok(Verdict::Retry(_))) {
             state.revert(&std::mem::take(&mut called.changes)); // of this call nothing counts
         }
+        made_bytes += called.outputs.iter().map(|output| output.message.bytes()).sum::<usize>();
         done.push((delivery, called));
-        if begun.elapsed() >= SLICE {
+        if begun.elapsed() >= SLICE || made_bytes >= MADE_BYTES {
             break;
         }
     }

@@ -6,31 +6,49 @@ use crate::message::Msg;
 
 /// Messages that are kept for each rule.
 pub(crate) const MESSAGES_MAX: usize = 1_000;
-/// Bytes of them.
+/// Bytes of them, where there are few rules.
 const BYTES_MAX: usize = 1 << 20;
+/// Bytes of those of all rules.
+const ALL_BYTES_MAX: usize = 32 << 20;
 
 /// See the module's description.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct History {
     messages: VecDeque<Msg>,
     bytes: usize,
+    bytes_max: usize,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { messages: VecDeque::new(), bytes: 0, bytes_max: BYTES_MAX }
+    }
 }
 
 fn cost(message: &Msg) -> usize {
-    let content = message.content();
-    content.topic.len() + content.payload.len() + content.properties.len() + 200
+    message.bytes() + 200
 }
 
 impl History {
     /// Keeps a message; the oldest make room.
     pub(crate) fn add(&mut self, message: &Msg) {
         let bytes = cost(message);
-        if bytes > BYTES_MAX / 4 {
+        if bytes > self.bytes_max / 4 {
             return; // one that would leave no room for others
         }
         self.bytes += bytes;
         self.messages.push_back(message.clone());
-        while self.messages.len() > MESSAGES_MAX || self.bytes > BYTES_MAX {
+        self.trim();
+    }
+
+    /// There are so many rules: they share the room.
+    pub(crate) fn share(&mut self, rules: usize) {
+        self.bytes_max = BYTES_MAX.min(ALL_BYTES_MAX / rules.max(1));
+        self.trim();
+    }
+
+    fn trim(&mut self) {
+        while self.messages.len() > MESSAGES_MAX || self.bytes > self.bytes_max {
             let Some(oldest) = self.messages.pop_front() else { break };
             self.bytes -= cost(&oldest);
         }
@@ -61,5 +79,9 @@ mod tests {
         assert!(history.bytes <= BYTES_MAX && history.last(100).len() == 5);
         history.add(&message(BYTES_MAX));
         assert_eq!(history.last(100).len(), 5, "one that is too large for it is left out");
+        history.share(64);
+        assert!(history.bytes <= ALL_BYTES_MAX / 64 && history.last(100).len() == 2);
+        history.share(1);
+        assert_eq!(history.bytes_max, BYTES_MAX);
     }
 }

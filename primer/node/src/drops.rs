@@ -47,7 +47,7 @@ reasons! {
     Stopping, "stopping", "The node was stopping; the publisher was told.";
     ByRule, "refused_by_rule", "A mapping rule refused it; the publisher was told.";
     DroppedByRule, "dropped_by_rule", "A mapping rule dropped it.";
-    Abandoned, "abandoned", "Given at most once to a mapping rule that ended before it was called.";
+    Abandoned, "abandoned", "Given at most once to a consumer that ended before it took it up.";
     InvalidTopic, "invalid_topic", "The topic names no place that can be published to.";
 }
 

@@ -348,3 +348,17 @@ async fn a_consumer_that_goes_gives_back_what_it_has_not_looked_at() {
     drop(group.consume_with(keeps).unwrap());
     assert_eq!(group.info().unwrap().figures.consumers, 1);
 }
+
+/// What comes once and is not taken up is gone: nothing is dropped silently.
+#[tokio::test]
+async fn what_a_consumer_was_given_once_and_has_not_taken_is_counted() {
+    let node = Node::builder().start().await.unwrap();
+    let queue = node.queue("once").unwrap();
+    let once = GroupOptions { mode: Mode::AtMostOnce, order: Order::Any };
+    let mut consumer = queue.group_with("g", once, false).unwrap().consume(10).unwrap();
+    queue.push_all(&["a".into(), "b".into(), "c".into(), "d".into()]).await;
+    assert_eq!(consumer.next().await.unwrap().text(), Some("a"));
+    drop(consumer);
+    assert_eq!(node.drops().get(primer::drops::Reason::Abandoned), 3);
+    node.shutdown(Duration::ZERO).await;
+}

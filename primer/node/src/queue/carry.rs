@@ -215,7 +215,13 @@ impl QueueCell {
             let Some((_, held)) = self.state.lock().holding.turns.pop_front() else { continue };
             if is_durable {
                 let mut wakers = Vec::new();
-                held.into_iter().for_each(|Held { inbox, parcel, .. }| inbox.put(parcel, &mut wakers));
+                for Held { group, consumer, inbox, parcel } in held {
+                    if self.state.lock().inboxes.contains_key(&(group, consumer)) {
+                        inbox.put(parcel, &mut wakers);
+                    } else {
+                        inner.drops.add(Reason::Abandoned, 1); // its consumer has gone meanwhile
+                    }
+                }
                 wakers.into_iter().for_each(Waker::wake);
                 continue;
             }

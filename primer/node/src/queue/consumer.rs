@@ -20,6 +20,7 @@ use super::{
     record::RULE,
 };
 use crate::{
+    drops::Reason,
     journal::{Group as Committed, QueueId},
     node::Node,
 };
@@ -53,12 +54,14 @@ impl Place {
     }
 
     /// Parcels that nobody has looked at go back, and this time does not count. Where once is enough they cannot: they
-    /// count as delivered.
+    /// are gone, and counted.
     fn send_back(&self, parcels: impl Iterator<Item = Parcel>) {
         let unseen: Vec<Parcel> = parcels.collect();
         if unseen.is_empty() {
             return;
         }
+        let gone = unseen.iter().filter(|parcel| parcel.lease.is_none()).count();
+        self.node.inner.drops.add(Reason::Abandoned, gone as u64);
         self.cell.with(&self.node.inner, |state, now_ms| {
             for parcel in unseen.iter().rev() {
                 if let Some(lease) = parcel.lease {
