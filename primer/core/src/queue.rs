@@ -338,10 +338,10 @@ impl<T: Content> Queue<T> {
         Ok(Pushed::New(Position(position), Accepted::new()))
     }
 
-    /// Whether a message that costs so much would be refused now.
+    /// Whether a message that costs so much would be refused now. What has expired makes room, as for a push.
     #[must_use]
-    pub fn would_refuse(&self, cost: usize) -> bool {
-        self.terms.overflow == Overflow::Reject && !self.has_room(cost)
+    pub fn would_refuse(&mut self, now_ms: u64, cost: usize) -> bool {
+        self.terms.overflow == Overflow::Reject && !self.has_room(cost) && !self.make_room(now_ms, cost)
     }
 
     /// What has happened since the last call.

@@ -17,6 +17,7 @@ use primer_core::{
 
 use crate::{
     calls::{self, REPLY},
+    drops::Reason,
     ingress::Product,
     inner::Inner,
     journal::{Draft, Group, Move, Ticket, Whereabouts},
@@ -83,6 +84,8 @@ pub struct Transaction {
     pushed: Vec<Pushed>,
     /// What subscribers get when it is committed.
     published: Vec<(Stored, Sent)>,
+    /// Dead letters that are gone when it is committed.
+    ended: u64,
     entries: Vec<Entry>,
 }
 
@@ -120,7 +123,15 @@ impl Node {
     #[must_use]
     pub fn transaction(&self) -> Transaction {
         let (acked, pushed, published) = (Vec::new(), Vec::new(), Vec::new());
-        Transaction { node: self.clone(), along: Along::default(), acked, pushed, published, entries: Vec::new() }
+        Transaction {
+            node: self.clone(),
+            along: Along::default(),
+            acked,
+            pushed,
+            published,
+            ended: 0,
+            entries: Vec::new(),
+        }
     }
 }
 
@@ -155,7 +166,7 @@ impl Transaction {
     }
 
     fn take(&mut self, products: &[Product], dead: Option<(&Delivery, &str)>) -> Result<(), PublishError> {
-        let mut step = Step { along: Along::default(), pushed: Vec::new() };
+        let mut step = Step::default();
         let mut published = Vec::new();
         let mut taken = products.iter().try_for_each(|product| step.push(&self.node, product, &mut published));
         if let Some((delivery, why)) = dead {
@@ -169,6 +180,7 @@ impl Transaction {
         self.published.append(&mut published);
         self.along.append(step.along);
         self.pushed.append(&mut step.pushed);
+        self.ended += step.ended;
         Ok(())
     }
 
@@ -242,6 +254,7 @@ impl Transaction {
             return Err(NotCommitted { deliveries: acked });
         }
         Delivery::ack_all(acked);
+        node.inner.drops.add(Reason::RejectedByConsumer, self.ended);
         self.entries.drain(..).for_each(|(table, key, value)| table.take_in(&key, value.as_deref()));
         Ok(())
     }
@@ -281,15 +294,18 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         if !self.pushed.is_empty() {
             let (along, pushed) = (std::mem::take(&mut self.along), std::mem::take(&mut self.pushed));
-            Step { along, pushed }.take_back(&self.node);
+            Step { along, pushed, ended: 0 }.take_back(&self.node);
         }
     }
 }
 
 /// One call of [`Transaction::produce`].
+#[derive(Default)]
 struct Step {
     along: Along,
     pushed: Vec<Pushed>,
+    /// Dead letters that were given up.
+    ended: u64,
 }
 
 impl Step {
@@ -319,7 +335,10 @@ impl Step {
     }
 
     fn bury(&mut self, node: &Node, delivery: &Delivery, why: &str) -> Result<(), PublishError> {
-        let Some(dead) = delivery.dead_letters()? else { return Ok(()) };
+        let Some(dead) = delivery.dead_letters()? else {
+            self.ended += 1;
+            return Ok(());
+        };
         let message = delivery.message();
         let mut properties = without_reason(message.properties());
         let why = &why[..why.floor_char_boundary(REASON_BYTES_MAX)];

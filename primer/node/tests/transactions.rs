@@ -271,7 +271,28 @@ async fn what_a_transaction_gives_up_is_a_dead_letter_with_its_reason() {
     let why = dead.dead_letter().unwrap();
     assert_eq!((&*why.queue, &*why.group, why.reason, why.deliveries), ("in", "rule", "rule", 2));
     assert_eq!((dead.header("primer-reason"), dead.header("unit")), (Some("no number"), Some("C")));
+    // Given up there it is gone, and counted when that holds.
+    let given_up = || node.drops().get(primer::drops::Reason::RejectedByConsumer);
+    let mut transaction = node.transaction();
+    transaction.bury(dead, "again").unwrap();
+    assert_eq!(given_up(), 0);
+    transaction.commit().await.unwrap();
+    assert_eq!((given_up(), node.queue("$dead/in").unwrap().info().messages), (1, 0));
     node.shutdown(Duration::ZERO).await;
+}
+
+/// Whoever asks before it pushes hears what the push would say.
+#[tokio::test]
+async fn what_has_expired_takes_no_room_from_what_is_asked_for() {
+    let node = Node::builder().start().await.unwrap();
+    let one = Definition { messages_max: 1, ..Definition::default() };
+    let small = node.create_queue("small", one).unwrap();
+    assert!(!small.would_refuse(10));
+    small.push(Message::new("1").ttl(Duration::from_millis(20))).await.unwrap();
+    assert!(small.would_refuse(10));
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    assert!(!small.would_refuse(10));
+    small.push("2").await.unwrap();
 }
 
 /// A transaction that makes a queue and takes its time does not keep that from the store: what others pushed there

@@ -323,7 +323,8 @@ impl Queue {
     /// Whether a message of so many bytes (topic, properties, payload) would be refused now, because the queue is full.
     #[must_use]
     pub fn would_refuse(&self, bytes: usize) -> bool {
-        self.cell.state.lock().machine.would_refuse(super::item::cost(bytes))
+        let cost = super::item::cost(bytes);
+        self.cell.with(&self.node.inner, |state, now_ms| state.machine.would_refuse(now_ms, cost))
     }
 
     fn refused(&self, why: Refused) -> PushError {
