@@ -8,9 +8,9 @@ use rhai::{Dynamic, EvalAltResult, NativeCallContext, Position, Scope};
 use crate::{
     failure::{FailureReason, Fault},
     footprint::{self, Footprint, Weighed},
-    gate,
     limits::Limits,
     message::{Msg, Origin, Stage},
+    meter,
     output::{Output, Target},
     state::RuleState,
 };
@@ -111,7 +111,7 @@ impl Call {
         match self.footprint.read(level, variable, scope, self.memory_max) {
             Weighed::Fine => Ok(()),
             Weighed::Slowly => {
-                gate::look_soon();
+                meter::look_soon();
                 Ok(())
             }
             Weighed::TooMuch(what) => Err(too_much(what)),
@@ -156,7 +156,7 @@ impl Call {
     /// The call has made more than it may; it fails also when the script catches this.
     pub(crate) fn charge(&mut self, bytes: usize, at: Position) -> Result<(), Box<EvalAltResult>> {
         if bytes >= BYTES_A_LOOK {
-            gate::look_soon();
+            meter::look_soon();
         }
         match self.memory_left.checked_sub(bytes) {
             Some(left) => {

@@ -12,11 +12,11 @@ use rhai::{Dynamic, Engine, EvalAltResult, EvalContext, module_resolvers::DummyM
 
 use crate::{
     call::{CallHandle, KNOWN},
-    gate,
     host::Host,
     limits::{FUNCTIONS_PER_FILE_MAX, Limits},
     lookup,
     message::{Msg, Stage},
+    meter,
     natives::{Outcome, SECTIONS},
     output::Verdict,
     rule,
@@ -127,9 +127,9 @@ fn bound(engine: &mut Engine, limits: &Limits) {
 
 #[expect(deprecated, reason = "Rhai marks what may change so; there is no other way to these hooks")]
 fn hook(engine: &mut Engine) {
-    engine.on_progress(gate::on_progress);
-    engine.on_print(gate::on_print);
-    engine.on_debug(|text, _, at| gate::on_print(&format!("{at:?}: {text}")));
+    engine.on_progress(meter::on_progress);
+    engine.on_print(meter::on_print);
+    engine.on_debug(|text, _, at| meter::on_print(&format!("{at:?}: {text}")));
     engine.on_var(|name, index, mut context| {
         let (is_variable, is_captured) = on_read(name, index, &context)?;
         if is_captured && let Some(variable) = context.scope_mut().get_mut(name) {

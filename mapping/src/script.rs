@@ -14,11 +14,11 @@ use crate::{
     check,
     edges::{self, Edges, Place},
     failure::Failure,
-    gate,
     host::Host,
     limits::{ERRORS_PER_FILE_MAX, LOAD_OPERATIONS, LOAD_WALL, Limits, SCRIPT_BYTES_MAX},
     load_error::LoadError,
     message::Stage,
+    meter,
     options::RuleOptions,
     rule::{Collector, Declared, Rule},
     seat::{Constants, Function},
@@ -78,7 +78,7 @@ fn evaluate(engine: &Engine, ast: &AST) -> Result<Evaluated, (Position, String)>
     global.source = ast.source().map(Into::into);
     global.tag = Dynamic::from(collector.clone());
     let mut scope = Scope::new();
-    let guard = gate::enter(LOAD_OPERATIONS, LOAD_WALL, Instant::now());
+    let guard = meter::enter(LOAD_OPERATIONS, LOAD_WALL, Instant::now());
     let ended = catch_unwind(AssertUnwindSafe(|| {
         engine.eval_statements_raw(&mut global, &mut Caches::new(), &mut scope, ast.statements())
     }));

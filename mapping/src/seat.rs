@@ -13,8 +13,8 @@ use rhai::{Caches, Dynamic, EvalAltResult, GlobalRuntimeState, Module, Position,
 use crate::{
     call::{Call, CallHandle},
     failure::{Failure, FailureReason, Fault},
-    gate,
     message::Msg,
+    meter,
     natives::Outcome,
     output::Verdict,
     rule::{Called, How, Rule, Trace},
@@ -129,7 +129,7 @@ fn run(rule: &Rule, seat: &mut Seat, message: &Msg, how: How) -> Ran {
     }
     seat.scope.push_dynamic(function.parameter.as_str(), Dynamic::from(message.clone()));
     let begun = Instant::now();
-    let guard = gate::enter(rule.limits.operations, rule.limits.wall, begun);
+    let guard = meter::enter(rule.limits.operations, rule.limits.wall, begun);
     let ended = catch_unwind(AssertUnwindSafe(|| evaluate(rule, seat, &mut global)));
     let prints = if how.is_traced { guard.prints() } else { Vec::new() };
     let (operations, over) = (guard.operations(), guard.over());

@@ -10,7 +10,7 @@ pub(super) fn module() -> Module {
 }
 
 /// FNV-1a, 64 bits (draft-eastlake-fnv).
-fn fnv(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 

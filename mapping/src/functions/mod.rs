@@ -21,7 +21,8 @@ use std::fmt;
 
 use rhai::{Dynamic, EvalAltResult, FLOAT, Module, NativeCallContext, Position};
 
-use crate::{gate, values};
+pub(crate) use self::hash::fnv;
+use crate::{meter, values};
 
 /// Bytes, elements or entries after which the clock is looked at: those of a function that takes or makes them.
 const SIZE_A_LOOK: usize = 16 << 10;
@@ -74,7 +75,7 @@ fn number(ctx: &NativeCallContext, value: &Dynamic) -> Outcome<FLOAT> {
 fn with_bytes<R>(ctx: &NativeCallContext, value: &Dynamic, act: impl FnOnce(&[u8]) -> R) -> Outcome<R> {
     let act = |bytes: &[u8]| {
         if bytes.len() >= SIZE_A_LOOK {
-            gate::look_soon();
+            meter::look_soon();
         }
         act(bytes)
     };
@@ -105,7 +106,7 @@ fn map_fits(ctx: &NativeCallContext, len: usize) -> Outcome<()> {
 /// A limit of 0 is none.
 fn fits(ctx: &NativeCallContext, of: &str, len: usize, limit: usize) -> Outcome<()> {
     if len >= SIZE_A_LOOK {
-        gate::look_soon();
+        meter::look_soon();
     }
     if limit == 0 || len <= limit {
         return Ok(());

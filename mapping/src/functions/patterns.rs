@@ -5,7 +5,7 @@ use regex::{Captures, Regex, RegexBuilder};
 use rhai::{Array, Dynamic, ImmutableString, Map, Module, NativeCallContext, plugin::*};
 
 use super::{Outcome, array_fits, failed, text_fits};
-use crate::gate;
+use crate::meter;
 
 /// Compiled patterns that are kept, for all rules.
 const PATTERNS_MAX: usize = 64;
@@ -44,7 +44,7 @@ fn compiled(ctx: &NativeCallContext, pattern: &str, text: &str) -> Outcome<Regex
         ));
     }
     if text.len() >= BYTES_A_LOOK {
-        gate::look_soon();
+        meter::look_soon();
     }
     let mut patterns = PATTERNS.lock();
     if let Some(place) = patterns.iter().rposition(|regex| regex.as_str() == pattern) {
@@ -54,7 +54,7 @@ fn compiled(ctx: &NativeCallContext, pattern: &str, text: &str) -> Outcome<Regex
     }
     // Compiling takes long: not under the lock.
     drop(patterns);
-    gate::look_soon();
+    meter::look_soon();
     let regex = RegexBuilder::new(pattern)
         .size_limit(COMPILED_BYTES_MAX)
         .dfa_size_limit(COMPILED_BYTES_MAX)
@@ -70,7 +70,7 @@ fn compiled(ctx: &NativeCallContext, pattern: &str, text: &str) -> Outcome<Regex
 
 /// A match takes time in proportion to the text, and there may be as many as the text has characters.
 fn in_time() -> Outcome<()> {
-    gate::look_now().map_or(Ok(()), |over| Err(over.terminate()))
+    meter::look_now().map_or(Ok(()), |over| Err(over.terminate()))
 }
 
 fn groups(regex: &Regex, captures: &Captures<'_>) -> Dynamic {

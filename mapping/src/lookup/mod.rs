@@ -20,11 +20,12 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
 };
 
 use parking_lot::{Mutex, RwLock};
 use rhai::Dynamic;
+
+use crate::stamp::Stamp;
 
 pub(crate) use self::script::module;
 
@@ -101,19 +102,17 @@ pub enum LookupError {
 #[derive(Debug, Default)]
 struct Files {
     /// By table.
-    known: BTreeMap<String, Stamp>,
+    known: BTreeMap<String, Found>,
     /// Whether it was said that the directory cannot be read.
     told: bool,
 }
 
-/// A table's file, and by what a change of it is noticed.
+/// A table's file as it was when it was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
+struct Found {
     file: PathBuf,
     format: LookupFormat,
-    modified: Option<SystemTime>,
-    bytes: u64,
-    inode: u64,
+    stamp: Stamp,
     /// Another file of the same table: neither is read while it is there.
     twice: Option<PathBuf>,
 }
@@ -199,11 +198,11 @@ impl Lookups {
         names
     }
 
-    fn read(&self, table: &str, stamp: &Stamp) -> Result<usize, LookupError> {
-        if let Some(other) = &stamp.twice {
+    fn read(&self, table: &str, found: &Found) -> Result<usize, LookupError> {
+        if let Some(other) = &found.twice {
             return Err(LookupError::Twice(other.clone()));
         }
-        self.set(table, stamp.format, &read::file(&stamp.file)?)
+        self.set(table, found.format, &read::file(&found.file)?)
     }
 }
 
@@ -214,8 +213,8 @@ fn check_name(name: &str) -> Result<(), LookupError> {
 }
 
 /// The files of tables in a directory, by table. Others are passed over.
-fn stamps(directory: &Path) -> io::Result<BTreeMap<String, Stamp>> {
-    let mut found: BTreeMap<String, Stamp> = BTreeMap::new();
+fn stamps(directory: &Path) -> io::Result<BTreeMap<String, Found>> {
+    let mut found: BTreeMap<String, Found> = BTreeMap::new();
     for entry in directory.read_dir()? {
         let file = entry?.path();
         let format = match file.extension().and_then(|extension| extension.to_str()) {
@@ -226,24 +225,12 @@ fn stamps(directory: &Path) -> io::Result<BTreeMap<String, Stamp>> {
         let Some(table) = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()) else { continue };
         // It may be gone again, and what is no file is none of a table.
         let Some(status) = file.metadata().ok().filter(std::fs::Metadata::is_file) else { continue };
-        let (modified, bytes, inode) = (status.modified().ok(), status.len(), inode(&status));
         match found.get_mut(&table) {
             Some(first) => first.twice = Some(file),
             None => {
-                let stamp = Stamp { file, format, modified, bytes, inode, twice: None };
-                found.insert(table, stamp);
+                found.insert(table, Found { file, format, stamp: Stamp::of(&status), twice: None });
             }
         }
     }
     Ok(found)
-}
-
-#[cfg(unix)]
-fn inode(status: &std::fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(status)
-}
-
-#[cfg(not(unix))]
-fn inode(_: &std::fs::Metadata) -> u64 {
-    0
 }

@@ -120,10 +120,7 @@ fn version(fields: &mut Fields) -> Result<Option<u32>, String> {
 
 /// Waits until all that was changed so far is durable.
 async fn durable(shared: &Shared) -> Result<(), String> {
-    let Some(journal) = shared.node.journal() else { return Ok(()) };
-    let last = journal.store().last();
-    journal.store().hurry();
-    match journal.store().ended(last).await {
+    match shared.node.sync().await {
         true => Ok(()),
         false => Err("it was done, and the disk did not take it: after a restart it may be as it was".to_owned()),
     }

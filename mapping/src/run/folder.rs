@@ -4,10 +4,9 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
-use crate::limits::SCRIPT_BYTES_MAX;
+use crate::{limits::SCRIPT_BYTES_MAX, stamp::Stamp};
 
 /// What the names of scripts end with.
 pub(crate) const EXTENSION: &str = "rhai";
@@ -16,9 +15,6 @@ const NAME_BYTES_MAX: usize = 128;
 
 /// Looks after which files are read although one of them still changes.
 const RESTLESS_LOOKS: u32 = 10;
-
-/// By what a change of a file is noticed.
-type Stamp = (Option<SystemTime>, u64, u64);
 
 /// A directory that is looked at again and again.
 #[derive(Debug)]
@@ -129,18 +125,8 @@ fn stamps(directory: &Path) -> io::Result<BTreeMap<PathBuf, Stamp>> {
         let is_ours = is_ours.is_some_and(|extension| matches!(extension, EXTENSION | "csv" | "json"));
         // It may be gone again, and what is no file is none of ours. Links are followed.
         if let Some(status) = file.metadata().ok().filter(|status| status.is_file() && is_ours && !is_hidden) {
-            found.insert(file, (status.modified().ok(), status.len(), inode(&status)));
+            found.insert(file, Stamp::of(&status));
         }
     }
     Ok(found)
-}
-
-#[cfg(unix)]
-fn inode(status: &std::fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(status)
-}
-
-#[cfg(not(unix))]
-fn inode(_: &std::fs::Metadata) -> u64 {
-    0
 }

@@ -13,6 +13,8 @@ use primer::{Table, TableError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::functions::fnv;
+
 /// Versions that are kept of a script; fewer where the table is full.
 pub(crate) const VERSIONS_MAX: usize = 10;
 
@@ -84,7 +86,7 @@ impl Library {
 
     /// Whether a file is other than when it was seen last.
     pub(crate) fn is_new(&self, name: &str, text: &str) -> bool {
-        self.scripts.get(name).is_none_or(|script| script.standing.file != Some(hash(text)))
+        self.scripts.get(name).is_none_or(|script| script.standing.file != Some(fnv(text.as_bytes())))
     }
 
     /// What is wrong with the last text of a script, which is why an older one is active, or none.
@@ -122,7 +124,7 @@ impl Library {
         script.standing.active = Some(number);
         script.standing.error = None;
         if from == From::File {
-            script.standing.file = Some(hash(text));
+            script.standing.file = Some(fnv(text.as_bytes()));
         }
         if known.is_none() {
             script.versions.push(Version { number, text: text.to_owned(), unix_ms, from });
@@ -155,7 +157,7 @@ impl Library {
     pub(crate) fn fail(&mut self, name: &str, text: &str, from: From, error: &str) -> Result<(), TableError> {
         let standing = &mut self.scripts.entry(name.to_owned()).or_default().standing;
         if from == From::File {
-            standing.file = Some(hash(text));
+            standing.file = Some(fnv(text.as_bytes()));
         }
         standing.error = Some(error[..error.floor_char_boundary(ERROR_BYTES_MAX)].to_owned());
         self.keep(name)
@@ -259,12 +261,6 @@ fn read_version(key: &str, value: &[u8]) -> Option<(String, Version)> {
         from: if *from == 1 { From::Applied } else { From::File },
     };
     Some((name.to_owned(), version))
-}
-
-/// FNV-1a: to see that a file is another one, over restarts and versions of the program.
-fn hash(text: &str) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 #[cfg(test)]

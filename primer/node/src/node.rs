@@ -292,6 +292,15 @@ impl Node {
         self.inner.journal()
     }
 
+    /// Waits until all that was changed so far holds in the next process as well; `false` when the disk did not take it.
+    /// At once in memory.
+    pub async fn sync(&self) -> bool {
+        let Some(journal) = self.inner.journal() else { return true };
+        let last = journal.store().last();
+        journal.store().hurry();
+        journal.store().ended(last).await
+    }
+
     /// Gives a message of a face to the subscribers of the program; whether there was one.
     pub fn deliver(&self, message: &primer_core::message::Message) -> bool {
         self.inner.topics.deliver(message, self.inner.clock.unix_ms(), &self.inner.drops)

@@ -19,7 +19,6 @@ use crate::{
     calls::{self, REPLY},
     drops::Reason,
     ingress::Product,
-    inner::Inner,
     journal::{Draft, Group, Move, Ticket, Whereabouts},
     node::Node,
     queue::{Delivery, QueueCell, QueueKey, REASON, Riding, Sent, Wishes},
@@ -231,7 +230,7 @@ impl Transaction {
     /// The disk did not take it.
     pub async fn commit(mut self) -> Result<(), NotCommitted> {
         let node = self.node.clone();
-        if !node.inner.await_sources(&self.acked).await {
+        if !await_sources(&node, &self.acked).await {
             // Dropping it takes back what it has pushed.
             return Err(NotCommitted { deliveries: std::mem::take(&mut self.acked) });
         }
@@ -260,33 +259,30 @@ impl Transaction {
     }
 }
 
-impl Inner {
-    /// Waits until messages are durable that were given to consumers before they were: what comes of one must not be
-    /// there without it, as it comes again then. `false` when the disk did not take one of them.
-    async fn await_sources(&self, deliveries: &[Delivery]) -> bool {
-        let Some(journal) = self.journal() else { return true };
-        // What comes once is not in the store any more: it was done with before its consumer had it.
-        let leased = deliveries.iter().filter(|delivery| delivery.in_store().is_some());
-        let tickets = leased.filter_map(|delivery| delivery.envelope().ticket());
-        let mut underway: Vec<&Ticket> = tickets.collect();
-        for round in 0..ROUNDS_MAX {
-            if underway.iter().any(|ticket| ticket.is_withdrawn()) {
-                return false;
-            }
-            underway.retain(|ticket| ticket.written().is_none() && !ticket.is_unwanted());
-            if underway.is_empty() {
-                return true;
-            }
-            let last = journal.store().last();
-            journal.store().hurry();
-            journal.store().ended(last).await;
-            // Whoever publishes it may not have handed it over yet: that is a matter of microseconds.
-            if round > 2 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        }
-        true // whoever was to hand it over has ended in a panic: it will be in no next process
+/// Waits until messages are durable that were given to consumers before they were: what comes of one must not be there
+/// without it, as it comes again then. `false` when the disk did not take one of them.
+async fn await_sources(node: &Node, deliveries: &[Delivery]) -> bool {
+    if node.inner.journal().is_none() {
+        return true;
     }
+    // What comes once is not in the store any more: it was done with before its consumer had it.
+    let leased = deliveries.iter().filter(|delivery| delivery.in_store().is_some());
+    let mut underway: Vec<&Ticket> = leased.filter_map(|delivery| delivery.envelope().ticket()).collect();
+    for round in 0..ROUNDS_MAX {
+        if underway.iter().any(|ticket| ticket.is_withdrawn()) {
+            return false;
+        }
+        underway.retain(|ticket| ticket.written().is_none() && !ticket.is_unwanted());
+        if underway.is_empty() {
+            return true;
+        }
+        node.sync().await;
+        // Whoever publishes it may not have handed it over yet: that is a matter of microseconds.
+        if round > 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    true // whoever was to hand it over has ended in a panic: it will be in no next process
 }
 
 impl Drop for Transaction {

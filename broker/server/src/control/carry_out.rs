@@ -56,10 +56,7 @@ pub(super) async fn carry_out(hub: &Arc<Hub>, command: Command, room: usize) -> 
             json!({"name": name, "group": group})
         }
     };
-    let Some(journal) = hub.node.journal() else { return Ok(changed) };
-    let last = journal.store().last();
-    journal.store().hurry();
-    match journal.store().ended(last).await {
+    match node.sync().await {
         true => Ok(changed),
         false => Err("it was done, and the disk did not take it: after a restart it may be as it was".to_owned()),
     }

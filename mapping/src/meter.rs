@@ -18,8 +18,8 @@ const OPERATIONS_A_LOOK: u64 = 256;
 const PRINT_BYTES_MAX: usize = 1_024;
 
 thread_local! {
-    static GATE: Gate = const {
-        Gate {
+    static METER: Meter = const {
+        Meter {
             count: Cell::new(0),
             next: Cell::new(u64::MAX),
             over: Cell::new(None),
@@ -31,7 +31,7 @@ thread_local! {
     };
 }
 
-struct Gate {
+struct Meter {
     /// Operations so far. Rhai's own count does not have those of functions that its functions call (`map`, `filter`).
     count: Cell<u64>,
     /// The operation at which to look again.
@@ -57,80 +57,80 @@ pub(crate) struct Guard {
 
 /// Begins a call with these bounds.
 pub(crate) fn enter(operations: u64, wall: Duration, begun: Instant) -> Guard {
-    GATE.with(|gate| Guard {
-        count: gate.count.replace(0),
-        over: gate.over.replace(None),
-        next: gate.next.replace(OPERATIONS_A_LOOK.min(operations.saturating_add(1))),
-        operations: gate.operations.replace(operations),
-        wall: gate.wall.replace(wall),
-        begun: gate.begun.replace(Some(begun)),
-        prints: gate.prints.take(),
+    METER.with(|meter| Guard {
+        count: meter.count.replace(0),
+        over: meter.over.replace(None),
+        next: meter.next.replace(OPERATIONS_A_LOOK.min(operations.saturating_add(1))),
+        operations: meter.operations.replace(operations),
+        wall: meter.wall.replace(wall),
+        begun: meter.begun.replace(Some(begun)),
+        prints: meter.prints.take(),
     })
 }
 
 impl Guard {
     /// Operations so far.
     pub(crate) fn operations(&self) -> u64 {
-        GATE.with(|gate| gate.count.get())
+        METER.with(|meter| meter.count.get())
     }
 
     /// Why the call had to end, if it had to, whatever came of it.
     pub(crate) fn over(&self) -> Option<FailureReason> {
-        GATE.with(|gate| gate.over.get())
+        METER.with(|meter| meter.over.get())
     }
 
     /// What was printed since.
     pub(crate) fn prints(&self) -> Vec<String> {
-        GATE.with(|gate| gate.prints.take())
+        METER.with(|meter| meter.prints.take())
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        GATE.with(|gate| {
-            gate.count.set(self.count);
-            gate.over.set(self.over);
-            gate.next.set(self.next);
-            gate.operations.set(self.operations);
-            gate.wall.set(self.wall);
-            gate.begun.set(self.begun);
-            gate.prints.replace(std::mem::take(&mut self.prints));
+        METER.with(|meter| {
+            meter.count.set(self.count);
+            meter.over.set(self.over);
+            meter.next.set(self.next);
+            meter.operations.set(self.operations);
+            meter.wall.set(self.wall);
+            meter.begun.set(self.begun);
+            meter.prints.replace(std::mem::take(&mut self.prints));
         });
     }
 }
 
 /// Rhai's progress hook, called for each operation: why the call must end, if it must.
 pub(crate) fn on_progress(_of_this_function: u64) -> Option<Dynamic> {
-    GATE.with(|gate| {
-        let count = gate.count.get() + 1;
-        gate.count.set(count);
-        if count < gate.next.get() { None } else { look(gate, count).map(Dynamic::from) }
+    METER.with(|meter| {
+        let count = meter.count.get() + 1;
+        meter.count.set(count);
+        if count < meter.next.get() { None } else { look(meter, count).map(Dynamic::from) }
     })
 }
 
 /// Has the clock read at the next operation: a native function has done much at once.
 pub(crate) fn look_soon() {
-    GATE.with(|gate| gate.next.set(0));
+    METER.with(|meter| meter.next.set(0));
 }
 
 /// Whether the call must end: for native functions that do much at once.
 pub(crate) fn look_now() -> Option<FailureReason> {
-    GATE.with(|gate| look(gate, gate.count.get()))
+    METER.with(|meter| look(meter, meter.count.get()))
 }
 
 #[cold]
-fn look(gate: &Gate, count: u64) -> Option<FailureReason> {
-    let is_late = || gate.begun.get().is_some_and(|begun| begun.elapsed() > gate.wall.get());
-    let over = gate.over.get().or_else(|| {
-        if count > gate.operations.get() {
+fn look(meter: &Meter, count: u64) -> Option<FailureReason> {
+    let is_late = || meter.begun.get().is_some_and(|begun| begun.elapsed() > meter.wall.get());
+    let over = meter.over.get().or_else(|| {
+        if count > meter.operations.get() {
             Some(FailureReason::Operations)
         } else {
             is_late().then_some(FailureReason::Time)
         }
     });
-    gate.over.set(over);
+    meter.over.set(over);
     if over.is_none() {
-        gate.next.set(count.saturating_add(OPERATIONS_A_LOOK).min(gate.operations.get().saturating_add(1)));
+        meter.next.set(count.saturating_add(OPERATIONS_A_LOOK).min(meter.operations.get().saturating_add(1)));
     }
     over
 }
@@ -138,8 +138,8 @@ fn look(gate: &Gate, count: u64) -> Option<FailureReason> {
 /// Rhai's print hook.
 pub(crate) fn on_print(text: &str) {
     look_soon(); // making the text of a large value takes long
-    GATE.with(|gate| {
-        if let Ok(mut prints) = gate.prints.try_borrow_mut()
+    METER.with(|meter| {
+        if let Ok(mut prints) = meter.prints.try_borrow_mut()
             && prints.len() < PRINTS_MAX
         {
             prints.push(text[..text.floor_char_boundary(PRINT_BYTES_MAX)].to_owned());
