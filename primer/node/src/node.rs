@@ -292,8 +292,8 @@ impl Node {
         self.inner.journal()
     }
 
-    /// Waits until all that was changed so far holds in the next process as well; `false` when the disk did not take it.
-    /// At once in memory.
+    /// Waits until all that was changed so far holds in the next process as well; `false` when the disk did not take
+    /// it. At once in memory.
     pub async fn sync(&self) -> bool {
         let Some(journal) = self.inner.journal() else { return true };
         let last = journal.store().last();

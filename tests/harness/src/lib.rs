@@ -21,6 +21,7 @@ pub mod mqttbytes_client;
 pub mod peers;
 pub mod port;
 pub mod program;
+pub mod ran;
 pub mod raw;
 pub mod sys;
 pub mod wire;

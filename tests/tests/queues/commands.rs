@@ -1,9 +1,10 @@
 //! Commands that look after queues: for people, for programs, and what they say when they cannot.
 
 use primer_harness::Broker;
+use primer_harness::ran::lines;
 use serde_json::json;
 
-use crate::fixture::{lines, queue, run};
+use crate::fixture::{queue, run};
 
 #[test]
 fn a_queue_is_made_changed_shown_and_ended() {

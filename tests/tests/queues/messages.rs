@@ -1,9 +1,10 @@
 //! Messages: put in, looked at, taken out, given up, moved.
 
+use primer_harness::ran::lines;
 use primer_harness::{Broker, Client};
 use serde_json::json;
 
-use crate::fixture::{lines, queue, queue_with, texts};
+use crate::fixture::{queue, queue_with, texts};
 
 #[test]
 fn payloads_come_from_arguments_files_lines_and_standard_input() {

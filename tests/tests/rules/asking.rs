@@ -1,9 +1,10 @@
 //! `primer rules` against a real broker, from the first script to its end.
 
+use primer_harness::ran::{Ran, end, lines, start};
 use primer_harness::{Broker, Client};
 use serde_json::json;
 
-use crate::fixture::{Place, Ran, end, lines, rules, start};
+use crate::fixture::{Place, rules};
 use crate::serving::until;
 
 const HEAT: &str = r#"rule("overheat", "sensors/+/temp", |msg| {
@@ -31,7 +32,7 @@ fn a_script_is_applied_watched_changed_and_ended() {
         assert_eq!(client.publish("sensors/7/temp", payload, 1), 0);
     }
     until("all are done", || {
-        let all = ask(&broker, &["stats", "--json"]).json(0);
+        let all = ask(&broker, &["stats", "--json"]).json_with(0);
         all["rules"]["overheat"]["calls"] == 3 && all["rules"]["overheat"]["waiting"] == 0
     });
     let listed = lines(ask(&broker, &["ls"]).text());
@@ -41,7 +42,7 @@ fn a_script_is_applied_watched_changed_and_ended() {
         assert!(stats.iter().any(|known| known == line), "no {line:?} in {stats:#?}");
     }
     assert!(stats.iter().any(|line| line.starts_with("last failure heat.rhai:2:")), "{stats:#?}");
-    let state = ask(&broker, &["state", "overheat", "--json"]).json(0);
+    let state = ask(&broker, &["state", "overheat", "--json"]).json_with(0);
     assert_eq!(state["entries"]["last"]["value"], json!(81.5));
     assert_eq!(ask(&broker, &["show", "heat"]).text(), HEAT);
 
@@ -56,7 +57,7 @@ fn a_script_is_applied_watched_changed_and_ended() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     until("it is seen", || {
         client.publish("sensors/8/temp", r#"{"celsius":21}"#, 1);
-        let all = ask(&broker, &["stats", "--json"]).json(0);
+        let all = ask(&broker, &["stats", "--json"]).json_with(0);
         all["rules"]["overheat"]["calls"].as_u64() > Some(3)
     });
     let seen = end(watching);
@@ -64,12 +65,12 @@ fn a_script_is_applied_watched_changed_and_ended() {
         assert!(lines(seen.text()).iter().any(|line| line.contains(words)), "no {words:?} in {seen:?}");
     }
     let wrong = place.file("wrong.rhai", "rule(\"w\", \"w\", |msg| { enqeue(\"x\", msg); ok });");
-    ask(&broker, &["apply", &wrong]).failed(1, &["wrong.rhai:1:", "did you mean \"enqueue\"?"]);
+    ask(&broker, &["apply", &wrong]).said(1, &["wrong.rhai:1:", "did you mean \"enqueue\"?"]);
     assert!(ask(&broker, &["rollback", "heat"]).text().contains("version 1"));
     assert_eq!(ask(&broker, &["show", "heat"]).text(), HEAT);
-    ask(&broker, &["reload"]).failed(1, &["--rules DIR"]);
+    ask(&broker, &["reload"]).said(1, &["--rules DIR"]);
     assert_eq!(ask(&broker, &["rm", "heat"]).code, Some(0));
-    ask(&broker, &["rm", "heat"]).failed(1, &["no script \"heat.rhai\""]);
-    let none = ask(&broker, &["ls", "--json"]).json(0);
+    ask(&broker, &["rm", "heat"]).said(1, &["no script \"heat.rhai\""]);
+    let none = ask(&broker, &["ls", "--json"]).json_with(0);
     assert_eq!(none["rules"], json!([]));
 }

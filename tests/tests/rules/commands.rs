@@ -1,9 +1,10 @@
 //! What `primer rules` asks a broker for, and what it says of the answers.
 
+use primer_harness::ran::{Ran, lines};
 use serde_json::{Value, json};
 
 use crate::answering::Answering;
-use crate::fixture::{Place, Ran, lines, rules};
+use crate::fixture::{Place, rules};
 
 /// Runs a command at the broker; what it asked for.
 #[track_caller]
@@ -49,7 +50,7 @@ fn scripts_are_applied_shown_and_taken_back() {
     assert_eq!(ran.text(), "the script \"units.rhai\" is active again as version 2\n");
     assert_eq!(asked, [json!({"command": "rollbackScript", "name": "units.rhai"})]);
     let (ran, asked) = run(&broker, &["rm", "units.rhai", "--json"]);
-    assert_eq!((ran.json(0), &asked[0]["command"]), (json!({}), &json!("removeScript")));
+    assert_eq!((ran.json_with(0), &asked[0]["command"]), (json!({}), &json!("removeScript")));
     let (ran, _) = run(&broker, &["reload"]);
     let wanted = "loaded: a.rhai\nremoved: none\nnot loaded, and as it was before: b.rhai\nb.rhai:1:2: no\n1 | x\n";
     assert_eq!((ran.code, &*ran.stdout), (Some(1), wanted));
@@ -61,7 +62,7 @@ fn what_the_broker_refuses_is_said() {
     let file = place.file("units.rhai", "rule(");
     let broker = Answering::start(json!({"applyScript": {"error": "units.rhai:1:6: no\n  |\n1 | rule("}}));
     let (ran, _) = run(&broker, &["apply", &file]);
-    ran.failed(1, &["primer: units.rhai:1:6: no\n  |\n1 | rule("]);
+    ran.said(1, &["primer: units.rhai:1:6: no\n  |\n1 | rule("]);
 }
 
 #[test]
@@ -116,7 +117,7 @@ fn calls_are_traced() {
     assert_eq!(lines(ran.text()), wanted);
     let broker = Answering::start(json!({"trace": {"calls": []}}));
     let (ran, asked) = run(&broker, &["trace"]);
-    ran.failed(1, &["no rule was called within 30 s"]);
+    ran.said(1, &["no rule was called within 30 s"]);
     assert_eq!(asked, [json!({"command": "trace", "calls": 10, "seconds": 30})]);
 }
 
@@ -132,12 +133,12 @@ fn the_last_messages_of_a_broker_are_tried_on_its_rules_alone() {
         "history": {"messages": [message("a"), message("b")]},
     }));
     let (ran, asked) = run(&broker, &["test", &file, "--last", "50", "--json"]);
-    let data = ran.json(0);
+    let data = ran.json_with(0);
     assert!(ran.stderr.contains("the broker has no rule \"new\""), "{ran:?}");
     assert_eq!(asked[1..], [json!({"command": "history", "rule": "units", "last": 50})]);
     let calls = |id: &str| data["rules"][id]["calls"].clone();
     assert_eq!((calls("units"), calls("new"), &data["messages"]), (json!(2), json!(0), &json!(2)));
     assert_eq!(data["cases"][1]["outputs"][0]["message"]["payload"], json!("2"));
     let (ran, _) = run(&broker, &["test", &file, "--last", "50", "--rule", "new"]);
-    ran.failed(1, &["the broker has none of these rules"]);
+    ran.said(1, &["the broker has none of these rules"]);
 }

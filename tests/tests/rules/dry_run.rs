@@ -1,8 +1,9 @@
 //! What a dry run counts and shows, of messages on standard input.
 
+use primer_harness::ran::lines;
 use serde_json::{Value, json};
 
-use crate::fixture::{Place, lines, rules};
+use crate::fixture::{Place, rules};
 
 const UNITS: &str = r#"
 rule("units", "yard/+", |msg| {
@@ -59,7 +60,7 @@ fn failures_are_counted_by_reason_and_are_no_success() {
 });"#;
     let file = place.file("f.rhai", script);
     let ran = rules(&["test", &file, "--stdin", "--topic", "t", "--json"], "loop\nbad\nfine\nbad\ngone\n");
-    let data = ran.json(1);
+    let data = ran.json_with(1);
     let rule = &data["rules"]["f"];
     assert_eq!((&data["messages"], &rule["calls"], &rule["changed"]), (&json!(5), &json!(5), &json!(0)));
     assert_eq!(rule["verdicts"], json!({"ok": 1, "drop": 1}));
@@ -71,7 +72,7 @@ fn failures_are_counted_by_reason_and_are_no_success() {
     }
     assert!(rule["operations"]["max"].as_u64().is_some_and(|most| (900..1100).contains(&most)), "{rule}");
     let shown = rules(&["test", &file, "--stdin", "--topic", "t"], "bad\n");
-    shown.failed(1, &[]);
+    shown.said(1, &[]);
     assert!(shown.stdout.contains("failed      1 error; the first: 3:26: error: no good"), "{}", shown.stdout);
 }
 
@@ -82,7 +83,7 @@ fn state_goes_on_and_the_clock_is_that_of_the_messages() {
     let file = place.file("s.rhai", script);
     let at = |time: u64| format!("{{\"topic\":\"a\",\"payload\":\"\",\"time\":{time}}}\n");
     let input = [1_000, 2_000, 3_700_000].map(at).concat();
-    let data = rules(&["test", &file, "--stdin", "--json", "--all"], &input).json(0);
+    let data = rules(&["test", &file, "--stdin", "--json", "--all"], &input).json_with(0);
     let outputs: Vec<&Value> = data["cases"]
         .as_array()
         .expect("cases")
@@ -102,12 +103,12 @@ fn tables_come_from_the_directory_of_the_file_or_another() {
     place.file("other/devices.json", "{\"7\":{\"room\":\"attic\"}}");
     let room = |more: &[&str]| {
         let arguments = [&["test", &file, "--stdin", "--topic", "a", "--json"], more].concat();
-        rules(&arguments, "7").json(0)["cases"][0]["outputs"][0]["message"]["payload"].clone()
+        rules(&arguments, "7").json_with(0)["cases"][0]["outputs"][0]["message"]["payload"].clone()
     };
     assert_eq!((room(&[]), room(&["--tables", &place.arg("other")])), (json!("hall"), json!("attic")));
     place.file("other/devices.json", "{");
     let wrong = rules(&["test", &file, "--stdin", "--tables", &place.arg("other")], "");
-    wrong.failed(1, &["the table ", "devices.json", "line 1"]);
+    wrong.said(1, &["the table ", "devices.json", "line 1"]);
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn cases_are_as_many_as_are_wanted_and_rules_that_are_named() {
     let input = "1\n".repeat(20);
     let count = |more: &[&str]| {
         let arguments = [&["test", &file, "--stdin", "--topic", "t", "--json"], more].concat();
-        let data = rules(&arguments, &input).json(0);
+        let data = rules(&arguments, &input).json_with(0);
         (data["cases"].as_array().map_or(0, Vec::len), data["rules"].as_object().map_or(0, |all| all.len()))
     };
     assert_eq!(count(&[]), (10, 2));
@@ -126,20 +127,20 @@ fn cases_are_as_many_as_are_wanted_and_rules_that_are_named() {
     let shown = rules(&["test", &file, "--stdin", "--topic", "t", "--all"], &input);
     let at = |text: &str| shown.text().find(text).unwrap_or_else(|| panic!("no {text:?}"));
     assert!(at("40. rule b: ok") < at("rule a: stage group"), "the figures come at the end");
-    rules(&["test", &file, "--stdin", "--rule", "c"], "").failed(1, &["no rule \"c\"", "a, b"]);
+    rules(&["test", &file, "--stdin", "--rule", "c"], "").said(1, &["no rule \"c\"", "a, b"]);
 }
 
 #[test]
 fn arguments_and_lines_that_are_wrong_are_said() {
     let place = Place::new();
     let file = place.file("a.rhai", "rule(\"a\", \"t/+\", |msg| { ok });");
-    rules(&["test", &file], "").failed(2, &["--last", "--dump", "--stdin", "--live"]);
-    rules(&["test", &file, "--stdin", "--last", "3"], "").failed(2, &["cannot be used with"]);
-    rules(&["test", &file, "--topic", "t"], "").failed(2, &["--stdin"]);
-    rules(&["test", &file, "--stdin", "--topic", "t/+"], "").failed(1, &["no topic to publish to"]);
-    rules(&["test", &file, "--stdin", "--topic", "other"], "1\n").failed(1, &["no message came"]);
+    rules(&["test", &file], "").said(2, &["--last", "--dump", "--stdin", "--live"]);
+    rules(&["test", &file, "--stdin", "--last", "3"], "").said(2, &["cannot be used with"]);
+    rules(&["test", &file, "--topic", "t"], "").said(2, &["--stdin"]);
+    rules(&["test", &file, "--stdin", "--topic", "t/+"], "").said(1, &["no topic to publish to"]);
+    rules(&["test", &file, "--stdin", "--topic", "other"], "1\n").said(1, &["no message came"]);
     let input = "{\"topic\":\"t/1\",\"payload\":1}\n{\"topic\":\"t/1\",\"payload\":1,\"qoss\":1}\n";
     let ran = rules(&["test", &file, "--stdin"], input);
-    ran.failed(1, &["line 2 of standard input", "no member \"qoss\"", "qos"]);
+    ran.said(1, &["line 2 of standard input", "no member \"qoss\"", "qos"]);
     assert!(ran.stdout.contains("1 seen, 1 matched"), "what came before is told: {ran:?}");
 }

@@ -129,7 +129,7 @@ fn a_publish_that_is_refused_has_not_happened() {
     let data = Place::new();
     let broker = Launch::new().args(&["--rules", folder.path(), "--data", data.path()]).start();
     let port = broker.port().to_string();
-    let made = crate::fixture::primer(
+    let made = primer_harness::ran::run(
         &["queue", "create", "small", "--max-messages", "1", "--overflow", "reject", "-p", &port],
         b"",
     );
@@ -202,7 +202,7 @@ fn what_a_rule_remembers_of_a_refused_publish_is_forgotten() {
     let broker = Launch::new().args(&["--rules", folder.path(), "--data", data.path(), "--disk-limit", "36M"]).start();
     let queue = |broker: &primer_harness::Broker, words: &[&str]| {
         let port = broker.port().to_string();
-        let made = crate::fixture::primer(
+        let made = primer_harness::ran::run(
             &[&["queue", "create", "kept", "--bind", "in/x"], words, &["-p", &port]].concat(),
             b"",
         );
@@ -219,7 +219,7 @@ fn what_a_rule_remembers_of_a_refused_publish_is_forgotten() {
     let broker = serve(&folder);
     queue(&broker, &["--max-messages", "1", "--overflow", "reject"]);
     let mut client = Client::v5(broker.addr(), "pub");
-    let first = crate::fixture::primer(&["queue", "put", "kept", "-m", "x", "-p", &broker.port().to_string()], b"");
+    let first = primer_harness::ran::run(&["queue", "put", "kept", "-m", "x", "-p", &broker.port().to_string()], b"");
     assert_eq!(first.code, Some(0), "{first:?}");
     assert_eq!(client.publish("in/x", "again", 1), 0x97);
     assert_eq!(drain(&broker, "kept"), ["x"]);

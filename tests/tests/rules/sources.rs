@@ -3,10 +3,11 @@
 use std::io::Read;
 use std::time::Duration;
 
+use primer_harness::ran::{end, run, start};
 use primer_harness::{Broker, Client, Launch};
 use serde_json::{Value, json};
 
-use crate::fixture::{Place, end, primer, rules, start};
+use crate::fixture::{Place, rules};
 
 const RULES: &str = r#"
 rule("jobs", "$queue/jobs", |msg| { publish("done", #{ p: msg.priority, k: msg.key, from: msg.client }); ok });
@@ -20,7 +21,7 @@ fn filled(place: &Place) -> String {
     let mut broker = Launch::new().args(&["--data", &data, "--drain-timeout", "0"]).start();
     let port = broker.port().to_string();
     let queue = |words: &[&str]| {
-        let ran = primer(&[&["queue"], words, &["-p", &port]].concat(), b"");
+        let ran = run(&[&["queue"], words, &["-p", &port]].concat(), b"");
         assert_eq!(ran.code, Some(0), "{ran:?}");
     };
     queue(&["put", "jobs", "-m", "bad", "--topic", "state/job"]);
@@ -46,8 +47,8 @@ fn a_dump_gives_the_messages_of_queues_and_retained_ones() {
     let (data, file) = (filled(&place), place.file("r.rhai", RULES));
     let (plain, packed) = (place.arg("dump.jsonl"), place.arg("dump.jsonl.gz"));
     for dump in [&plain, &packed] {
-        assert_eq!(primer(&["dump", "--data", &data, dump], b"").code, Some(0));
-        let json = rules(&["test", &file, "--dump", dump, "--json"], "").json(0);
+        assert_eq!(run(&["dump", "--data", &data, dump], b"").code, Some(0));
+        let json = rules(&["test", &file, "--dump", dump, "--json"], "").json_with(0);
         assert_eq!(payloads(&json, "dead"), [json!("rejected")]);
         // The dead letter has a topic as well, under which it was published.
         assert_eq!(payloads(&json, "state"), [json!("bad"), json!("on")]);
@@ -55,18 +56,18 @@ fn a_dump_gives_the_messages_of_queues_and_retained_ones() {
         assert!(done.as_str().is_some_and(|done| done.contains("\"k\":\"k\",\"p\":7")), "{done}");
         assert_eq!(json["messages"], json!(4));
     }
-    let json = rules(&["test", &file, "--dump", &plain, "--queue", "jobs", "--json"], "").json(0);
+    let json = rules(&["test", &file, "--dump", &plain, "--queue", "jobs", "--json"], "").json_with(0);
     assert_eq!((&json["messages"], &json["rules"]["jobs"]["calls"]), (&json!(1), &json!(1)));
     let whole = std::fs::read_to_string(&plain).expect("the dump");
-    let json = rules(&["test", &file, "--dump", "-", "--json"], &whole).json(0);
+    let json = rules(&["test", &file, "--dump", "-", "--json"], &whole).json_with(0);
     assert_eq!(json["messages"], json!(4));
     let none = rules(&["test", &file, "--dump", &plain, "--queue", "jbos"], "");
-    none.failed(1, &["no message in a queue \"jbos\""]);
+    none.said(1, &["no message in a queue \"jbos\""]);
     let half = &whole[..whole.len() / 2];
     let cut = rules(&["test", &file, "--dump", &place.file("half.jsonl", half)], "");
-    cut.failed(1, &["half.jsonl", "cut off"]);
-    rules(&["test", &file, "--dump", &file], "").failed(1, &["r.rhai", "no dump of Primer"]);
-    rules(&["test", &file, "--dump", &place.arg("missing")], "").failed(1, &["the dump ", "missing", "No such file"]);
+    cut.said(1, &["half.jsonl", "cut off"]);
+    rules(&["test", &file, "--dump", &file], "").said(1, &["r.rhai", "no dump of Primer"]);
+    rules(&["test", &file, "--dump", &place.arg("missing")], "").said(1, &["the dump ", "missing", "No such file"]);
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn what_is_published_while_it_lasts_is_tried() {
     assert!(!seen.is_empty() && seen.iter().all(|payload| payload == "now"), "{json}");
     // Nothing was done by it.
     assert_eq!(client.publish("copy/nobody", "", 0), 0);
-    rules(&["test", &file, "--live", "1", "--rule", "jobs", "-p", &port], "").failed(1, &["none of these rules"]);
+    rules(&["test", &file, "--live", "1", "--rule", "jobs", "-p", &port], "").said(1, &["none of these rules"]);
 }
 
 #[test]
@@ -119,10 +120,10 @@ fn a_broker_that_is_not_there_is_said() {
         &["state", "jobs", "--reset"],
         &["test", &file, "--last", "10"],
     ] {
-        rules(&[arguments, &["-p", &port]].concat(), "").failed(1, &["no broker at 127.0.0.1"]);
+        rules(&[arguments, &["-p", &port]].concat(), "").said(1, &["no broker at 127.0.0.1"]);
     }
-    rules(&["trace", "-n", "101"], "").failed(2, &["1..=100"]);
-    rules(&["trace", "--seconds", "301"], "").failed(1, &["1 to 300 s"]);
-    rules(&["trace", "--topic", "a/#/b"], "").failed(1, &["the filter \"a/#/b\""]);
-    rules(&["apply", "-"], "").failed(1, &["--name NAME"]);
+    rules(&["trace", "-n", "101"], "").said(2, &["1..=100"]);
+    rules(&["trace", "--seconds", "301"], "").said(1, &["1 to 300 s"]);
+    rules(&["trace", "--topic", "a/#/b"], "").said(1, &["the filter \"a/#/b\""]);
+    rules(&["apply", "-"], "").said(1, &["--name NAME"]);
 }

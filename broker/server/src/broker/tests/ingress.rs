@@ -191,8 +191,8 @@ impl Ingress for Remembers {
     }
 }
 
-/// The disk refuses what was admitted: that is taken back before the publisher hears of it, and not when the housekeeper
-/// comes by.
+/// The disk refuses what was admitted: that is taken back before the publisher hears of it, and not when the
+/// housekeeper comes by.
 #[tokio::test]
 async fn what_the_disk_refuses_is_taken_back_before_the_publisher_hears_of_it() {
     let directory = std::env::temp_dir().join(format!("primer-ingress-{}", std::process::id()));
