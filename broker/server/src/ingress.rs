@@ -40,7 +40,7 @@ pub(crate) fn commit(
             Admission::Refused(why) => refuse(hub, votes, why),
             Admission::Changed { message, products, draft, undo } => {
                 let refused = votes.refused;
-                if is_any_full(hub, &products) {
+                if is_any_full(hub, message.as_ref(), &products) {
                     refuse(hub, votes, Refused::QueueFull); // nothing of it is anywhere
                 } else {
                     if message.is_none() {
@@ -71,11 +71,17 @@ pub(crate) fn commit(
     votes.base = 0;
 }
 
-/// Whether a queue that a product goes to has no room for it.
-fn is_any_full(hub: &Hub, products: &[Product]) -> bool {
-    products.iter().any(|Product { queue, message }| {
-        let queue = queue.as_ref().and_then(|name| hub.node.queues.find_queue(name));
-        queue.is_some_and(|queue| queue.would_refuse(message.len()))
+/// Whether a queue that any of this goes to, by its name or by its topic, has no room for it.
+fn is_any_full(hub: &Hub, message: Option<&Message>, products: &[Product]) -> bool {
+    let node = &hub.node.queues;
+    let goes_on = message.map(|message| (&None, message));
+    let all = goes_on.into_iter().chain(products.iter().map(|Product { queue, message }| (queue, message)));
+    all.into_iter().any(|(queue, message)| {
+        let queues = match queue {
+            Some(name) => node.find_queue(name).into_iter().collect(),
+            None => message.topic_name().and_then(|topic| node.queues_of(topic).ok()).unwrap_or_default(),
+        };
+        queues.iter().any(|queue| queue.would_refuse(message.len()))
     })
 }
 

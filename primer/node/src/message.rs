@@ -217,6 +217,12 @@ impl Message {
         self.response_topic(topic).correlation_data(data)
     }
 
+    /// The topic that was set.
+    #[must_use]
+    pub fn topic_name(&self) -> Option<&str> {
+        self.topic.as_deref()
+    }
+
     /// Bytes of topic, properties and payload.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -152,6 +152,27 @@ fn a_publish_that_is_refused_has_not_happened() {
     sub.expect_no_publish_before_ping();
 }
 
+/// The same where it is the message itself that finds no room, in a queue that is bound to its topic.
+#[test]
+fn a_message_that_finds_no_room_leaves_none_of_its_outputs() {
+    let folder = Place::with(
+        "rules.rhai",
+        r#"rule("copy", "in/x", #{ stage: "ingress" }, |msg| { enqueue("roomy", msg); publish("side/x", msg); ok });"#,
+    );
+    let broker = serve(&folder);
+    let port = broker.port().to_string();
+    let words =
+        ["queue", "create", "small", "--max-messages", "1", "--overflow", "reject", "--bind", "in/x", "-p", &port];
+    assert_eq!(primer_harness::ran::run(&words, b"").code, Some(0));
+    let mut sub = Client::v5(broker.addr(), "sub");
+    sub.subscribe("+/x", 1);
+    let mut client = Client::v5(broker.addr(), "pub");
+    assert_eq!((client.publish("in/x", "a", 1), client.publish("in/x", "b", 1)), (0, 0x97));
+    assert_eq!(sub.recv_publishes(2).len(), 2);
+    sub.expect_no_publish_before_ping();
+    assert_eq!((drain(&broker, "small"), drain(&broker, "roomy")), (vec!["a".to_owned()], vec!["a".to_owned()]));
+}
+
 #[test]
 fn a_rule_may_send_a_publish_later_and_not_to_what_is_the_nodes_own() {
     let folder = Place::with(
