@@ -2,7 +2,7 @@
 
 use std::{
     io::IsTerminal,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     time::Duration,
 };
@@ -13,7 +13,7 @@ use primer::Node;
 use primer_broker::{
     Broker, Options, SCRAM_ITERATIONS,
     access::{Anonymous, Open, Users},
-    options::{Overlap, ShareStrategy},
+    options::{ListenerOptions, Overlap, ShareStrategy},
 };
 use primer_core::backlog::OverflowPolicy;
 use primer_mapping::{Host, Mapping};
@@ -52,7 +52,8 @@ pub(crate) struct Serve {
     /// Port to listen on; 0 lets the system choose one.
     #[arg(short, long, default_value_t = 1883, env = "PRIMER_PORT")]
     port: u16,
-    /// Address to listen on; may be given several times. All addresses, IPv4 and IPv6, if not given.
+    /// Address to listen on; may be given several times; `::` is all of IPv6 and IPv4. Only this machine can
+    /// connect if it is not given.
     #[arg(long, env = "PRIMER_BIND", value_delimiter = ',', value_parser = address)]
     bind: Vec<IpAddr>,
     /// Let in only this user, by password or SCRAM-SHA-256; may be given several times.
@@ -282,7 +283,7 @@ fn options(arguments: Serve) -> anyhow::Result<Options> {
         bail!("--node `{node}`: a node's name is part of topics and holds none of / + #");
     }
     let mut options = Options {
-        listeners: addresses(bind).into_iter().map(|address| SocketAddr::new(address, port)).collect(),
+        listeners: listeners(&bind, port),
         node_name: node,
         connections_max: to_usize(arguments.max_connections),
         connection_rate_max: arguments.max_connection_rate,
@@ -330,13 +331,12 @@ fn options(arguments: Serve) -> anyhow::Result<Options> {
     Ok(options)
 }
 
-/// Where to listen: as told, else everywhere; on a machine without IPv6 that is IPv4 alone.
-fn addresses(bind: Vec<IpAddr>) -> Vec<IpAddr> {
-    if !bind.is_empty() {
-        return bind;
+/// Where to listen: as told, else on this machine alone.
+fn listeners(bind: &[IpAddr], port: u16) -> Vec<ListenerOptions> {
+    if bind.is_empty() {
+        return ListenerOptions::local(port);
     }
-    let has_ipv6 = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
-    vec![if has_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }]
+    bind.iter().map(|&address| ListenerOptions::tcp(SocketAddr::new(address, port))).collect()
 }
 
 fn to_usize(number: u64) -> usize {

@@ -26,7 +26,7 @@ use crate::{
     housekeeper,
     hub::Hub,
     ingress, listener, moving,
-    options::{DataOptions, Options},
+    options::{Bind, DataOptions, Options},
     pipeline, registry,
     restore::Found,
 };
@@ -106,7 +106,8 @@ impl Broker {
         hub.node.queues.set_face(Arc::new(Programs(Arc::downgrade(&hub))));
         prepare(&hub.node.queues);
         let mut listeners = Vec::new();
-        for &address in &hub.options.listeners {
+        for listener in &hub.options.listeners {
+            let (Bind::Tcp(address) | Bind::IfPresent(address)) = listener.bind else { continue };
             let bound = listener::bind(address).map_err(|source| StartError::Bind { address, source })?;
             listeners.push(bound);
         }

@@ -207,15 +207,29 @@ async fn admit(hub: &Hub, request: &mut Request, peer: SocketAddr) -> Result<(),
     let (client_id, username) = (Arc::clone(&request.client_id), request.username.clone());
     let password = request.password.take();
     if !authenticator.is_slow() {
-        let attempt =
-            Attempt { client_id: &client_id, username: username.as_deref(), password: password.as_deref(), peer };
+        let attempt = Attempt {
+            client_id: &client_id,
+            username: username.as_deref(),
+            password: password.as_deref(),
+            peer,
+            listener: "",
+            is_certified: false,
+            allow_anonymous: None,
+        };
         return authenticator.authenticate(&attempt);
     }
     let permit = Arc::clone(&hub.password_checks).acquire_owned().await.map_err(|_| ReasonCode::SERVER_BUSY)?;
     let check = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let attempt =
-            Attempt { client_id: &client_id, username: username.as_deref(), password: password.as_deref(), peer };
+        let attempt = Attempt {
+            client_id: &client_id,
+            username: username.as_deref(),
+            password: password.as_deref(),
+            peer,
+            listener: "",
+            is_certified: false,
+            allow_anonymous: None,
+        };
         authenticator.authenticate(&attempt)
     });
     check.await.unwrap_or(Err(ReasonCode::UNSPECIFIED_ERROR))

@@ -2,16 +2,13 @@
 //! What they send stands in a queue of the program, which handles one device's readings in order, also over a restart
 //! if a data directory is given as the second argument; above 80 C it raises `alarms/DEVICE`.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use primer::{Definition, KeyOf, Message, Node};
 use primer_broker::{
     Broker, DataOptions, Options,
     access::{Anonymous, Open},
+    options::ListenerOptions,
 };
 
 #[tokio::main]
@@ -26,7 +23,7 @@ async fn main() -> anyhow::Result<()> {
         ..Definition::default()
     };
     let options = Options {
-        listeners: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))],
+        listeners: vec![ListenerOptions::tcp((Ipv4Addr::LOCALHOST, port).into())],
         queues: vec![("readings".to_owned(), readings)],
         data: data.map(|directory| DataOptions { directory, store: primer::journal::Options::default(), probe: None }),
         ..Options::default()

@@ -1,7 +1,8 @@
 //! What an operator may set. Units stand in the names; each default has its reason.
 
+mod listener;
+
 use std::{
-    net::{Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,6 +10,8 @@ use std::{
 use primer::{Definition, NodeOptions, journal};
 use primer_core::backlog::{Bounds, OverflowPolicy};
 use primer_mqtt::session::ServerOptions;
+
+pub use self::listener::{Bind, CertificateName, ListenerOptions, TlsOptions, WebSocketOptions};
 
 /// What overlapping subscriptions of one client get (MQTT 5.0, 3.3.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +52,8 @@ pub struct Options {
     pub data: Option<DataOptions>,
     /// Queues by pattern: what they are to be.
     pub queues: Vec<(String, Definition)>,
-    /// Addresses to listen on; `::` serves IPv4 as well.
-    pub listeners: Vec<SocketAddr>,
+    /// Where it listens, and how.
+    pub listeners: Vec<ListenerOptions>,
     /// The node's name in `$SYS/brokers/NAME/...`.
     pub node_name: String,
     /// What is announced to clients and held against them.
@@ -91,7 +94,7 @@ impl Default for Options {
         Self {
             data: None,
             queues: Vec::new(),
-            listeners: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 1883))],
+            listeners: ListenerOptions::local(1883),
             node_name: "primer".to_owned(),
             protocol: ServerOptions::default(),
             node: NodeOptions::default(),

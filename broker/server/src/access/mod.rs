@@ -31,6 +31,12 @@ pub struct Attempt<'a> {
     pub password: Option<&'a [u8]>,
     /// Where it comes from.
     pub peer: SocketAddr,
+    /// The name of the listener.
+    pub listener: &'a str,
+    /// Whether the user name stands in a client certificate, which the listener has verified: there is no password then.
+    pub is_certified: bool,
+    /// What the listener says of clients without a user name; `None` if nothing.
+    pub allow_anonymous: Option<bool>,
 }
 
 /// Says whether somebody is who it says.

@@ -1,0 +1,1 @@
+//! MQTT clients for the command line: `primer pub`, `sub` and `rr`.
