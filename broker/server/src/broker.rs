@@ -25,8 +25,10 @@ use crate::{
     batch::{Batch, Publication},
     housekeeper,
     hub::Hub,
-    ingress, listener, moving,
-    options::{Bind, DataOptions, Options},
+    ingress,
+    listener::{self, Door, Listening, Origin},
+    moving,
+    options::{DataOptions, Options},
     pipeline, registry,
     restore::Found,
 };
@@ -35,11 +37,13 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// An address could not be bound.
-    #[error("cannot listen on {address}")]
+    /// A listener cannot listen.
+    #[error("listener {listener}: cannot listen on {place}{}", hint(source))]
     Bind {
-        /// Which one.
-        address: SocketAddr,
+        /// Its name.
+        listener: String,
+        /// Where.
+        place: String,
         /// What the system says.
         source: io::Error,
     },
@@ -62,11 +66,35 @@ pub enum StartError {
     Random,
 }
 
+/// What to do about it.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            ", where another program listens (`ss -tlnp` names it): stop that, or take another port"
+        }
+        io::ErrorKind::AddrNotAvailable => ", which is no address of this machine (`ip address` lists them)",
+        io::ErrorKind::PermissionDenied => ": ports below 1024, and folders of others, are not for everybody",
+        _ => "",
+    }
+}
+
+/// Where clients come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entrance {
+    /// The listener's name.
+    pub name: String,
+    /// Its address and port, or its path.
+    pub place: String,
+    /// What it speaks, as `MQTT over TLS`.
+    pub speaks: &'static str,
+}
+
 /// A running broker. Dropping it does not stop it: call [`shutdown`](Self::shutdown).
 #[derive(Debug)]
 pub struct Broker {
     hub: Arc<Hub>,
     addresses: Vec<SocketAddr>,
+    entrances: Vec<Entrance>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -105,18 +133,15 @@ impl Broker {
         hub.node.queues.run()?;
         hub.node.queues.set_face(Arc::new(Programs(Arc::downgrade(&hub))));
         prepare(&hub.node.queues);
-        let mut listeners = Vec::new();
-        for listener in &hub.options.listeners {
-            let (Bind::Tcp(address) | Bind::IfPresent(address)) = listener.bind else { continue };
-            let bound = listener::bind(address).map_err(|source| StartError::Bind { address, source })?;
-            listeners.push(bound);
-        }
-        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let listeners = open_listeners(&hub)?;
         let mut tasks = vec![tokio::spawn(housekeeper::supervise(Arc::clone(&hub)))];
-        for listener in listeners {
-            tasks.push(tokio::spawn(listener::run(Arc::clone(&hub), listener)));
+        let (mut addresses, mut entrances) = (Vec::new(), Vec::new());
+        for (listening, door) in listeners {
+            addresses.extend(listening.address());
+            entrances.push(Entrance { name: door.name().to_owned(), place: listening.place(), speaks: door.speaks() });
+            tasks.push(tokio::spawn(listener::run(Arc::clone(&hub), listening, door)));
         }
-        Ok(Self { hub, addresses, tasks })
+        Ok(Self { hub, addresses, entrances, tasks })
     }
 
     /// What opening the store found; `None` for a broker in memory.
@@ -130,6 +155,12 @@ impl Broker {
     #[must_use]
     pub fn node(&self) -> Node {
         self.hub.node.queues.clone()
+    }
+
+    /// Where clients come in.
+    #[must_use]
+    pub fn entrances(&self) -> &[Entrance] {
+        &self.entrances
     }
 
     /// The addresses that the broker listens on, with the ports that the system chose where 0 was asked for.
@@ -156,7 +187,8 @@ impl Broker {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        listener::admit(&self.hub, stream, peer);
+        let door = Arc::clone(&self.hub.program_door);
+        listener::admit(&self.hub, stream, Origin { peer, door, certified: None });
     }
 
     /// Stops gracefully: no new connections, no new publishes. A client for whom nothing waits is told (0x8B) at once,
@@ -221,6 +253,20 @@ impl Broker {
         }
         batch.finish(&self.hub);
     }
+}
+
+/// Binds all listeners, or none.
+fn open_listeners(hub: &Hub) -> Result<Vec<(Listening, Arc<Door>)>, StartError> {
+    let mut listeners = Vec::new();
+    let mut port = None;
+    for options in &hub.options.listeners {
+        let failed =
+            |source| StartError::Bind { listener: options.name.clone(), place: options.bind.to_string(), source };
+        let Some(listening) = listener::bind(&options.bind, port).map_err(failed)? else { continue };
+        port = listening.address().map(|address| address.port());
+        listeners.push((listening, Arc::new(Door::new(options.clone()))));
+    }
+    Ok(listeners)
 }
 
 /// Opens the store, if there is to be one, and puts back what it has.

@@ -2,7 +2,7 @@
 //!
 //! Plain sequential code under one time limit; the hot path begins after it, in `connection`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use primer_mqtt::{
     ReasonCode, Version, Violation,
@@ -12,11 +12,12 @@ use primer_mqtt::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{
-    access::{Attempt, Identity},
+    access::{Attempt, Authenticator, Identity},
     authentication::{Exchange, Reply},
     connection::finish::drain,
     hub::Hub,
     limits::{ASSIGNED_ID_BYTES, CONNECT_BYTES_MAX, LINGER},
+    listener::Origin,
     registry,
     session::Cell,
     will::Will,
@@ -60,7 +61,7 @@ struct Request {
 pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
     hub: &Hub,
     stream: &mut S,
-    peer: SocketAddr,
+    origin: &Origin,
 ) -> Result<Admitted, Refusal> {
     let mut buffer = Vec::with_capacity(512);
     let used = read_packet(stream, &mut buffer, None).await?;
@@ -74,9 +75,12 @@ pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
     };
     hub.counters.packets_received.add(1);
     buffer.drain(..used);
+    if let Some(name) = &origin.certified {
+        request.username = Some(Arc::clone(name));
+    }
     let mut last_data = None;
     if request.terms.authentication_method.is_none() {
-        if let Err(reason) = admit(hub, &mut request, peer).await {
+        if let Err(reason) = admit(hub, &mut request, origin).await {
             return refuse(hub, stream, &request.terms, reason, "check the user name and the password").await;
         }
     } else {
@@ -89,8 +93,11 @@ pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
             Err(other) => return Err(other),
         }
     }
-    let identity =
-        Arc::new(Identity { client_id: Arc::clone(&request.client_id), username: request.username.clone(), peer });
+    let identity = Arc::new(Identity {
+        client_id: Arc::clone(&request.client_id),
+        username: request.username.clone(),
+        peer: origin.peer,
+    });
     if let Some(will) = &request.will
         && !will.is_allowed(hub, &identity)
     {
@@ -202,35 +209,28 @@ fn understand(hub: &Hub, buffer: &[u8]) -> Result<Request, Answer> {
 }
 
 /// Asks the authenticator, which may take its time, on a thread of its own; a few at a time, or nothing else would run.
-async fn admit(hub: &Hub, request: &mut Request, peer: SocketAddr) -> Result<(), ReasonCode> {
+async fn admit(hub: &Hub, request: &mut Request, origin: &Origin) -> Result<(), ReasonCode> {
     let authenticator = Arc::clone(&hub.authenticator);
     let (client_id, username) = (Arc::clone(&request.client_id), request.username.clone());
-    let password = request.password.take();
-    if !authenticator.is_slow() {
-        let attempt = Attempt {
+    let (password, origin) = (request.password.take(), origin.clone());
+    let ask = move |authenticator: &dyn Authenticator| {
+        authenticator.authenticate(&Attempt {
             client_id: &client_id,
             username: username.as_deref(),
             password: password.as_deref(),
-            peer,
-            listener: "",
-            is_certified: false,
-            allow_anonymous: None,
-        };
-        return authenticator.authenticate(&attempt);
+            peer: origin.peer,
+            listener: origin.door.name(),
+            is_certified: origin.certified.is_some(),
+            allow_anonymous: origin.door.allow_anonymous(),
+        })
+    };
+    if !authenticator.is_slow() {
+        return ask(&*authenticator);
     }
     let permit = Arc::clone(&hub.password_checks).acquire_owned().await.map_err(|_| ReasonCode::SERVER_BUSY)?;
     let check = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let attempt = Attempt {
-            client_id: &client_id,
-            username: username.as_deref(),
-            password: password.as_deref(),
-            peer,
-            listener: "",
-            is_certified: false,
-            allow_anonymous: None,
-        };
-        authenticator.authenticate(&attempt)
+        ask(&*authenticator)
     });
     check.await.unwrap_or(Err(ReasonCode::UNSPECIFIED_ERROR))
 }
@@ -280,6 +280,7 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
                 let mut bytes = Vec::new();
                 write_auth(ReasonCode::CONTINUE_AUTHENTICATION, method, Some(&answer), Version::V5, &mut bytes);
                 stream.write_all(&bytes).await?;
+                stream.flush().await?;
             }
         }
         let used = read_packet(stream, buffer, Some(Version::V5)).await?;

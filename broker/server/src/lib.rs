@@ -48,7 +48,7 @@ mod will;
 
 pub use self::{
     authentication::SCRAM_ITERATIONS,
-    broker::{Broker, StartError},
+    broker::{Broker, Entrance, StartError},
     options::{DataOptions, Options},
 };
 pub use primer::journal;

@@ -14,7 +14,7 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use primer::{
@@ -94,6 +94,8 @@ pub(crate) struct Connection<S> {
     /// Taken from the session and being written.
     writing: Vec<u8>,
     written: usize,
+    /// The stream may keep back some of what was written.
+    is_unflushed: bool,
     is_blocked: bool,
     /// Why nothing can be written any more.
     lost_because: Option<String>,
@@ -148,6 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             pending: rest,
             writing: Vec::new(),
             written: 0,
+            is_unflushed: false,
             is_blocked: false,
             lost_because: None,
             silence_ms_max,
@@ -201,24 +204,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn flush(&mut self, cx: &mut Context<'_>) {
         let mut taken = 0;
         while self.lost_because.is_none() {
-            while let Some(rest) = self.writing.get(self.written..).filter(|rest| !rest.is_empty()) {
-                match Pin::new(&mut self.stream).poll_write(cx, rest) {
-                    Poll::Pending => {
-                        self.forget_written();
-                        self.set_blocked(true);
-                        return;
-                    }
-                    Poll::Ready(Ok(n)) if n > 0 => {
-                        self.written += n;
-                        self.hub.counters.bytes_sent.add(n as u64);
-                    }
-                    lost => {
-                        self.lost_because = Some(match lost {
-                            Poll::Ready(Err(error)) => error.to_string(),
-                            _ => "the socket takes no more bytes".to_owned(),
-                        });
-                        return;
-                    }
+            match self.write_out(cx) {
+                Poll::Pending => {
+                    self.forget_written();
+                    self.set_blocked(true);
+                    return;
+                }
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    self.lost_because = Some(error.to_string());
+                    return;
                 }
             }
             self.set_blocked(false);
@@ -243,6 +238,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             std::mem::swap(&mut state.outbox, &mut self.writing);
             state.unwritten = self.writing.len();
         }
+    }
+
+    /// Writes what has been taken, to the last byte that a stream may keep back (TLS does, a socket does not).
+    fn write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.writing.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::Error::other("the socket takes no more bytes"))),
+                n => {
+                    self.written += n;
+                    self.is_unflushed = true;
+                    self.hub.counters.bytes_sent.add(n as u64);
+                }
+            }
+        }
+        if self.is_unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.is_unflushed = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// What has been written takes no memory while the rest waits: only the rest is charged. What is moved for it is

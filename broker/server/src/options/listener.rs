@@ -27,6 +27,16 @@ pub enum Bind {
     GivenUnix(Arc<std::os::unix::net::UnixListener>),
 }
 
+impl std::fmt::Display for Bind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) | Self::IfPresent(address) => address.fmt(f),
+            Self::Unix { path, .. } => path.display().fmt(f),
+            Self::GivenTcp(_) | Self::GivenUnix(_) => f.write_str("the socket that was given"),
+        }
+    }
+}
+
 /// TLS of a listener. All files are PEM.
 #[derive(Debug, Clone, Default)]
 pub struct TlsOptions {

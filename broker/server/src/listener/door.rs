@@ -1,0 +1,119 @@
+//! What stands between a listening socket and MQTT: whom a listener lets in, and what comes before CONNECT.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::proxy;
+use crate::{
+    hub::Hub,
+    options::{Bind, CertificateName, ListenerOptions},
+};
+
+/// A byte stream of any kind.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// What the connections of a listener have in common.
+#[derive(Debug)]
+pub(crate) struct Door {
+    options: ListenerOptions,
+    connections: AtomicUsize,
+}
+
+impl Door {
+    pub(crate) fn new(options: ListenerOptions) -> Self {
+        Self { options, connections: AtomicUsize::new(0) }
+    }
+
+    /// For byte streams that the host program brings.
+    pub(crate) fn of_the_program() -> Self {
+        Self::new(ListenerOptions::on("program", Bind::IfPresent((Ipv4Addr::UNSPECIFIED, 0).into())))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    pub(crate) fn allow_anonymous(&self) -> Option<bool> {
+        self.options.allow_anonymous
+    }
+
+    /// What clients speak here.
+    pub(crate) fn speaks(&self) -> &'static str {
+        match (&self.options.websocket, &self.options.tls) {
+            (None, None) => "MQTT",
+            (None, Some(_)) => "MQTT over TLS",
+            (Some(_), None) => "MQTT over WebSocket",
+            (Some(_), Some(_)) => "MQTT over secure WebSocket",
+        }
+    }
+
+    /// Whether MQTT stands in the stream itself.
+    pub(super) fn is_plain(&self) -> bool {
+        self.options.proxies.is_empty() && self.options.tls.is_none() && self.options.websocket.is_none()
+    }
+
+    /// Whether a peer may say where its connections come from. Who reaches a Unix socket is of this machine.
+    fn trusts(&self, peer: SocketAddr) -> bool {
+        matches!(self.options.bind, Bind::Unix { .. } | Bind::GivenUnix(_))
+            || self.options.proxies.iter().any(|network| network.contains(&peer.ip()))
+    }
+}
+
+/// Where a connection comes from, and by which door.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) peer: SocketAddr,
+    pub(crate) door: Arc<Door>,
+    /// The user name that stands in a client certificate, if that is what counts.
+    pub(crate) certified: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// Takes off what comes before MQTT. The caller bounds the time.
+    pub(super) async fn pass<S: Stream + 'static>(mut self, stream: S) -> Result<(Box<dyn Stream>, Self), String> {
+        let mut stream: Box<dyn Stream> = Box::new(stream);
+        let options = &self.door.options;
+        if !options.proxies.is_empty() {
+            if !self.door.trusts(self.peer) {
+                return Err("it is none of the proxies of this listener".to_owned());
+            }
+            let told = proxy::read(&mut stream).await.map_err(|error| error.to_string())?;
+            self.peer = told.source.unwrap_or(self.peer);
+            if options.certificate_name == CertificateName::Common {
+                self.certified = told.common_name.map(Into::into);
+            }
+        }
+        Ok((stream, self))
+    }
+}
+
+/// A connection that is counted until it is over, however it ends.
+#[derive(Debug)]
+pub(super) struct Counted(Arc<Hub>, Arc<Door>);
+
+impl Counted {
+    /// `None` when there are as many as there may be, of the broker or of the listener.
+    pub(super) fn new(hub: &Arc<Hub>, door: &Arc<Door>) -> Option<Self> {
+        let of_door = door.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        let of_all = hub.connections.up();
+        let counted = Self(Arc::clone(hub), Arc::clone(door)); // taken back on drop
+        let fits = of_all <= hub.options.connections_max as u64 && of_door <= door.options.connections_max;
+        fits.then_some(counted)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.down();
+        self.1.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

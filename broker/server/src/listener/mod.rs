@@ -1,0 +1,174 @@
+//! Listeners: accept under the limits, and give each connection its task.
+
+mod bind;
+mod door;
+mod proxy;
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::{sleep, timeout},
+};
+
+use self::door::Counted;
+pub(crate) use self::{
+    bind::{Listening, bind},
+    door::{Door, Origin},
+};
+use crate::{connection::Connection, events, handshake, hub::Hub, limits};
+
+/// Accepts until the broker stops.
+pub(crate) async fn run(hub: Arc<Hub>, listening: Listening, door: Arc<Door>) {
+    while !hub.is_stopping() {
+        let accepted = tokio::select! {
+            accepted = accept(&listening) => accepted,
+            () = hub.stop.notified() => return,
+        };
+        if hub.is_stopping() {
+            return;
+        }
+        match accepted {
+            Ok(accepted) => {
+                let wait_ms = hub.accept_rate.lock().spend(1, hub.node.clock.now_ms());
+                match accepted {
+                    Accepted::Tcp(stream, peer) => enter(&hub, &door, stream, peer),
+                    Accepted::Unix(stream) => enter(&hub, &door, stream, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+                }
+                if wait_ms > 0 {
+                    sleep(Duration::from_millis(wait_ms)).await; // the others wait in the kernel's queue
+                }
+            }
+            Err(error) if is_of_the_peer(&error) => {}
+            Err(error) => {
+                // Out of descriptors or memory: what is connected goes on, what is not waits.
+                tracing::warn!(%error, listener = door.name(), "cannot accept a connection");
+                sleep(limits::ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A stream that came in.
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+async fn accept(listening: &Listening) -> io::Result<Accepted> {
+    match listening {
+        Listening::Tcp(listener) => {
+            let (stream, peer) = listener.accept().await?;
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
+            }
+            // An IPv4 client of a listener on `::` is called by its IPv4 address.
+            Ok(Accepted::Tcp(stream, SocketAddr::new(peer.ip().to_canonical(), peer.port())))
+        }
+        Listening::Unix(listener, ..) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+    }
+}
+
+/// Whether accepting failed because of the connection that was to be accepted; the next one may be in order.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+/// Takes a connection in: at once where MQTT stands in the stream itself, else through what stands before it.
+fn enter<S>(hub: &Arc<Hub>, door: &Arc<Door>, stream: S, peer: SocketAddr)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let origin = Origin { peer, door: Arc::clone(door), certified: None };
+    if door.is_plain() {
+        admit(hub, stream, origin);
+        return;
+    }
+    let Some(counted) = count(hub, door) else { return };
+    let hub = Arc::clone(hub);
+    tokio::spawn(async move {
+        let entering = Box::pin(async {
+            tokio::select! {
+                entered = timeout(hub.options.connect_timeout, origin.pass(stream)) => entered,
+                () = hub.stop.notified() => Ok(Err("the broker is stopping".to_owned())),
+            }
+        });
+        match entering.await {
+            Ok(Ok((stream, origin))) => serve(hub, stream, origin, counted).await,
+            Ok(Err(why)) => tracing::info!("Client connection from {peer} denied: {why}"),
+            Err(_) => tracing::info!("Client connection from {peer} denied: no CONNECT in time"),
+        }
+    });
+}
+
+/// Gives a byte stream its task, or drops it unread when there are as many connections as there may be.
+pub(crate) fn admit<S>(hub: &Arc<Hub>, stream: S, origin: Origin)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    if let Some(counted) = count(hub, &origin.door) {
+        tokio::spawn(serve(Arc::clone(hub), stream, origin, counted));
+    }
+}
+
+/// Counts a connection, if there is room for it.
+fn count(hub: &Arc<Hub>, door: &Arc<Door>) -> Option<Counted> {
+    hub.counters.sockets.add(1);
+    let counted = Counted::new(hub, door);
+    if counted.is_none() {
+        hub.counters.shed_connections.add(1); // the stream is dropped, and so closed
+    }
+    counted
+}
+
+/// A connection from its first byte to its end. Beginning and end are boxed, so that a connection in service carries the
+/// room of neither.
+fn serve<S>(hub: Arc<Hub>, stream: S, origin: Origin, counted: Counted) -> impl Future<Output = ()> + Send
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let opening = Box::pin(open(hub, stream, origin));
+    async move {
+        let _counted = counted;
+        let Some(mut connection) = opening.await else { return };
+        let ending = (&mut connection).await;
+        Box::pin(connection.finish(ending)).await;
+    }
+}
+
+/// Brings a byte stream to its session.
+async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    hub: Arc<Hub>,
+    mut stream: S,
+    origin: Origin,
+) -> Option<Connection<S>> {
+    let peer = origin.peer;
+    let shaken = tokio::select! {
+        shaken = timeout(hub.options.connect_timeout, handshake::shake(&hub, &mut stream, &origin)) => shaken,
+        () = hub.stop.notified() => return None,
+    };
+    let admitted = match shaken {
+        Ok(Ok(admitted)) => admitted,
+        Ok(Err(refusal)) => {
+            tracing::info!("Client connection from {peer} denied: {refusal}");
+            return None;
+        }
+        Err(_) => {
+            tracing::info!("Client connection from {peer} denied: CONNECT was not complete in time");
+            return None;
+        }
+    };
+    let (identity, terms) = (Arc::clone(&admitted.identity), admitted.terms.clone());
+    let connection = Connection::new(Arc::clone(&hub), stream, admitted);
+    hub.counters.connects.add(1);
+    hub.counters.packets_sent.add(1);
+    events::connected(&hub, &identity, &terms);
+    Some(connection)
+}
