@@ -8,6 +8,7 @@ mod advisories;
 mod check;
 mod conformance;
 mod embeddable;
+mod interop;
 mod perf;
 mod rust_source;
 mod tidy;
@@ -25,6 +26,7 @@ cargo xtask tidy                 what rustfmt and clippy do not check: edges, si
 cargo xtask deny                 licences, sources and banned crates of the dependencies, and known faults
 cargo xtask embeddable           the crate primer needs no C compiler and has no MQTT in its tree
 cargo xtask conformance          each normative statement of MQTT has a test, or a reason why not
+cargo xtask interop              the tests with foreign clients, all of which have to be there
 cargo xtask perf [--record]      instructions a message on the main paths, beside the recorded ones (needs valgrind)";
 
 fn main() -> ExitCode {
@@ -45,6 +47,7 @@ fn run(args: &[String]) -> Result<()> {
         ["check", "--no-tests"] => check::run(&Workspace::find()?, check::Tests::Skip),
         ["tidy"] => tidy::run(&Workspace::find()?),
         ["conformance"] => conformance::run(&Workspace::find()?),
+        ["interop"] => interop::run(&Workspace::find()?),
         ["embeddable"] => embeddable::check(&Workspace::find()?),
         ["perf"] => perf::run(&Workspace::find()?, perf::Mode::Compare),
         ["perf", "--record"] => perf::run(&Workspace::find()?, perf::Mode::Record),

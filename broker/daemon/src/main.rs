@@ -13,6 +13,7 @@ mod queues_file;
 mod rules;
 mod serve;
 mod store;
+mod systemd;
 mod table;
 mod units;
 

@@ -1,4 +1,4 @@
-//! The foreign clients that interop tests run: those of mosquitto, paho-mqtt in Python, MQTT.js in Node.
+//! The foreign clients that interop tests run: those of mosquitto, paho-mqtt and gmqtt in Python, MQTT.js in Node.
 //!
 //! `.ci/run` installs them, in `target/interop` where they are not of the system. Where one is missing a test says so
 //! and passes, but not in CI (`CI` is set): there a missing peer is a failure.
@@ -18,20 +18,21 @@ pub fn mosquitto(program: &str) -> Option<Command> {
     present(program, on_path(program).map(Command::new))
 }
 
-/// A Python that has paho-mqtt: that of `PRIMER_PYTHON`, of `target/interop/venv`, or of the system.
+/// A Python that has this module: that of `PRIMER_PYTHON`, of `target/interop/venv`, or of the system.
 ///
 /// # Panics
 /// In CI, when there is none.
 #[must_use]
 #[track_caller]
-pub fn python_with_paho() -> Option<Command> {
+pub fn python_with(module: &str) -> Option<Command> {
     let named = std::env::var_os("PRIMER_PYTHON").map(PathBuf::from);
+    let import = format!("import {module}");
     let found =
         named.into_iter().chain([interop_dir().join("venv/bin/python"), PathBuf::from("python3")]).find(|path| {
-            let import = Command::new(path).args(["-c", "import paho.mqtt.client"]).stderr(Stdio::null()).status();
-            import.is_ok_and(|status| status.success())
+            let status = Command::new(path).args(["-c", &import]).stderr(Stdio::null()).status();
+            status.is_ok_and(|status| status.success())
         });
-    present("paho-mqtt", found.map(Command::new))
+    present(module, found.map(Command::new))
 }
 
 /// Node with MQTT.js in `target/interop/node_modules`; scripts may `require("mqtt")`. A machine may do without Node.

@@ -7,7 +7,7 @@ use crate::support::run_check;
 #[track_caller]
 fn check(name: &str, version: &str) {
     let broker = Broker::start();
-    run_check(peers::python_with_paho(), "paho_checks.py", broker.port(), name, &[version]);
+    run_check(peers::python_with("paho.mqtt.client"), "paho_checks.py", broker.port(), name, &[version]);
 }
 
 /// Makes a test of each check in each version.
