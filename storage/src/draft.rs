@@ -8,6 +8,7 @@ use crate::{
     message::{self, Destination, NEVER_UNIX_MS},
     record::{self, HEADER_BYTES, Kind},
     segment::row_cost,
+    store::Sync,
     ticket::Ticket,
 };
 
@@ -32,6 +33,8 @@ pub struct Draft {
     pub(crate) moves: Vec<Move>,
     /// Bytes of the changes.
     pub(crate) changes_len: usize,
+    /// When it is to count as durable, if that was said.
+    pub(crate) sync: Option<Sync>,
 }
 
 /// The destinations of a message, as they are found.
@@ -123,6 +126,12 @@ impl Draft {
         self.changes.extend(other.changes);
         self.moves.extend(other.moves);
         self.changes_len += other.changes_len;
+        self.asks_for(other.sync);
+    }
+
+    /// Has it count as durable then, if that is more than the store's options say, and than what it asked for before.
+    pub fn asks_for(&mut self, sync: Option<Sync>) {
+        self.sync = self.sync.max(sync);
     }
 
     /// Adds a change that is made if all of the draft's group becomes durable: where it fails, what was to go has

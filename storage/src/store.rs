@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// When what was submitted counts as durable.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sync {
     /// At once: it is written with the next commit, and nobody waits for it.
     Never,
@@ -213,6 +213,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// When a draft is to count as durable.
+    pub(crate) fn sync_of(&self, draft: &Draft) -> Sync {
+        draft.sync.map_or(self.options.sync, |asked| asked.max(self.options.sync))
+    }
+
     pub(crate) fn new(options: Options, stats: Arc<Stats>, next_queue: u32) -> Self {
         Self {
             options,
@@ -402,7 +407,8 @@ impl Store {
         }
         let was_empty = pending.drafts.is_empty();
         // Whether its moves are made must not depend on the commits of others.
-        let is_alone = self.shared.options.sync == Sync::Each && !draft.moves.is_empty();
+        let sync = self.shared.sync_of(&draft);
+        let is_alone = sync == Sync::Each && !draft.moves.is_empty();
         let group = pending.add(draft, is_alone);
         let is_enough = pending.wake_at > 0 && pending.messages >= pending.wake_at;
         let must_wake = was_empty || (is_urgent && !pending.is_urgent) || is_enough;
@@ -412,7 +418,7 @@ impl Store {
         if must_wake {
             self.shared.to_write.notify_one();
         }
-        if self.shared.options.sync == Sync::Never { Group::NOW } else { Group(group) }
+        if sync == Sync::Never { Group::NOW } else { Group(group) }
     }
 
     /// The group that comes to its end next: for who waits for a message of somebody else, which may be in it or in a

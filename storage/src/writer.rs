@@ -209,13 +209,9 @@ impl Writer {
         let begun = Instant::now();
         let mut is_durable = true;
         let mut messages = 0;
-        if self.shared.options.sync == Sync::Each {
-            for drafts in one_by_one(drafts) {
-                let (count, written) = self.commit(drafts);
-                (messages, is_durable) = (messages + count, is_durable && written);
-            }
-        } else {
-            (messages, is_durable) = self.commit(drafts);
+        for drafts in self.commits_of(drafts) {
+            let (count, written) = self.commit(drafts);
+            (messages, is_durable) = (messages + count, is_durable && written);
         }
         self.last_commit = begun.elapsed();
         self.last_messages = usize::try_from(messages).unwrap_or(usize::MAX);
@@ -227,6 +223,25 @@ impl Writer {
                 self.clean();
             }
         }
+    }
+
+    /// What is written together: all of it, but for what asks for a commit of its own.
+    fn commits_of(&self, drafts: Vec<Draft>) -> Vec<Vec<Draft>> {
+        let asks = |draft: &Draft| self.shared.sync_of(draft) == Sync::Each;
+        if !drafts.iter().any(asks) {
+            return vec![drafts];
+        }
+        let mut commits = Vec::new();
+        let mut rest = drafts.into_iter().peekable();
+        while let Some(first) = rest.next() {
+            let is_each = asks(&first);
+            let mut run = vec![first];
+            while let Some(next) = rest.next_if(|next| asks(next) == is_each) {
+                run.push(next);
+            }
+            if is_each { commits.extend(one_by_one(run)) } else { commits.push(run) }
+        }
+        commits
     }
 
     /// Writes what is still wanted; answers how many messages that were, and whether all of it is durable.

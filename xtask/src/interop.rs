@@ -58,7 +58,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         }
     }
     if !missing.is_empty() {
-        bail!("these have to be installed (.ci/run does it, with the versions that are tested):\n{}", missing.join("\n"));
+        bail!(
+            "these have to be installed (.ci/run does it, with the versions that are tested):\n{}",
+            missing.join("\n")
+        );
     }
     for target in TARGETS {
         check::cargo(workspace, &["test", "--package", "primer-tests", "--test", target])?;

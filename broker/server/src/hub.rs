@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use primer::{
     Plane,
-    journal::{Kept, Report},
+    journal::{Kept, Report, Sync},
 };
 use primer_core::{
     backlog::Bounds,
@@ -148,6 +148,12 @@ impl Hub {
 
     pub(crate) fn set_report(&self, report: Report) {
         let _there_is_one = self.report.set(report);
+    }
+
+    /// What a publish to a topic waits for, if anything was said of it.
+    pub(crate) fn sync_of(&self, topic: &str) -> Option<Sync> {
+        let rules = &self.options.durability;
+        rules.iter().find(|(filter, _)| primer_core::topic::matches(filter, topic)).map(|(_, sync)| *sync)
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -127,7 +127,7 @@ fn produce(
     let Product { queue, message } = product;
     if let Some(queue) = queue {
         let delivered = enqueue::enqueue_product(hub, batch, queue, message);
-        return votes.count(0, delivered);
+        return votes.count_queue(0, delivered);
     }
     let Ok(built) = message.stored(batch.now_ms, "") else { return refuse(hub, votes, Refused::InvalidTopic) };
     let (topic, seconds) = match pipeline::destination(built.topic()) {

@@ -6,10 +6,10 @@ use std::{borrow::Cow, sync::Arc};
 
 use primer::{
     drops::reason_of,
-    journal::{Change, Kept, QueueId},
+    journal::{Change, Group, Kept, QueueId, Sync},
 };
 use primer_core::{
-    commit::{Ballot, Notifier, Outcome, Refused},
+    commit::{Accepted, Ballot, Notifier, Outcome, Refused},
     message::NEVER_MS,
 };
 use primer_mqtt::{
@@ -69,7 +69,7 @@ pub(crate) fn publish(
     let publications: Vec<Publication<'_>> =
         both.map(|(arrival, forward)| publication(batch.now_ms, from, arrival, forward)).collect();
     let Some(burst) = Burst::new(&publications) else { return };
-    let mut votes = Votes { acks, first: ballot, base: 0, stored: Vec::new(), refused: 0 };
+    let mut votes = Votes { first: ballot, ..Votes::of_nobody(acks) };
     if let Some(queue) = queue
         && burst.first().qos == QoS::ExactlyOnce
     {
@@ -105,7 +105,7 @@ pub(crate) fn publish(
             batch.next_burst();
             if let Some(burst) = Burst::new(&later) {
                 let delay_ms = Some(u64::from(seconds) * 1000);
-                enqueue::enqueue(hub, batch, burst, delay_ms, |index, delivered| votes.count(index, delivered));
+                enqueue::enqueue(hub, batch, burst, delay_ms, |index, delivered| votes.count_queue(index, delivered));
                 batch.store(hub, burst);
             }
         }
@@ -117,7 +117,7 @@ pub(crate) fn publish(
             }
         }
     }
-    votes.close(batch, burst.len());
+    votes.close(hub, batch, burst);
 }
 
 /// Publications of one topic and QoS go to their destinations, or wait for their hour.
@@ -156,7 +156,7 @@ fn push_shown(
             hub.node.drops.add(reason_of(Refused::NotAuthorized), 1);
             Delivered::Queued(Err(Refused::NotAuthorized))
         };
-        votes.count(index, delivered);
+        votes.count_queue(index, delivered);
     }
 }
 
@@ -237,7 +237,7 @@ fn commit(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, votes: &mut Vo
     let first = burst.first();
     if first.topic.starts_with('$') {
         if enqueue::is_queue(first.topic) {
-            enqueue::enqueue(hub, batch, burst, None, |index, delivered| votes.count(index, delivered));
+            enqueue::enqueue(hub, batch, burst, None, |index, delivered| votes.count_queue(index, delivered));
             batch.store(hub, burst);
             return;
         }
@@ -254,7 +254,7 @@ fn commit(hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>, votes: &mut Vo
         votes.store(kept);
     }
     fanout::route(hub, batch, burst, |index, delivered| votes.count(index, delivered));
-    enqueue::enqueue(hub, batch, burst, None, |index, delivered| votes.count(index, delivered));
+    enqueue::enqueue(hub, batch, burst, None, |index, delivered| votes.count_queue(index, delivered));
     if hub.node.queues.has_subscribers() {
         for index in 0..burst.len() {
             let message = batch.own_message(burst, index);
@@ -336,13 +336,15 @@ pub(crate) struct Votes<'v> {
     pub(crate) base: usize,
     /// Publications that the store has to answer for, ascending but for repetitions.
     stored: Vec<usize>,
+    /// The same for queues, which say themselves what they wait for.
+    of_queues: Vec<usize>,
     /// How often a destination has refused.
     pub(crate) refused: usize,
 }
 
 impl<'v> Votes<'v> {
     const fn of_nobody(acks: &'v mut Acks) -> Self {
-        Self { acks, first: None, base: 0, stored: Vec::new(), refused: 0 }
+        Self { acks, first: None, base: 0, stored: Vec::new(), of_queues: Vec::new(), refused: 0 }
     }
 
     /// What one destination says of the publication `index` of the burst.
@@ -372,16 +374,34 @@ impl<'v> Votes<'v> {
         }
     }
 
-    /// All destinations of the burst have been asked; the store answers when the batch is durable.
-    fn close(&mut self, batch: &mut Batch<'_>, publications: usize) {
+    /// The same of a queue.
+    pub(crate) fn count_queue(&mut self, index: usize, delivered: Delivered) {
+        let before = self.stored.len();
+        self.count(index, delivered);
+        self.of_queues.extend(self.stored.drain(before..));
+    }
+
+    /// All destinations of the burst have been asked; the store answers when the batch is durable, or at once where the
+    /// topic does not wait for it.
+    fn close(&mut self, hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>) {
         let Some(first) = self.first else { return };
-        self.stored.sort_unstable();
-        self.stored.dedup();
+        let sync = if hub.options.durability.is_empty() { None } else { hub.sync_of(burst.first().topic) };
+        if sync != Some(Sync::Never) {
+            batch.draft.asks_for(sync);
+            self.of_queues.append(&mut self.stored);
+        }
         for index in self.stored.drain(..) {
+            if let Some(answer) = hub.node.journal().and_then(|journal| Accepted::by(journal, Group::NOW)) {
+                self.acks.vote_silently(first.after(index), answer);
+            }
+        }
+        self.of_queues.sort_unstable();
+        self.of_queues.dedup();
+        for index in self.of_queues.drain(..) {
             self.acks.expect(first.after(index));
             batch.awaits(first.after(index));
         }
-        (0..publications).for_each(|index| self.acks.close(first.after(index)));
+        (0..burst.len()).for_each(|index| self.acks.close(first.after(index)));
     }
 }
 

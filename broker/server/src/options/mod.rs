@@ -50,6 +50,10 @@ pub struct DataOptions {
 pub struct Options {
     /// Where sessions, their messages, and what is retained are kept; `None` keeps all in memory.
     pub data: Option<DataOptions>,
+    /// What publishes wait for until they are acknowledged, by topic filter; the first that matches counts, and
+    /// [`Sync`](journal::Sync) of the store where none does. It cannot make the store's own weaker for queues, which
+    /// have a word of their own, nor be more than a wish where there is no store.
+    pub durability: Vec<(String, journal::Sync)>,
     /// Queues by pattern: what they are to be.
     pub queues: Vec<(String, Definition)>,
     /// Where it listens, and how.
@@ -93,6 +97,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             data: None,
+            durability: Vec::new(),
             queues: Vec::new(),
             listeners: ListenerOptions::local(1883),
             node_name: "primer".to_owned(),
