@@ -43,6 +43,7 @@ mod session_drops;
 mod silence;
 mod subscribe;
 mod sys;
+pub mod transport;
 mod turns;
 mod will;
 

@@ -138,3 +138,20 @@ pub(crate) const CONTROL_PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How long the end of a connection waits for the store to say what became of its publishes.
 pub(crate) const STORE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Bytes of a file with certificates, keys or revocation lists: a list of a million certificates, and no more.
+pub(crate) const PEM_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Bytes that TLS keeps for a client that does not read, in front of the socket: what one write brings at most.
+pub(crate) const TLS_UNSENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of the head of a WebSocket request: cookies of a page make it large.
+pub(crate) const WEBSOCKET_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a WebSocket frame that is sent: the most whose length takes two bytes. What the socket does not take of a
+/// frame is kept, as its length has been said.
+pub(crate) const WEBSOCKET_FRAME_BYTES_MAX: usize = u16::MAX as usize;
+
+/// Reads of one poll that bring nothing but frames without MQTT in them (pings, empty ones); then the others come
+/// first.
+pub(crate) const WEBSOCKET_IDLE_READS_MAX: usize = 8;

@@ -6,6 +6,7 @@
 //! - [`Client`] is a well-behaved blocking client over the two.
 //! - [`mqttbytes_client`] speaks through the crate mqttbytes: for load, and as a second opinion on the format.
 //! - [`program`] finds the program, for tests of what it does besides being a broker.
+//! - [`certificates`] makes authorities, certificates and keys for TLS.
 //! - [`peers`] finds the foreign clients that interop tests run.
 //!
 //! It is test code: what goes wrong ends in a panic that says what was awaited and what came, at the test's own line.
@@ -16,6 +17,7 @@
 use std::time::Duration;
 
 pub mod broker;
+pub mod certificates;
 pub mod client;
 pub mod mqttbytes_client;
 pub mod peers;
