@@ -31,6 +31,7 @@ use crate::{
     options::{DataOptions, Options},
     pipeline, registry,
     restore::Found,
+    transport::TlsError,
 };
 
 /// Why a broker did not start. Nothing is left running.
@@ -46,6 +47,14 @@ pub enum StartError {
         place: String,
         /// What the system says.
         source: io::Error,
+    },
+    /// What a listener's TLS needs cannot be used.
+    #[error("listener {listener}")]
+    Tls {
+        /// Its name.
+        listener: String,
+        /// Which file, and why.
+        source: TlsError,
     },
     /// The data directory cannot be used.
     #[error(transparent)]
@@ -95,6 +104,7 @@ pub struct Broker {
     hub: Arc<Hub>,
     addresses: Vec<SocketAddr>,
     entrances: Vec<Entrance>,
+    doors: Vec<Arc<Door>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -136,12 +146,14 @@ impl Broker {
         let listeners = open_listeners(&hub)?;
         let mut tasks = vec![tokio::spawn(housekeeper::supervise(Arc::clone(&hub)))];
         let (mut addresses, mut entrances) = (Vec::new(), Vec::new());
+        let doors: Vec<Arc<Door>> = listeners.iter().map(|(_, door)| Arc::clone(door)).collect();
+        tasks.push(tokio::spawn(listener::watch_certificates(doors.clone())));
         for (listening, door) in listeners {
             addresses.extend(listening.address());
             entrances.push(Entrance { name: door.name().to_owned(), place: listening.place(), speaks: door.speaks() });
             tasks.push(tokio::spawn(listener::run(Arc::clone(&hub), listening, door)));
         }
-        Ok(Self { hub, addresses, entrances, tasks })
+        Ok(Self { hub, addresses, entrances, doors, tasks })
     }
 
     /// What opening the store found; `None` for a broker in memory.
@@ -161,6 +173,14 @@ impl Broker {
     #[must_use]
     pub fn entrances(&self) -> &[Entrance] {
         &self.entrances
+    }
+
+    /// Reads the certificates, keys and lists of all listeners anew, as it happens by itself a few seconds after they
+    /// have changed. Clients that are connected stay. Answers by listener whether anything has changed; where a file is
+    /// at fault, what was served before is served on. It reads files, so it blocks as long as the disk does.
+    pub fn reload_certificates(&self) -> Vec<(String, Result<bool, TlsError>)> {
+        let with_tls = self.doors.iter().filter_map(|door| Some((door, door.tls()?)));
+        with_tls.map(|(door, tls)| (door.name().to_owned(), tls.reload())).collect()
     }
 
     /// The addresses that the broker listens on, with the ports that the system chose where 0 was asked for.
@@ -255,16 +275,18 @@ impl Broker {
     }
 }
 
-/// Binds all listeners, or none.
+/// Reads the files of all listeners and binds them, or none.
 fn open_listeners(hub: &Hub) -> Result<Vec<(Listening, Arc<Door>)>, StartError> {
     let mut listeners = Vec::new();
     let mut port = None;
     for options in &hub.options.listeners {
-        let failed =
-            |source| StartError::Bind { listener: options.name.clone(), place: options.bind.to_string(), source };
-        let Some(listening) = listener::bind(&options.bind, port).map_err(failed)? else { continue };
+        let listener = || options.name.clone();
+        let door = Door::new(options.clone()).map_err(|source| StartError::Tls { listener: listener(), source })?;
+        let bound = listener::bind(&options.bind, port);
+        let failed = |source| StartError::Bind { listener: listener(), place: options.bind.to_string(), source };
+        let Some(listening) = bound.map_err(failed)? else { continue };
         port = listening.address().map(|address| address.port());
-        listeners.push((listening, Arc::new(Door::new(options.clone()))));
+        listeners.push((listening, Arc::new(door)));
     }
     Ok(listeners)
 }

@@ -20,6 +20,7 @@ use crate::{
     listener::Origin,
     registry,
     session::Cell,
+    transport,
     will::Will,
 };
 
@@ -42,6 +43,8 @@ pub(crate) enum Refusal {
     Closed,
     #[error("{0}")]
     Violation(Violation),
+    #[error("{0}")]
+    NotMqtt(&'static str),
     #[error("refused: {0}: {1}")]
     Refused(ReasonCode, &'static str),
 }
@@ -169,6 +172,9 @@ struct Answer {
 
 fn understand(hub: &Hub, buffer: &[u8]) -> Result<Request, Answer> {
     let rules = Rules { role: Role::Server, version: None, max_packet_size: CONNECT_BYTES_MAX };
+    if let Some(hint) = transport::looks_like(buffer) {
+        return Err(Answer { bytes: Vec::new(), refusal: Refusal::NotMqtt(hint) });
+    }
     let connect = match codec::decode(buffer, &rules) {
         Ok(Decoded::Packet { packet: Packet::Connect(connect), .. }) => connect,
         Ok(_) => {

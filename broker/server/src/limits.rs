@@ -37,6 +37,9 @@ pub(crate) const QUEUED_OVERHEAD_BYTES: usize = 192;
 /// How long accepting pauses when the process is out of file descriptors or memory.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often files of TLS are looked at. What has changed is taken when it was the same at two looks.
+pub(crate) const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
 /// How long a closing connection may take to write its last bytes.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 

@@ -14,6 +14,11 @@ use super::proxy;
 use crate::{
     hub::Hub,
     options::{Bind, CertificateName, ListenerOptions},
+    transport::{
+        Tls, TlsError,
+        tls::{ALPN_HTTP, ALPN_MQTT},
+        websocket,
+    },
 };
 
 /// A byte stream of any kind.
@@ -25,17 +30,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 #[derive(Debug)]
 pub(crate) struct Door {
     options: ListenerOptions,
+    tls: Option<Tls>,
     connections: AtomicUsize,
 }
 
 impl Door {
-    pub(crate) fn new(options: ListenerOptions) -> Self {
-        Self { options, connections: AtomicUsize::new(0) }
+    /// Reads the files of its TLS.
+    pub(crate) fn new(options: ListenerOptions) -> Result<Self, TlsError> {
+        let alpn = if options.websocket.is_some() { ALPN_HTTP } else { ALPN_MQTT };
+        let tls = options.tls.as_ref().map(|tls| Tls::load(tls, alpn)).transpose()?;
+        Ok(Self { options, tls, connections: AtomicUsize::new(0) })
     }
 
     /// For byte streams that the host program brings.
     pub(crate) fn of_the_program() -> Self {
-        Self::new(ListenerOptions::on("program", Bind::IfPresent((Ipv4Addr::UNSPECIFIED, 0).into())))
+        let options = ListenerOptions::on("program", Bind::IfPresent((Ipv4Addr::UNSPECIFIED, 0).into()));
+        Self { options, tls: None, connections: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -91,6 +105,19 @@ impl Origin {
             if options.certificate_name == CertificateName::Common {
                 self.certified = told.common_name.map(Into::into);
             }
+        }
+        if let Some(tls) = &self.door.tls {
+            let (inner, name) = tls.accept(stream).await.map_err(|error| format!("TLS: {error}"))?;
+            stream = Box::new(inner);
+            let name = name.and_then(|name| match options.certificate_name {
+                CertificateName::Unused => None,
+                CertificateName::Common => name.common,
+                CertificateName::Subject => Some(name.subject),
+            });
+            self.certified = name.map(Into::into).or(self.certified);
+        }
+        if let Some(websocket) = &options.websocket {
+            stream = Box::new(websocket::accept(stream, websocket).await.map_err(|error| error.to_string())?);
         }
         Ok((stream, self))
     }

@@ -22,7 +22,7 @@ pub(crate) use self::{
     bind::{Listening, bind},
     door::{Door, Origin},
 };
-use crate::{connection::Connection, events, handshake, hub::Hub, limits};
+use crate::{connection::Connection, events, handshake, hub::Hub, limits, transport::Tls};
 
 /// Accepts until the broker stops.
 pub(crate) async fn run(hub: Arc<Hub>, listening: Listening, door: Arc<Door>) {
@@ -50,6 +50,26 @@ pub(crate) async fn run(hub: Arc<Hub>, listening: Listening, door: Arc<Door>) {
                 // Out of descriptors or memory: what is connected goes on, what is not waits.
                 tracing::warn!(%error, listener = door.name(), "cannot accept a connection");
                 sleep(limits::ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Has new connections served with certificates that have changed on the disk.
+pub(crate) async fn watch_certificates(doors: Vec<Arc<Door>>) {
+    loop {
+        sleep(limits::CERTIFICATE_LOOK_INTERVAL).await;
+        for door in &doors {
+            let Some(tls) = door.tls().cloned().filter(Tls::files_changed) else { continue };
+            let outcome = tokio::task::spawn_blocking(move || tls.reload()).await;
+            match outcome {
+                Ok(Ok(true)) => tracing::info!(listener = door.name(), "serves new certificates"),
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => tracing::error!(
+                    listener = door.name(),
+                    "the certificates have changed and cannot be used, so the ones before are served on: {error}"
+                ),
+                Err(error) => tracing::error!(%error, "the certificates were not read"),
             }
         }
     }
