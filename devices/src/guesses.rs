@@ -48,6 +48,14 @@ impl Known {
     }
 }
 
+/// An attempt that is looked at.
+#[derive(Debug)]
+#[must_use]
+pub struct Turn {
+    /// It counts as failed already.
+    is_counted: bool,
+}
+
 /// The addresses that have failed of late. Times are milliseconds of one clock that does not go back.
 #[derive(Debug, Default)]
 pub struct Guesses {
@@ -66,6 +74,36 @@ impl Guesses {
         match self.known.get(&From::of(ip)) {
             Some(known) if !known.is_forgotten(now_ms) => (known.last_ms + known.wait_ms()).saturating_sub(now_ms),
             _ => 0,
+        }
+    }
+
+    /// Whether a password of this address may be looked at now; else how many milliseconds it has to wait, and to ask
+    /// again. An address that has had to wait is given its turn as if the attempt had failed, until it has not: of many
+    /// attempts that wait at a time one is looked at.
+    ///
+    /// # Errors
+    /// The milliseconds to wait.
+    pub fn begin(&mut self, ip: IpAddr, now_ms: u64) -> Result<Turn, u64> {
+        match self.wait_ms(ip, now_ms) {
+            0 => {
+                let known = self.known.get(&From::of(ip)).filter(|known| !known.is_forgotten(now_ms));
+                let is_counted = known.is_some_and(|known| known.failures >= FAILURES_FREE);
+                if is_counted {
+                    self.failed(ip, now_ms);
+                }
+                Ok(Turn { is_counted })
+            }
+            wait_ms => Err(wait_ms),
+        }
+    }
+
+    /// What became of an attempt that had its turn.
+    pub fn end(&mut self, turn: Turn, ip: IpAddr, was_right: bool, now_ms: u64) {
+        let Turn { is_counted } = turn;
+        if was_right {
+            self.succeeded(ip);
+        } else if !is_counted {
+            self.failed(ip, now_ms);
         }
     }
 
@@ -140,11 +178,30 @@ mod tests {
                 guesses.wait_ms(here, 500)
             })
             .collect();
-        assert_eq!(waits, [0, 0, 0, 0, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
-        assert_eq!(guesses.wait_ms(here, 30_499), 1);
-        assert_eq!(guesses.wait_ms(here, 30_500), 0, "the wait is over");
+        assert_eq!(waits, [0, 0, 0, 0, 1000, 2000, 4000, 8000, 8000, 8000, 8000, 8000]);
+        assert_eq!(guesses.wait_ms(here, 8_499), 1);
+        assert_eq!(guesses.wait_ms(here, 8_500), 0, "the wait is over");
         fail(&mut guesses, here, 100, 40_000);
-        assert_eq!(guesses.wait_ms(here, 40_000), 30_000, "however often");
+        assert_eq!(guesses.wait_ms(here, 40_000), 8_000, "however often");
+    }
+
+    /// Whoever opens a thousand connections and waits on all of them has one attempt, not a thousand.
+    #[test]
+    fn of_many_that_wait_one_has_its_turn() {
+        let mut guesses = Guesses::default();
+        let here = ip("192.0.2.1");
+        for _ in 0..FAILURES_FREE {
+            let turn = guesses.begin(here, 0).unwrap();
+            guesses.end(turn, here, false, 0);
+        }
+        assert_eq!(guesses.begin(here, 0).unwrap_err(), 1000);
+        let turn = guesses.begin(here, 1000).unwrap();
+        assert_eq!(guesses.begin(here, 1000).unwrap_err(), 2000, "while the other is looked at");
+        guesses.end(turn, here, false, 1000);
+        assert_eq!(guesses.wait_ms(here, 1000), 2000, "counted once");
+        let turn = guesses.begin(here, 3000).unwrap();
+        guesses.end(turn, here, true, 3000);
+        assert!(guesses.begin(here, 3000).is_ok(), "it was right");
     }
 
     #[test]

@@ -2,14 +2,18 @@
 //!
 //! Plain sequential code under one time limit; the hot path begins after it, in `connection`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use primer_devices::guesses::Turn;
 use primer_mqtt::{
     ReasonCode, Version, Violation,
     codec::{self, Decoded, Role, Rules, packet::Packet},
     session::{Greeting, Terms, refuse_connect, write_auth},
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::sleep,
+};
 
 use crate::{
     access::{Attempt, Authenticator, Identity},
@@ -82,12 +86,21 @@ pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
         request.username = Some(Arc::clone(name));
     }
     let mut last_data = None;
+    let turn = wait_for_turn(hub, &request, origin).await;
     if request.terms.authentication_method.is_none() {
-        if let Err(reason) = admit(hub, &mut request, origin).await {
+        let admitted = admit(hub, &mut request, origin).await;
+        end_turn(hub, turn, origin, admitted.err(), ReasonCode::BAD_USER_NAME_OR_PASSWORD);
+        if let Err(reason) = admitted {
             return refuse(hub, stream, &request.terms, reason, "check the user name and the password").await;
         }
     } else {
-        match authenticate(hub, stream, &mut buffer, &request).await {
+        let authenticated = authenticate(hub, stream, &mut buffer, &request).await;
+        let refused = match &authenticated {
+            Err(Refusal::Refused(reason, _)) => Some(*reason),
+            _ => None,
+        };
+        end_turn(hub, turn, origin, refused, ReasonCode::NOT_AUTHORIZED);
+        match authenticated {
             Ok((username, data)) => {
                 request.username = Some(username);
                 last_data = Some(data);
@@ -212,6 +225,32 @@ fn understand(hub: &Hub, buffer: &[u8]) -> Result<Request, Answer> {
         password: connect.password.map(<[u8]>::to_vec),
         terms,
     })
+}
+
+/// Waits until the address may try a password; `None` where there is none to be tried. The caller bounds the time.
+async fn wait_for_turn(hub: &Hub, request: &Request, origin: &Origin) -> Option<Turn> {
+    let has_secret = request.terms.authentication_method.is_some() || request.username.is_some();
+    if !has_secret || origin.certified.is_some() {
+        return None;
+    }
+    loop {
+        let begun = hub.guesses.lock().begin(origin.peer.ip(), hub.node.clock.now_ms());
+        match begun {
+            Ok(turn) => return Some(turn),
+            Err(wait_ms) => {
+                tracing::info!("Client connection from {} waits {wait_ms} ms: wrong passwords before", origin.peer);
+                sleep(Duration::from_millis(wait_ms)).await;
+            }
+        }
+    }
+}
+
+/// Counts an attempt with the right password or a wrong one; other refusals tell nothing of it.
+fn end_turn(hub: &Hub, turn: Option<Turn>, origin: &Origin, refused: Option<ReasonCode>, wrong: ReasonCode) {
+    let Some(turn) = turn else { return };
+    if refused.is_none_or(|reason| reason == wrong) {
+        hub.guesses.lock().end(turn, origin.peer.ip(), refused.is_none(), hub.node.clock.now_ms());
+    }
 }
 
 /// Asks the authenticator, which may take its time, on a thread of its own; a few at a time, or nothing else would run.

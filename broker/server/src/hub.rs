@@ -19,6 +19,7 @@ use primer_core::{
     deadlines::Deadlines,
     message::Message,
 };
+use primer_devices::Guesses;
 use primer_mqtt::codec::packet::QoS;
 use tokio::sync::{Notify, Semaphore};
 
@@ -84,6 +85,8 @@ pub(crate) struct Hub {
     /// Salts of unknown users.
     pub(crate) secret: [u8; 32],
     pub(crate) password_checks: Arc<Semaphore>,
+    /// Addresses that have tried wrong passwords.
+    pub(crate) guesses: Mutex<Guesses>,
     /// Requests with commands about queues that may be carried out.
     pub(crate) control_tasks: Arc<Semaphore>,
     report: OnceLock<Report>,
@@ -122,6 +125,7 @@ impl Hub {
             decider,
             hasher: foldhash::fast::RandomState::default(),
             secret,
+            guesses: Mutex::default(),
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
             control_tasks: Arc::new(Semaphore::new(CONTROL_TASKS_MAX)),
             report: OnceLock::new(),
