@@ -98,8 +98,8 @@ impl Guesses {
     }
 
     /// What became of an attempt that had its turn.
-    pub fn end(&mut self, turn: Turn, ip: IpAddr, was_right: bool, now_ms: u64) {
-        let Turn { is_counted } = turn;
+    pub fn end(&mut self, turn: &Turn, ip: IpAddr, was_right: bool, now_ms: u64) {
+        let Turn { is_counted } = *turn;
         if was_right {
             self.succeeded(ip);
         } else if !is_counted {
@@ -192,15 +192,15 @@ mod tests {
         let here = ip("192.0.2.1");
         for _ in 0..FAILURES_FREE {
             let turn = guesses.begin(here, 0).unwrap();
-            guesses.end(turn, here, false, 0);
+            guesses.end(&turn, here, false, 0);
         }
         assert_eq!(guesses.begin(here, 0).unwrap_err(), 1000);
         let turn = guesses.begin(here, 1000).unwrap();
         assert_eq!(guesses.begin(here, 1000).unwrap_err(), 2000, "while the other is looked at");
-        guesses.end(turn, here, false, 1000);
+        guesses.end(&turn, here, false, 1000);
         assert_eq!(guesses.wait_ms(here, 1000), 2000, "counted once");
         let turn = guesses.begin(here, 3000).unwrap();
-        guesses.end(turn, here, true, 3000);
+        guesses.end(&turn, here, true, 3000);
         assert!(guesses.begin(here, 3000).is_ok(), "it was right");
     }
 

@@ -249,7 +249,7 @@ async fn wait_for_turn(hub: &Hub, request: &Request, origin: &Origin) -> Option<
 fn end_turn(hub: &Hub, turn: Option<Turn>, origin: &Origin, refused: Option<ReasonCode>, wrong: ReasonCode) {
     let Some(turn) = turn else { return };
     if refused.is_none_or(|reason| reason == wrong) {
-        hub.guesses.lock().end(turn, origin.peer.ip(), refused.is_none(), hub.node.clock.now_ms());
+        hub.guesses.lock().end(&turn, origin.peer.ip(), refused.is_none(), hub.node.clock.now_ms());
     }
 }
 
