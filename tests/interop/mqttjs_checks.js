@@ -1,4 +1,5 @@
-// Checks of a broker with MQTT.js: `mqttjs_checks.js PORT CHECK VERSION`, where VERSION is 4 or 5.
+// Checks of a broker with MQTT.js: `mqttjs_checks.js PORT CHECK VERSION [ws]`, where VERSION is 4 or 5; with `ws`
+// over WebSocket.
 //
 // Each check is a function of this file; a failed one ends with exit code 1.
 "use strict";
@@ -6,7 +7,7 @@
 const assert = require("node:assert");
 const mqtt = require("mqtt");
 
-const [port, check, version] = process.argv.slice(2);
+const [port, check, version, transport] = process.argv.slice(2);
 const isV5 = version === "5";
 const WAIT_MS = 10_000;
 
@@ -25,6 +26,7 @@ async function peer(clientId, options = {}) {
   const client = mqtt.connect({
     host: "127.0.0.1",
     port: Number(port),
+    ...(transport === "ws" ? { protocol: "ws", path: "/mqtt" } : {}),
     protocolVersion: Number(version),
     clientId,
     reconnectPeriod: 50,

@@ -242,6 +242,25 @@ impl Broker {
         }
     }
 
+    /// Has it read its files again, with SIGHUP, and waits until it says a line with this text after that.
+    ///
+    /// # Panics
+    /// When it does not within [`TIMEOUT`].
+    #[track_caller]
+    pub fn hang_up_and_wait(&mut self, text: &str) {
+        let before = self.stderr().len();
+        self.signal(Signal::HUP);
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let output = self.stderr();
+            if output.get(before..).is_some_and(|output| output.contains(text)) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the broker did not say {text:?} within {TIMEOUT:?}:\n{output}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// The port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
