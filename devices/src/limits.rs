@@ -18,7 +18,7 @@ pub const ARGON2_PASSES_MAX: u32 = 100;
 /// Lanes of Argon2. They are computed one after another here.
 pub const ARGON2_LANES_MAX: u32 = 64;
 
-/// Memory and passes of passwords that Primer hashes (OWASP's advice): 19 MiB, which a small gateway has, two at a time.
+/// Memory and passes of passwords that Primer hashes (OWASP's advice): 19 MiB, which a small gateway has twice.
 pub const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
 /// See [`ARGON2_MEMORY_KIB`].
 pub const ARGON2_PASSES: u32 = 2;

@@ -7,6 +7,7 @@ mod control;
 mod data;
 mod dump;
 mod machine;
+mod passwd;
 mod probe;
 mod queue;
 mod queues_file;
@@ -55,6 +56,8 @@ enum Command {
     /// Write, try and look after mapping rules: check and test files, apply them to a running broker, watch them.
     #[command(subcommand)]
     Rules(Box<rules::Rules>),
+    /// Look after a password file, with the options of mosquitto_passwd: add, change and remove users.
+    Passwd(passwd::Passwd),
     /// Load a broker and say what it did and what it cost; or compare brokers.
     Bench(Box<bench::Bench>),
 }
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Store(what) => store::run(what),
         Command::Queue(what) => queue::run(*what),
         Command::Rules(what) => rules::run(*what),
+        Command::Passwd(arguments) => passwd::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(*arguments),
     };
     match result {

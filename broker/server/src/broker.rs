@@ -211,6 +211,17 @@ impl Broker {
         listener::admit(&self.hub, stream, Origin { peer, door, certified: None });
     }
 
+    /// What clients may do has changed: has the decider asked anew about every subscription. What may not be read any
+    /// more is not delivered any more, also where it waits already; consumers leave queues that are not theirs; wills
+    /// that may not be published are given up. Of a session that nobody has connected to since the start, nobody is
+    /// known to be asked about: that follows when its client connects.
+    pub fn access_changed(&self) {
+        self.hub.note_access_change();
+        for cell in self.hub.registry.all() {
+            cell.lock().access_changed(&self.hub);
+        }
+    }
+
     /// Stops gracefully: no new connections, no new publishes. A client for whom nothing waits is told (0x8B) at once,
     /// the others when they have taken and acknowledged what waits for them, or when the time is up. Wills are
     /// published, as the connections end without a farewell of their clients. Takes at most `deadline` and a moment;

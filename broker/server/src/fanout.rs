@@ -88,6 +88,7 @@ fn to_one(
         retain: burst.first().retain && subscription.options.retain_as_published,
         ids: subscription.id.as_slice(),
         share: subscription.share.as_ref(),
+        is_direct: false,
     };
     subscription.cell.deliver(hub, batch, &wish, burst, which, answer);
 }
@@ -115,6 +116,7 @@ fn to_each_once<'n>(
             retain: first.retain && same.iter().any(|(_, s)| s.options.retain_as_published),
             ids: &ids,
             share: None,
+            is_direct: false,
         };
         one.cell.deliver(hub, batch, &wish, burst, 0..burst.len(), &mut *answer);
     }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -91,6 +91,7 @@ pub(crate) struct Hub {
     pub(crate) control_tasks: Arc<Semaphore>,
     report: OnceLock<Report>,
     me: OnceLock<Weak<Self>>,
+    access_changes: AtomicU64,
     stopping: AtomicBool,
     cutting: AtomicBool,
     /// Told when the broker begins to stop.
@@ -130,6 +131,7 @@ impl Hub {
             control_tasks: Arc::new(Semaphore::new(CONTROL_TASKS_MAX)),
             report: OnceLock::new(),
             me: OnceLock::new(),
+            access_changes: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             cutting: AtomicBool::new(false),
             stop: Notify::new(),
@@ -158,6 +160,16 @@ impl Hub {
     pub(crate) fn sync_of(&self, topic: &str) -> Option<Sync> {
         let rules = &self.options.durability;
         rules.iter().find(|(filter, _)| primer_core::topic::matches(filter, topic)).map(|(_, sync)| *sync)
+    }
+
+    /// How often it has changed what clients may do.
+    pub(crate) fn access_changes(&self) -> u64 {
+        self.access_changes.load(Ordering::SeqCst)
+    }
+
+    /// Notes that it has, before the sessions are gone over.
+    pub(crate) fn note_access_change(&self) {
+        self.access_changes.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -249,7 +249,9 @@ impl Entering<'_> {
         let state = &mut *guard;
         state.is_leaving = false;
         let proof = commit_opening(state.opened, &state.queue);
+        let is_another = state.read_by(identity);
         state.attach(Arc::clone(identity), terms, will.cloned().map(Box::new));
+        state.ask_anew(hub, is_another);
         if !state.machine.accept(proof, terms, &hub.options.protocol, greeting, &mut state.outbox) {
             state.close = Some(ReasonCode::PACKET_TOO_LARGE);
         }

@@ -133,6 +133,9 @@ impl State {
 
     /// Takes one retained message in; answers `false` when it did not fit and has to be offered again.
     fn take_retained(&mut self, hub: &Hub, kept: &Kept, replay: &Replay, now_ms: u64) -> bool {
+        if self.is_restricted && !self.may_read(hub, kept.message.topic()) {
+            return true; // passed over
+        }
         let published = match kept.qos {
             0 => QoS::AtMostOnce,
             1 => QoS::AtLeastOnce,

@@ -4,12 +4,13 @@
 //! of its batch. The connection takes the bytes under the same lock and writes them. A waker in the cell means that
 //! the connection sleeps and its buffer is empty or blocked; a missing one means that it runs or will run.
 //!
-//! What is given to a session stands in `intake`, what leaves it in `pump`.
+//! What is given to a session stands in `intake`, what leaves it in `pump`, what of it its client may read in `rights`.
 //!
 //! Lock order: the routing table before a cell; two cells are never locked together.
 
 mod intake;
 mod pump;
+mod rights;
 
 use std::{
     sync::{
@@ -84,6 +85,11 @@ pub(crate) struct State {
     pub(crate) is_blocked: bool,
     /// Who is connected, while somebody is.
     pub(crate) connected: Option<Arc<Identity>>,
+    /// Who is connected, or was last: `None` before the first connection since the process began.
+    reader: Option<Arc<Identity>>,
+    /// Whether the client may not read all that it has subscribed to, or what waits for it: then each message is asked
+    /// about.
+    pub(crate) is_restricted: bool,
     /// Asks the connection to end, with a reason for the client.
     pub(crate) close: Option<ReasonCode>,
     /// Retained messages that are still to be looked up.
@@ -124,12 +130,14 @@ pub(crate) struct Wish<'s> {
     pub(crate) retain: bool,
     pub(crate) ids: &'s [u32],
     pub(crate) share: Option<&'s Arc<Share>>,
+    /// Whether it is an answer to this client alone, who may have it: no subscription's.
+    pub(crate) is_direct: bool,
 }
 
 /// What became of a message at one session.
 #[derive(Debug)]
 pub(crate) enum Delivered {
-    /// The session is over: it is as if it had not subscribed.
+    /// The session is over, or its client may not read it: it is as if it had not subscribed.
     Gone,
     /// It needs no proof: QoS 0, sent or dropped and counted.
     Live,
@@ -150,6 +158,8 @@ impl Cell {
             waker: None,
             is_blocked: false,
             connected: None,
+            reader: None,
+            is_restricted: false,
             close: None,
             replays: Replays::default(),
             receiving: None,
@@ -231,6 +241,11 @@ impl Cell {
         if state.ended {
             drop(state);
             which.for_each(|index| answer(index, Delivered::Gone));
+            return;
+        }
+        if state.is_restricted && !wish.is_direct && !state.may_read(hub, burst.first().topic) {
+            drop(state);
+            which.for_each(|index| answer(index, Delivered::Gone)); // as if it had not subscribed
             return;
         }
         state.ensure_buffer();

@@ -10,7 +10,7 @@ use primer_mqtt::{
 };
 
 use crate::{
-    access::Identity,
+    access::{Identity, Reading},
     delivery::Share,
     fanout::Subscription,
     hub::Hub,
@@ -37,6 +37,8 @@ struct Wanted<'a> {
     address: Option<Address<'a>>,
     /// Whether it goes into the routing table.
     is_routed: bool,
+    /// How much of it may be read.
+    reading: Reading,
 }
 
 impl Wanted<'_> {
@@ -56,8 +58,12 @@ pub(crate) fn is_routed(hub: &Hub, address: Option<Address<'_>>) -> bool {
 
 /// Carries out a SUBSCRIBE and answers it.
 pub(crate) fn subscribe(hub: &Hub, cell: &Arc<Cell>, identity: &Identity, packet: &Subscribe<'_>) {
+    let asked_at = hub.access_changes();
     let mut wanted: Vec<Wanted<'_>> =
         packet.filters.iter().map(|(whole, options)| judge(hub, identity, whole, options)).collect();
+    if wanted.iter().any(|one| one.reading == Reading::Some) {
+        cell.lock().is_restricted = true; // before the first message comes
+    }
     for some in wanted.chunks_mut(FILTERS_PER_LOCK_MAX) {
         insert(hub, cell, packet.subscription_id, some);
     }
@@ -65,6 +71,9 @@ pub(crate) fn subscribe(hub: &Hub, cell: &Arc<Cell>, identity: &Identity, packet
     let why = wanted.iter().find_map(|one| one.refused).map(ReasonCode::name);
     let mut guard = cell.lock();
     let state = &mut *guard;
+    if hub.access_changes() != asked_at {
+        state.access_changed(hub); // who went over the sessions meanwhile may not have seen these
+    }
     hub.counters.packets_sent.add(1);
     let mut held = Vec::new();
     let out = if state.durable.is_some() { &mut held } else { &mut state.outbox };
@@ -158,14 +167,45 @@ pub(crate) fn split(whole: &str) -> (&str, Option<&str>) {
 
 fn judge<'a>(hub: &Hub, identity: &Identity, whole: &'a str, options: SubscribeOptions) -> Wanted<'a> {
     let (filter, group) = split(whole);
-    let refused = (!hub.decider.may_subscribe(identity, filter)).then_some(ReasonCode::NOT_AUTHORIZED);
     let address = address::of(whole);
+    let is_routed = is_routed(hub, address);
+    let reading = reading(hub, identity, (whole, address), is_routed);
     let refused = match address {
         Some(Address::Wrong) => Some(ReasonCode::TOPIC_FILTER_INVALID),
-        _ => refused,
+        _ if reading == Reading::None => Some(ReasonCode::NOT_AUTHORIZED),
+        _ => None,
     };
-    let is_routed = is_routed(hub, address);
-    Wanted { whole, filter, group, options, refused, is_new: true, address, is_routed }
+    Wanted { whole, filter, group, options, refused, is_new: true, address, is_routed, reading }
+}
+
+/// How much of what a subscription would give may be read. A queue is all or nothing, by its own name, whether it is
+/// there yet or not; where the filter stands for a shared subscription as well, that gives what may be read of it.
+fn reading(hub: &Hub, identity: &Identity, (whole, address): (&str, Option<Address<'_>>), is_routed: bool) -> Reading {
+    let asked = |filter: &str| hub.decider.may_subscribe(identity, filter);
+    let all_or_nothing = |name: &str| if asked(name) == Reading::All { Reading::All } else { Reading::None };
+    match address {
+        Some(Address::Queue { name, .. }) => {
+            let queue = all_or_nothing(&address::own_topic(name));
+            let is_whole = queue == Reading::None || !is_routed || asked(split(whole).0) == Reading::All;
+            if is_whole { queue } else { Reading::Some }
+        }
+        Some(Address::Browse { name, .. }) => all_or_nothing(&format!("{}{name}", address::BROWSE)),
+        Some(Address::Wrong) => Reading::None,
+        Some(Address::Shared) | None => asked(split(whole).0),
+    }
+}
+
+/// Whether all that a subscription gives may be read. One that may be a shared one is taken for that as well.
+pub(crate) fn is_readable(hub: &Hub, identity: &Identity, whole: &str) -> bool {
+    let address = address::of(whole);
+    let may_be_routed = !matches!(address, Some(Address::Queue { may_be_shared: false, .. }));
+    reading(hub, identity, (whole, address), may_be_routed) == Reading::All
+}
+
+/// Whether a queue may be consumed from.
+pub(crate) fn may_consume(hub: &Hub, identity: &Identity, whole: &str) -> bool {
+    let address = address::of(whole);
+    reading(hub, identity, (whole, address), false) == Reading::All
 }
 
 /// Puts some filters into the routing table under one lock, and into the session.

@@ -41,6 +41,7 @@ reasons! {
     Damaged, "damaged", "Its record on the disk was damaged.";
     StoreFull, "store_full", "The retained or the delayed store was full.";
     NotAuthorized, "not_authorized", "The publisher may not publish to the topic.";
+    NotReadable, "not_readable", "The consumer may not read the topic, or not any more.";
     RejectedByConsumer, "rejected_by_consumer", "The consumer answered with an error.";
     NoConsumer, "no_consumer", "Every member of its share group was gone.";
     SessionEnded, "session_ended", "Its session ended before it could be delivered.";

@@ -1,7 +1,7 @@
 //! Files that change while the broker runs: new clients are served with what is new, those that are there stay.
 
-use primer_harness::certificates::{Authority, write};
 use primer_harness::Client;
+use primer_harness::certificates::{Authority, write};
 
 use crate::fixture::{Place, goes_through, port, run, stays_out};
 

@@ -31,7 +31,8 @@ fn files_of_tls_that_cannot_be_used_are_named() {
     does_not_start(&place, &ssl("server.pem", "other.key"), &["ssl.default", "other.key"]);
     does_not_start(&place, &ssl("server.pem", "locked.key"), &["locked.key", "openssl pkey"]);
     does_not_start(&place, &ssl("server.pem", "server.pem"), &["server.pem", "key"]);
-    let authorities = format!("{}cafile = 'missing-ca.pem'\nrequire_certificate = true\n", ssl("server.pem", "server.key"));
+    let authorities =
+        format!("{}cafile = 'missing-ca.pem'\nrequire_certificate = true\n", ssl("server.pem", "server.key"));
     does_not_start(&place, &authorities, &["ssl.default", "missing-ca.pem"]);
 }
 

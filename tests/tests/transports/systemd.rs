@@ -28,10 +28,7 @@ fn the_service_manager_hears_how_the_broker_is() {
     let place = Place::new();
     let socket = UnixDatagram::bind(place.path().join("notify")).unwrap();
     socket.set_read_timeout(Some(TIMEOUT)).unwrap();
-    let mut broker = Launch::new()
-        .env("NOTIFY_SOCKET", &place.arg("notify"))
-        .env("WATCHDOG_USEC", "300000")
-        .start();
+    let mut broker = Launch::new().env("NOTIFY_SOCKET", &place.arg("notify")).env("WATCHDOG_USEC", "300000").start();
     hears(&socket, "READY=1");
     hears(&socket, "WATCHDOG=1");
     hears(&socket, "WATCHDOG=1");

@@ -104,8 +104,9 @@ fn a_revoked_certificate_counts_no_more() {
     let broker = place.serve(&config);
     let (port, ca) = (port(&broker, "ssl.default"), place.arg("ca.pem"));
     let base = ["-h", "localhost", "-p", &*port, "--cafile", &*ca];
-    let with = |name: &str| ["--cert", &*place.arg(&format!("{name}.pem")), "--key", &*place.arg(&format!("{name}.key"))]
-        .map(str::to_owned);
+    let with = |name: &str| {
+        ["--cert", &*place.arg(&format!("{name}.pem")), "--key", &*place.arg(&format!("{name}.key"))].map(str::to_owned)
+    };
     let good = with("good");
     let good: Vec<&str> = base.iter().copied().chain(good.iter().map(String::as_str)).collect();
     goes_through(&broker, &good);

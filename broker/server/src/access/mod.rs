@@ -1,11 +1,15 @@
 //! The two ports of access control: an authenticator says who somebody is, a decider what it may do.
 //!
-//! Password files, certificates, tokens and ACLs are other implementations of these two traits; here are the ones
-//! that need no file.
+//! [`Guard`] is both, by a password file and an ACL file; here are the ones that need no file.
+
+mod guard;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use primer_mqtt::{ReasonCode, auth::scram::Credentials, codec::packet::QoS};
+
+pub use self::guard::{AccessError, AccessOptions, Guard, Loaded};
+pub use primer_devices::Reading;
 
 use crate::control::CONTROL;
 
@@ -33,7 +37,7 @@ pub struct Attempt<'a> {
     pub peer: SocketAddr,
     /// The name of the listener.
     pub listener: &'a str,
-    /// Whether the user name stands in a client certificate, which the listener has verified: there is no password then.
+    /// Whether the user name stands in a client certificate that the listener has verified: there is no password then.
     pub is_certified: bool,
     /// What the listener says of clients without a user name; `None` if nothing.
     pub allow_anonymous: Option<bool>,
@@ -63,8 +67,18 @@ pub trait Decider: Send + Sync + 'static {
     /// Whether `identity` may publish to `topic`.
     fn may_publish(&self, identity: &Identity, topic: &str, qos: QoS, retain: bool) -> bool;
 
-    /// Whether `identity` may subscribe to `filter` (without its share group).
-    fn may_subscribe(&self, identity: &Identity, filter: &str) -> bool;
+    /// How much of what `filter` matches `identity` may read: with nothing the subscription is refused, with some of it
+    /// each message is [asked about](Self::may_read). Without the prefix of a shared subscription. A queue is asked for
+    /// by its own name (`$queue/NAME`, `$dead/NAME`), a look into it as `$browse/NAME`: these are all or nothing.
+    fn may_subscribe(&self, identity: &Identity, filter: &str) -> Reading;
+
+    /// Whether `identity` may get what is published to `topic`.
+    fn may_read(&self, identity: &Identity, topic: &str) -> bool;
+
+    /// Whether there is anybody who may not read everything. If not, nobody is asked about.
+    fn restricts_reading(&self) -> bool {
+        true
+    }
 }
 
 /// Anybody may connect.
@@ -137,12 +151,25 @@ impl Decider for Open {
         if topic.starts_with(CONTROL) {
             return identity.peer.ip().to_canonical().is_loopback(); // ::ffff:127.0.0.1 as well
         }
-        !topic.starts_with("$SYS/") && topic != "$SYS"
+        !is_sys(topic)
     }
 
-    fn may_subscribe(&self, _: &Identity, _: &str) -> bool {
+    fn may_subscribe(&self, _: &Identity, _: &str) -> Reading {
+        Reading::All
+    }
+
+    fn may_read(&self, _: &Identity, _: &str) -> bool {
         true
     }
+
+    fn restricts_reading(&self) -> bool {
+        false
+    }
+}
+
+/// Whether a topic is one that only the broker publishes to.
+fn is_sys(topic: &str) -> bool {
+    topic.starts_with("$SYS/") || topic == "$SYS"
 }
 
 #[cfg(test)]

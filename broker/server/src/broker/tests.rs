@@ -1,5 +1,6 @@
 //! Streams that the host program brings, served like sockets.
 
+mod access;
 mod durability;
 mod ingress;
 mod refused;

@@ -21,7 +21,8 @@ pub(crate) const QUEUE: &str = "$queue/";
 /// The group of the shared subscriptions that `$queue/FILTER` stands for.
 pub(crate) const EMQX_GROUP: &str = "$queue";
 
-const BROWSE: &str = "$browse/";
+/// The prefix of looks into queues.
+pub(crate) const BROWSE: &str = "$browse/";
 
 /// Where a look begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +87,17 @@ fn browse(rest: &str) -> Address<'_> {
     }
 }
 
+/// The name by which the right to publish to a topic is asked for: dead letters have one name, however they are
+/// addressed.
+pub(crate) fn own_name(topic: &str) -> &str {
+    topic.strip_prefix(QUEUE).filter(|rest| rest.starts_with(name::DEAD)).unwrap_or(topic)
+}
+
+/// The topic of a queue, by which the right to consume from it is asked for.
+pub(crate) fn own_topic(queue: &str) -> String {
+    if queue.starts_with(name::DEAD) { queue.to_owned() } else { format!("{QUEUE}{queue}") }
+}
+
 /// A time as RFC 3339 has it, in UTC, to the second or its thousandths, in milliseconds since 1970.
 fn unix_ms(text: &str) -> Option<u64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
@@ -144,6 +156,15 @@ mod tests {
         ] {
             assert_eq!(of(filter), wanted, "{filter}");
         }
+    }
+
+    #[test]
+    fn a_queue_has_one_name_to_ask_for() {
+        assert_eq!(own_name("$queue/$dead/jobs"), "$dead/jobs");
+        for topic in ["$queue/jobs", "$dead/jobs", "a/$queue/$dead/x", "$queue/a/$dead/x"] {
+            assert_eq!(own_name(topic), topic);
+        }
+        assert_eq!((own_topic("a/b"), own_topic("$dead/a")), ("$queue/a/b".to_owned(), "$dead/a".to_owned()));
     }
 
     #[test]

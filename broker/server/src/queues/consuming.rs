@@ -20,10 +20,12 @@ use primer_mqtt::{
 
 use super::address::{self, Address};
 use crate::{
+    access::Identity,
     delivery::{Ids, Queued},
     hub::Hub,
     limits::{PREFETCH_MAX, PUMP_BYTES_MAX},
     session::State,
+    subscribe,
 };
 
 /// How long a message waits that was too large for a consumer.
@@ -62,6 +64,12 @@ impl Consuming {
     }
 }
 
+/// Whether a reader may consume from the queue of a subscription.
+fn may_consume(hub: &Hub, reader: Option<&Identity>, whole: &str) -> bool {
+    let is_asked = reader.filter(|_| hub.decider.restricts_reading());
+    is_asked.is_none_or(|reader| subscribe::may_consume(hub, reader, whole))
+}
+
 /// Joins a group of a queue.
 fn join(hub: &Hub, whole: &str, prefetch: u32) -> Result<Option<Consumer>, ReasonCode> {
     let Some(Address::Queue { name, group, .. }) = address::of(whole) else { return Ok(None) };
@@ -77,12 +85,28 @@ impl State {
     /// Begins to consume what the session has subscribed to, where it does not yet.
     pub(crate) fn join_queues(&mut self, hub: &Hub) {
         let prefetch = self.prefetch();
+        let reader = self.reader().cloned();
         let Some(consuming) = &mut self.consuming else { return };
         for subscription in consuming.subscriptions.iter_mut().filter(|one| one.consumer.is_none()) {
+            if !may_consume(hub, reader.as_deref(), &subscription.whole) {
+                continue;
+            }
             if let Ok(consumer) = join(hub, &subscription.whole, prefetch) {
                 subscription.consumer = consumer;
             }
         }
+    }
+
+    /// Rights have changed: leaves queues that may not be consumed from any more, and joins others. Who leaves one
+    /// gives back what it has of all.
+    pub(crate) fn join_queues_anew(&mut self, hub: &Hub) {
+        let reader = self.reader().cloned();
+        let Some(consuming) = &self.consuming else { return };
+        let is_lost = |one: &Subscription| one.consumer.is_some() && !may_consume(hub, reader.as_deref(), &one.whole);
+        if consuming.subscriptions.iter().any(is_lost) {
+            self.leave_queues();
+        }
+        self.join_queues(hub);
     }
 
     /// Subscribes to a queue.

@@ -72,7 +72,7 @@ impl Direct {
         };
         let mut batch = Batch::begin(&self.hub);
         batch.next_burst();
-        let wish = Wish { qos: QoS::AtMostOnce, retain: false, ids: &[], share: None };
+        let wish = Wish { qos: QoS::AtMostOnce, retain: false, ids: &[], share: None, is_direct: true };
         self.cell.deliver(&self.hub, &mut batch, &wish, Burst::one(&publication), 0..1, |_, _| ());
         batch.finish(&self.hub);
     }

@@ -7,7 +7,7 @@ use primer::{
 use primer_core::backlog::{Item, Position};
 use primer_mqtt::{ReasonCode, codec::packet::QoS, session::Sent};
 
-use super::State;
+use super::{State, rights};
 use crate::{delivery::Queued, durable, hub::Hub, limits::PUMP_BYTES_MAX, queues::consuming};
 
 /// Messages that were sent, and the bytes of their payloads.
@@ -41,6 +41,7 @@ impl State {
     }
 
     fn send_again(&mut self, hub: &Hub, now_ms: u64, tally: &mut Tally) {
+        let reader = self.restricted_reader();
         while self.backlog() < PUMP_BYTES_MAX
             && let Some(resend) = self.machine.next_resend()
         {
@@ -48,6 +49,11 @@ impl State {
                 self.machine.give_up(resend);
                 continue;
             };
+            if !rights::may_go(hub, reader.as_deref(), item) {
+                self.machine.give_up(resend);
+                self.withhold(hub, resend.position);
+                continue;
+            }
             let Some(delivery) = item.as_delivery(now_ms) else {
                 self.machine.postpone(resend);
                 self.load(hub, 1);
@@ -68,6 +74,7 @@ impl State {
         }
         // Asked before a message is: what is not durable then is in this group or a later one.
         let next = hub.node.journal().filter(|_| self.durable.is_some()).map(|journal| journal.store().next());
+        let reader = self.restricted_reader();
         let mut held = Vec::new();
         let mut holds = self.durable.as_ref().is_some_and(|durable| durable.waits_for().is_some());
         while self.backlog() + held.len() < PUMP_BYTES_MAX && self.machine.credit() > 0 {
@@ -79,6 +86,10 @@ impl State {
             };
             if item.is_withdrawn() {
                 self.queue.ack(position);
+                continue;
+            }
+            if !rights::may_go(hub, reader.as_deref(), item) {
+                self.withhold(hub, position);
                 continue;
             }
             // A QoS 2 message is on its way only when that is written down: sent from memory, it might be sent again
