@@ -13,6 +13,8 @@ use tokio::{
 use crate::{limits::CONNECT_PATIENCE, options::Server};
 
 mod proxy;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tls;
 mod websocket;
 

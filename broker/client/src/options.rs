@@ -541,7 +541,7 @@ fn checked(value: String, check: fn(&str) -> Result<(), topic::TopicError>) -> R
     Ok(value)
 }
 
-fn number<T: FromStr + PartialOrd + Debug>(value: &OsStr, min: T, max: T) -> Result<T, String> {
+fn number<T: Copy + FromStr + PartialOrd + Debug>(value: &OsStr, min: T, max: T) -> Result<T, String> {
     let number = value.to_str().and_then(|text| text.parse().ok());
     number
         .filter(|number| (&min..=&max).contains(&number))

@@ -78,8 +78,11 @@ fn times_are_those_of_strftime() {
     assert_eq!(of("%I %U"), "2026-11-29T01:03:11+0200 1795906991.613981007");
     assert_eq!(of("%26I|"), "  2026-11-29T01:03:11+0200|");
     assert_eq!(of("@Y-@m-@d @H:@M:@S.@N @z @@ @%"), "2026-11-29 01:03:11.613981007 +0200 @ %");
-    assert_eq!(of("@c|@x|@X|@D|@F|@A|@b|@j|@e"), "Sun Nov 29 01:03:11 2026|11/29/26|01:03:11|11/29/26|2026-11-29|\
-                                                 Sunday|Nov|333|29");
+    assert_eq!(
+        of("@c|@x|@X|@D|@F|@A|@b|@j|@e"),
+        "Sun Nov 29 01:03:11 2026|11/29/26|01:03:11|11/29/26|2026-11-29|\
+                                                 Sunday|Nov|333|29"
+    );
     assert_eq!(of("@Q@i@+"), "%Q%i%+", "C prints what it does not know");
 }
 
@@ -121,7 +124,8 @@ fn json_has_mosquittos_names_and_order() {
 
 #[test]
 fn json_in_json_is_written_as_mosquitto_writes_it() {
-    let payload = br#" {"b": [1, 2.50, 1e3, "\u00e9/\u0001\b", true, null], "a": {}, "a": -0, "big":12345678901234567890,
+    let payload =
+        br#" {"b": [1, 2.50, 1e3, "\u00e9/\u0001\b", true, null], "a": {}, "a": -0, "big":12345678901234567890,
         "c":1e15, "d":0.1, "e":1234567890123456, "f":1e-7, "g":0.0001, "h":2.5e-5, "i":123456.789e3} "#;
     let wanted = concat!(
         r#""payload":{"b":[1,2.5,1000,"é/\u0001\b",true,null],"a":{},"a":-0,"big":1.2345678901234567e+19,"#,

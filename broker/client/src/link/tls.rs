@@ -168,7 +168,8 @@ pub(super) async fn wrap(config: &Config, server: &Server, link: Link) -> Result
 fn explain(error: &std::io::Error, server: &Server) -> String {
     let inner = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
     match inner {
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+        // A bad signature is that of another authority of the same name.
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
             "its certificate is not of an authority that is trusted here: name that with --cafile".to_owned()
         }
         Some(Error::InvalidCertificate(

@@ -262,7 +262,8 @@ fn help_and_version_come_before_what_is_wrong_after_them() {
 #[test]
 fn a_file_of_options_comes_before_the_words() {
     let folder = Folder::new("file");
-    let lines = "# the broker\n-h broker\r\n-p 1884\n\n-t from/the file\n-D publish user-property a b c\n--retain\n-q 1\n";
+    let lines =
+        "# the broker\n-h broker\r\n-p 1884\n\n-t from/the file\n-D publish user-property a b c\n--retain\n-q 1\n";
     let path = folder.write("options", lines);
     let options = options(Tool::Publish, &["-o", path.to_str().unwrap(), "-p", "1885", "-n"]);
     assert_eq!((options.server.host(), options.server.port()), ("broker", 1885));
