@@ -3,6 +3,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
 mod bench;
+mod clients;
 mod control;
 mod data;
 mod dump;
@@ -20,7 +21,7 @@ mod units;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Primer: a distributed message queue and an MQTT 3.1.1 and 5.0 broker for the network's edge.
 #[derive(Debug, Parser)]
@@ -60,10 +61,17 @@ enum Command {
     Passwd(passwd::Passwd),
     /// Load a broker and say what it did and what it cost; or compare brokers.
     Bench(Box<bench::Bench>),
+    /// Print what a shell needs to complete the words of `primer`.
+    Completions(clients::Completions),
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    if let Some(code) = clients::run() {
+        return code;
+    }
+    let program = clients::with_clients(Arguments::command());
+    let arguments = Arguments::from_arg_matches(&program.clone().get_matches()).unwrap_or_else(|error| error.exit());
+    let result = match arguments.command {
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::Probe { file, unchanged } => probe::answer(&file, unchanged).map(|()| ExitCode::SUCCESS),
         Command::Dump(arguments) => dump::dump(arguments),
@@ -73,6 +81,7 @@ fn main() -> ExitCode {
         Command::Rules(what) => rules::run(*what),
         Command::Passwd(arguments) => passwd::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(*arguments),
+        Command::Completions(arguments) => clients::complete(&arguments, program),
     };
     match result {
         Ok(code) => code,

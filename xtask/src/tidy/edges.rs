@@ -24,7 +24,7 @@ const TABLE: &[(&str, Allowed)] = &[
     ("primer-devices", These(&["primer-core"])),
     ("primer-broker", These(&["primer", "primer-core", "primer-devices", "primer-mapping", "primer-mqtt"])),
     ("primer-bench", These(&["primer-mqtt"])),
-    ("primer-client", These(&["primer-mqtt"])),
+    ("primer-client", These(&["primer-core", "primer-mqtt"])),
     ("primer-config", These(&["primer", "primer-broker", "primer-core", "primer-mqtt"])),
     ("primer-daemon", Anything),
     ("primer-examples", These(&["primer", "primer-broker"])),
