@@ -3,13 +3,14 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
 mod bench;
+mod config;
 mod control;
 mod data;
 mod dump;
+mod import;
 mod machine;
 mod probe;
 mod queue;
-mod queues_file;
 mod rules;
 mod serve;
 mod store;
@@ -30,8 +31,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the broker. Without any option it listens on port 1883 of all addresses, for anybody.
+    /// Run the broker. Without any option it listens on port 1883 of this machine alone, for anybody.
     Serve(Box<serve::Serve>),
+    /// Check a configuration, explain its keys, show what counts. It takes the options of `primer serve`.
+    #[command(subcommand)]
+    Config(Box<config::Config>),
+    /// Make a configuration out of another broker's.
+    Import(import::Import),
     /// Open one file of a store and say whether that works; `primer serve` starts this for itself.
     #[command(name = probe::WORD, hide = true)]
     Probe {
@@ -60,7 +66,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
+        Command::Serve(arguments) => serve::run(*arguments),
+        Command::Config(what) => config::run(*what),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Probe { file, unchanged } => probe::answer(&file, unchanged).map(|()| ExitCode::SUCCESS),
         Command::Dump(arguments) => dump::dump(arguments),
         Command::Restore(arguments) => dump::restore(arguments),
