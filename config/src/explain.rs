@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::{
     Settings,
     effective::Entry,
+    nearest::nearest,
     problem::Origin,
     quantity::{size_text, time_text},
     queues::key_of,
@@ -24,6 +25,18 @@ pub fn key(settings: &Settings, name: &str) -> Option<String> {
     let below = format!("{name}.");
     let text = lines(settings, |key, _| key.starts_with(&below) || key == name);
     (!text.is_empty()).then_some(text)
+}
+
+/// What is said of a name that is neither a key nor a table.
+#[must_use]
+pub fn unknown(settings: &Settings, name: &str) -> String {
+    let names: Vec<String> = settings.effective.entries().map(|(name, _)| name).collect();
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let by_last = names.iter().find(|known| known.ends_with(&format!(".{last}"))).map(String::as_str);
+    match nearest(name, names.iter().map(String::as_str)).or(by_last) {
+        Some(meant) => format!("there is no such key; did you mean `{meant}`?"),
+        None => "there is no such key; `primer config explain --all` has all".to_owned(),
+    }
 }
 
 /// A line for each key with its value and origin: those that somebody set, or all.

@@ -9,9 +9,10 @@ use std::{
 use crate::limits::FAULTS_SHOWN_MAX;
 
 /// Where a value comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Origin {
     /// The table of keys.
+    #[default]
     Default,
     /// A line of a file, from 1.
     File {

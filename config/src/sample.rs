@@ -127,7 +127,7 @@ mod tests {
     fn as_it_is_it_changes_nothing_and_says_everything() {
         let machine = Imagined::default().file("primer.toml", &text());
         let settings = machine.load(&Flags::default()).unwrap();
-        assert_eq!(explain::overview(&settings, false));
+        assert_eq!(explain::overview(&settings, false), "");
         // Without the marks each line is one that counts.
         let uncommented: String = text()
             .lines()
@@ -135,7 +135,7 @@ mod tests {
             .map(|line| format!("{line}\n"))
             .collect();
         let names = ["passwords", "acl", "server.crt", "server.key", "ca.crt", "revoked.crl", "other.crt", "other.key"];
-        let machine = names.iter().fold(Imagined::default().folder("rules"), |machine, name| machine.file(name));
+        let machine = names.iter().fold(Imagined::default().folder("rules"), |machine, name| machine.file(name, ""));
         let machine = machine.file("primer.toml", &uncommented);
         let settings = machine.load(&Flags::default()).unwrap();
         assert_eq!(settings.effective.listeners().count(), Transport::ALL.len());

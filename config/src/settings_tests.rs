@@ -451,6 +451,10 @@ fn a_key_is_explained() {
     assert!(text.contains("node.memory_limit is not set; here it is 4G"), "{text}");
     assert!(explain::key(&settings, "listeners.tcp.default.bind").unwrap().contains("\"localhost:1883\""));
     assert!(explain::key(&settings, "mqtt.no").is_none() && explain::key(&settings, "mq").is_none());
+    for (name, says) in [("mqtt.maxqos", "`mqtt.max_qos`"), ("max_qos", "`mqtt.max_qos`"), ("bridge", "explain --all")]
+    {
+        assert!(explain::unknown(&settings, name).contains(says), "{name}");
+    }
 }
 
 #[test]
@@ -467,9 +471,9 @@ fn a_reload_knows_what_it_can_take() {
         ("mqtt.max_qos", false, "2 becomes 1"),
         ("listeners.tcp.a", false, "it is taken away"),
         ("listeners.ws.b", false, "it is new"),
-        ("queues.a", true, "it is changed"),
+        ("queues.a", true, "it is changed, for queues that are made from now on"),
         ("queues.b", true, "it is new"),
-        ("queues.gone", true, "it is taken away"),
+        ("queues.gone", false, "it is taken away"),
     ];
     let wanted: Vec<_> = wanted.map(|(name, is_live, says)| (name.to_owned(), is_live, says.to_owned())).to_vec();
     assert_eq!(differences, wanted);

@@ -51,6 +51,9 @@ impl Machine for Imagined {
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        if !self.folders.contains(folder) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         Ok(self.files.keys().filter(|file| file.parent() == Some(folder)).rev().cloned().collect())
     }
 

@@ -1,24 +1,58 @@
-//! What the machine has: memory and file descriptors.
+//! What the machine has: memory, file descriptors and files.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
 
+use primer_config::{Machine, Thing, limits::FILE_BYTES_MAX};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Assumed where the system does not say how much memory there is.
 const MEMORY_BYTES_UNKNOWN: u64 = 2 << 30;
 
 /// Bytes of memory of the machine, or of its container where that is less.
-pub(crate) fn memory_bytes() -> u64 {
+fn memory_bytes() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
     let container = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
     machine.into_iter().chain(container).min().unwrap_or(MEMORY_BYTES_UNKNOWN)
 }
 
 /// Bytes that are free where a directory is, or is going to be.
-pub(crate) fn free_bytes(directory: &Path) -> Option<u64> {
+fn free_bytes(directory: &Path) -> Option<u64> {
     let there = directory.ancestors().find(|path| path.exists()).filter(|path| !path.as_os_str().is_empty());
     let stat = rustix::fs::statvfs(there.unwrap_or(Path::new("."))).ok()?;
     stat.f_bavail.checked_mul(stat.f_frsize)
+}
+
+/// The machine that the program runs on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ThisMachine;
+
+impl Machine for ThisMachine {
+    fn read(&self, file: &Path) -> io::Result<String> {
+        let mut text = String::new();
+        fs::File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    }
+
+    fn look(&self, path: &Path) -> Option<Thing> {
+        let is_folder = fs::metadata(path).ok()?.is_dir();
+        Some(if is_folder { Thing::Folder } else { Thing::File })
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        memory_bytes()
+    }
+
+    fn free_bytes(&self, folder: &Path) -> Option<u64> {
+        free_bytes(folder)
+    }
 }
 
 fn total_of(meminfo: &str) -> Option<u64> {

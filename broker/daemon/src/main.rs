@@ -4,14 +4,15 @@
 
 mod bench;
 mod clients;
+mod config;
 mod control;
 mod data;
 mod dump;
+mod import;
 mod machine;
 mod passwd;
 mod probe;
 mod queue;
-mod queues_file;
 mod rules;
 mod serve;
 mod store;
@@ -33,8 +34,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the broker. Without any option it listens on port 1883 of all addresses, for anybody.
+    /// Run the broker. Without any option it listens on port 1883 of this machine alone, for anybody.
     Serve(Box<serve::Serve>),
+    /// Check a configuration, explain its keys, show what counts. It takes the options of `primer serve`.
+    #[command(subcommand)]
+    Config(Box<config::Config>),
+    /// Make a configuration out of another broker's.
+    Import(import::Import),
     /// Open one file of a store and say whether that works; `primer serve` starts this for itself.
     #[command(name = probe::WORD, hide = true)]
     Probe {
@@ -72,7 +78,9 @@ fn main() -> ExitCode {
     let program = clients::with_clients(Arguments::command());
     let arguments = Arguments::from_arg_matches(&program.clone().get_matches()).unwrap_or_else(|error| error.exit());
     let result = match arguments.command {
-        Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
+        Command::Serve(arguments) => serve::run(*arguments),
+        Command::Config(what) => config::run(*what),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Probe { file, unchanged } => probe::answer(&file, unchanged).map(|()| ExitCode::SUCCESS),
         Command::Dump(arguments) => dump::dump(arguments),
         Command::Restore(arguments) => dump::restore(arguments),

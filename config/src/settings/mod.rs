@@ -135,22 +135,17 @@ impl Settings {
         patterns.sort_unstable();
         patterns.dedup();
         for pattern in patterns {
-            let says = match (rule(old, pattern), rule(new, pattern)) {
+            // A node takes definitions and forgets none.
+            let (is_live, says) = match (rule(old, pattern), rule(new, pattern)) {
                 (Some(before), Some(after)) if before == after => continue,
-                (Some(_), Some(_)) => "it is changed",
-                (Some(_), None) => "it is taken away",
-                _ => "it is new",
+                (Some(_), Some(_)) => (true, "it is changed, for queues that are made from now on"),
+                (Some(_), None) => (false, "it is taken away"),
+                _ => (true, "it is new"),
             };
             let name = crate::queues::key_of(pattern);
-            differences.push(Difference { name, is_live: true, says: says.to_owned() });
+            differences.push(Difference { name, is_live, says: says.to_owned() });
         }
         differences
-    }
-
-    /// The users of the configuration, each with its password.
-    #[must_use]
-    pub fn users(&self) -> &[(String, String)] {
-        &self.access.users
     }
 }
 

@@ -23,7 +23,8 @@ struct Place {
     web: u16,
 }
 
-const PASSWORDS: [(&str, &str); 3] = [("boiler", "hot"), ("reader", "all of it"), ("Ärger", "pässword:mit:doppelpunkt")];
+const PASSWORDS: [(&str, &str); 3] =
+    [("boiler", "hot"), ("reader", "all of it"), ("Ärger", "pässword:mit:doppelpunkt")];
 
 const RIGHTS: &str = "# Everybody, with or without a name\n\
     topic read public/#\n\
@@ -187,7 +188,8 @@ fn arrives(publish: &[&str], subscribe: &[&str], filter: &str, topic: &str) -> A
     let (_, code, _) = client("mosquitto_pub", &[publish, &["-V", "5", "-q", "1", "-t", topic, "-m", "x"]].concat());
     // Whoever may not read it gets this one instead.
     let mark = ["-p", publish[1], "-u", "marker", "-P", "marks"];
-    let _ends_the_subscriber = client("mosquitto_pub", &[&mark[..], &["-q", "1", "-t", "public/mark", "-m", ""]].concat());
+    let _ends_the_subscriber =
+        client("mosquitto_pub", &[&mark[..], &["-q", "1", "-t", "public/mark", "-m", ""]].concat());
     let output = sub.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let got = text.lines().filter(|line| !line.starts_with("Client ") && !line.starts_with("Subscribed"));
@@ -238,7 +240,12 @@ fn day_of_the_plant(place: &Place) -> Vec<Answer> {
     answers.extend([
         arrives(&boiler, &reader, "plant/#", "plant/boiler/temperature"),
         arrives(&boiler, &reader, "#", "plant/boiler/temperature"),
-        arrives(&boiler, &[&plain[..], &["-i", "r2", "-u", "boiler", "-P", "hot"]].concat(), "#", "plant/commands/boiler"),
+        arrives(
+            &boiler,
+            &[&plain[..], &["-i", "r2", "-u", "boiler", "-P", "hot"]].concat(),
+            "#",
+            "plant/commands/boiler",
+        ),
         arrives(&boiler, &[&plain[..], &["-i", "n2"]].concat(), "#", "plant/boiler/temperature"),
         arrives(&by_tls, &reader, "plant/+/temperature", "plant/boiler/temperature"),
     ]);

@@ -29,7 +29,7 @@ fn a_file_that_is_wrong_ends_the_start_with_its_line() {
     std::fs::write(&file, "[queues.jobs]\noverflow = \"drop\"\n").expect("a file");
     let name = file.to_str().expect("a name");
     let story = Launch::new().args(&["--queues", name]).try_start().expect_err("it does not start");
-    for word in [name, "line 2", "drop_oldest", "overflow = \"drop\""] {
+    for word in [&format!("{name}:2: "), "drop_oldest", "overflow = \"drop\""] {
         assert!(story.contains(word), "no {word:?} in {story}");
     }
     std::fs::remove_file(&file).expect("the file");

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use primer_config::quantity::size;
 use serde_json::{Map, Value, json};
 
-use crate::{serve::size, units};
+use crate::units;
 
 /// What happens at the high watermark.
 #[derive(Debug, Clone, Copy, ValueEnum)]
