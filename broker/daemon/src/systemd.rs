@@ -28,7 +28,8 @@ pub(crate) fn given_sockets() -> anyhow::Result<Vec<(String, Bind)>> {
     Ok(sockets)
 }
 
-/// Puts given sockets in the place of the listeners that have their name or their address; one that no listener wants is
+/// Puts given sockets in the place of the listeners that have their name (`tcp.default`: a name of systemd's has no
+/// colon) or their address; one that no listener wants is
 /// a listener of MQTT of its own. The default listeners go then: the service manager has said where to listen.
 pub(crate) fn give(
     listeners: &mut Vec<ListenerOptions>,
@@ -41,7 +42,7 @@ pub(crate) fn give(
     for (name, bind) in sockets {
         let address = address_of(&bind)?;
         let is_wanted = |listener: &&mut ListenerOptions| {
-            listener.name == name || matches!(listener.bind, Bind::Tcp(own) if Some(own) == address)
+            listener.name.replace(':', ".") == name || matches!(listener.bind, Bind::Tcp(own) if Some(own) == address)
         };
         match listeners.iter_mut().find(is_wanted) {
             Some(listener) => listener.bind = bind,
@@ -124,14 +125,14 @@ mod tests {
     fn a_given_socket_is_known_by_its_name_or_its_address() {
         let ((by_name, _), (by_address, address), (other, _)) = (socket(), socket(), socket());
         let mut listeners = vec![
-            ListenerOptions::on("ssl.default", Bind::Tcp("127.0.0.1:8883".parse().unwrap())),
-            ListenerOptions::on("tcp.plain", Bind::Tcp(address)),
-            ListenerOptions::on("tcp.own", Bind::Tcp("127.0.0.1:1884".parse().unwrap())),
+            ListenerOptions::on("ssl:default", Bind::Tcp("127.0.0.1:8883".parse().unwrap())),
+            ListenerOptions::on("tcp:plain", Bind::Tcp(address)),
+            ListenerOptions::on("tcp:own", Bind::Tcp("127.0.0.1:1884".parse().unwrap())),
         ];
         let sockets =
             vec![("ssl.default".to_owned(), by_name), ("x.socket".to_owned(), by_address), (String::new(), other)];
         give(&mut listeners, false, sockets).unwrap();
-        let all = [("ssl.default", true), ("tcp.plain", true), ("tcp.own", false), ("given", true)];
+        let all = [("ssl:default", true), ("tcp:plain", true), ("tcp:own", false), ("given", true)];
         assert_eq!(named(&listeners), all);
     }
 }

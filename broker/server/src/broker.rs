@@ -94,8 +94,8 @@ pub struct Entrance {
     pub name: String,
     /// Its address and port, or its path.
     pub place: String,
-    /// What it speaks, as `MQTT over TLS`.
-    pub speaks: &'static str,
+    /// What MQTT is carried over: nothing, `TLS`, `WebSocket` or `secure WebSocket`.
+    pub over: &'static str,
 }
 
 /// A running broker. Dropping it does not stop it: call [`shutdown`](Self::shutdown).
@@ -150,7 +150,7 @@ impl Broker {
         tasks.push(tokio::spawn(listener::watch_certificates(doors.clone())));
         for (listening, door) in listeners {
             addresses.extend(listening.address());
-            entrances.push(Entrance { name: door.name().to_owned(), place: listening.place(), speaks: door.speaks() });
+            entrances.push(Entrance { name: door.name().to_owned(), place: listening.place(), over: door.over() });
             tasks.push(tokio::spawn(listener::run(Arc::clone(&hub), listening, door)));
         }
         Ok(Self { hub, addresses, entrances, doors, tasks })

@@ -21,7 +21,7 @@ use crate::{
     Machine,
     effective::Effective,
     layers::{self, Flags},
-    problem::{Faults, Problem, Problems},
+    problem::{Faults, Origin, Problem, Problems},
     value::{Value, quoted},
 };
 
@@ -107,6 +107,13 @@ pub fn load(flags: &Flags, environment: &BTreeMap<String, String>, machine: &dyn
 }
 
 impl Settings {
+    /// Whether nobody has said where to listen.
+    #[must_use]
+    pub fn has_default_listener(&self) -> bool {
+        self.effective.listeners().count() == 1
+            && self.effective.origin("listeners.tcp.default.bind") == Origin::Default
+    }
+
     /// What is other in a new configuration. Certificates are read anew at a reload although their paths are the same,
     /// and so no difference.
     #[must_use]

@@ -22,10 +22,10 @@ fn beginnings(broker: &Broker) -> Vec<(&'static str, SocketAddr, Vec<u8>)> {
     let request = b"GET /mqtt HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n".to_vec();
     vec![
         ("tcp", broker.addr(), b"\x10\x10\0\x04MQTT\x04".to_vec()),
-        ("ssl", address(broker, "ssl.default"), hello.clone()),
-        ("ws", address(broker, "ws.default"), request),
-        ("wss", address(broker, "wss.default"), hello),
-        ("proxy", address(broker, "tcp.behind"), b"PROXY TCP4 192.0.2.1 ".to_vec()),
+        ("ssl", address(broker, "ssl:default"), hello.clone()),
+        ("ws", address(broker, "ws:default"), request),
+        ("wss", address(broker, "wss:default"), hello),
+        ("proxy", address(broker, "tcp:behind"), b"PROXY TCP4 192.0.2.1 ".to_vec()),
     ]
 }
 
@@ -132,7 +132,7 @@ fn resident(broker: &Broker) -> u64 {
 fn what_is_claimed_costs_nothing() {
     let (place, _) = Place::with_certificates();
     let broker = place.serve(CONFIG);
-    let ws = address(&broker, "ws.default");
+    let ws = address(&broker, "ws:default");
     let before = resident(&broker);
     let mut held = Vec::new();
     for _ in 0..50 {
@@ -177,7 +177,7 @@ fn who_guesses_passwords_has_to_wait() {
     let config = "[access]\nallow_anonymous = false\nusers = ['van:secret']\n\
                   [listeners.tcp.behind]\nbind = '127.0.0.1:0'\nproxies = ['127.0.0.1']\n";
     let broker = place.serve(config);
-    let behind = address(&broker, "tcp.behind");
+    let behind = address(&broker, "tcp:behind");
     let try_it = |from: &str, password: &str| {
         let mut stream = TcpStream::connect(behind).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();

@@ -10,7 +10,7 @@ const CONNECT: &[u8] = b"\x10\x10\0\x04MQTT\x04\x02\0\x3c\0\x04test";
 fn a_proxy_says_where_a_client_comes_from() {
     let place = Place::new();
     let broker = place.serve("[listeners.tcp.behind]\nbind = '127.0.0.1:0'\nproxies = ['127.0.0.1']\n");
-    let address = address(&broker, "tcp.behind");
+    let address = address(&broker, "tcp:behind");
     let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x09\xc0\0\x02\x01\x12\x67\x07\x5b";
     for (header, from) in [
         (&b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 1883\r\n"[..], "192.0.2.7:4711"),
@@ -33,7 +33,7 @@ fn a_proxy_says_where_a_client_comes_from() {
 fn only_the_proxies_that_are_named_may_say_so() {
     let place = Place::new();
     let broker = place.serve("[listeners.tcp.behind]\nbind = '127.0.0.1:0'\nproxies = ['192.0.2.0/24']\n");
-    let mut client = Raw::connect(address(&broker, "tcp.behind"));
+    let mut client = Raw::connect(address(&broker, "tcp:behind"));
     client.send(b"PROXY TCP4 127.0.0.1 127.0.0.1 1 1\r\n");
     client.expect_closed();
     broker.wait_for_line("none of the proxies");
@@ -51,7 +51,7 @@ fn the_header_stands_before_tls() {
     let config = "[listeners.ssl.behind]\nbind = '127.0.0.1:0'\ncertfile = 'server.pem'\nkeyfile = 'server.key'\n\
                   proxies = ['127.0.0.0/8']\n";
     let broker = place.serve(config);
-    let inner = address(&broker, "ssl.behind");
+    let inner = address(&broker, "ssl:behind");
     // A proxy of one connection.
     let outer = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = outer.local_addr().unwrap().port().to_string();

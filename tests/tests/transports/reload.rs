@@ -11,7 +11,7 @@ const CONFIG: &str = "[listeners.ssl.default]\nbind = '127.0.0.1:0'\ncertfile = 
 fn a_certificate_that_changes_is_taken_without_a_word_and_nobody_is_cut() {
     let (place, _) = Place::with_certificates();
     let mut broker = place.serve(CONFIG);
-    let (port, old) = (port(&broker, "ssl.default"), place.arg("ca.pem"));
+    let (port, old) = (port(&broker, "ssl:default"), place.arg("ca.pem"));
     let mut sub = Client::v5(broker.addr(), "watcher");
     sub.subscribe("stays", 1);
     let tls = ["-h", "localhost", "-p", &*port, "--cafile", &*old];

@@ -25,15 +25,15 @@ fn files_of_tls_that_cannot_be_used_are_named() {
     std::fs::write(place.path().join("noise.pem"), b"\x30\x82\x01\x02binary").unwrap();
     let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
     std::fs::write(place.path().join("locked.key"), locked).unwrap();
-    does_not_start(&place, &ssl("missing.pem", "server.key"), &["ssl.default", "missing.pem"]);
-    does_not_start(&place, &ssl("empty.pem", "server.key"), &["ssl.default", "empty.pem", "certificate"]);
-    does_not_start(&place, &ssl("noise.pem", "server.key"), &["ssl.default", "noise.pem", "PEM"]);
-    does_not_start(&place, &ssl("server.pem", "other.key"), &["ssl.default", "other.key"]);
+    does_not_start(&place, &ssl("missing.pem", "server.key"), &["ssl:default", "missing.pem"]);
+    does_not_start(&place, &ssl("empty.pem", "server.key"), &["ssl:default", "empty.pem", "certificate"]);
+    does_not_start(&place, &ssl("noise.pem", "server.key"), &["ssl:default", "noise.pem", "PEM"]);
+    does_not_start(&place, &ssl("server.pem", "other.key"), &["ssl:default", "other.key"]);
     does_not_start(&place, &ssl("server.pem", "locked.key"), &["locked.key", "openssl pkey"]);
     does_not_start(&place, &ssl("server.pem", "server.pem"), &["server.pem", "key"]);
     let authorities =
         format!("{}cafile = 'missing-ca.pem'\nrequire_certificate = true\n", ssl("server.pem", "server.key"));
-    does_not_start(&place, &authorities, &["ssl.default", "missing-ca.pem"]);
+    does_not_start(&place, &authorities, &["ssl:default", "missing-ca.pem"]);
 }
 
 /// A certificate that has run out is the client's to refuse: a gateway whose clock is wrong must not stay down.
@@ -53,8 +53,8 @@ fn a_port_that_is_taken_is_named_with_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let config = format!("[listeners.tcp.second]\nbind = '{address}'\n");
-    does_not_start(&place, &config, &["tcp.second", &address.to_string(), "ss -tlnp"]);
-    does_not_start(&place, "[listeners.tcp.far]\nbind = '192.0.2.1:1883'\n", &["tcp.far", "192.0.2.1:1883"]);
+    does_not_start(&place, &config, &["tcp:second", &address.to_string(), "ss -tlnp"]);
+    does_not_start(&place, "[listeners.tcp.far]\nbind = '192.0.2.1:1883'\n", &["tcp:far", "192.0.2.1:1883"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ const PLAIN: &str = "[listeners.ssl.default]\nbind = '127.0.0.1:0'\ncertfile = '
 fn clients_come_in_by_tls_of_both_versions() {
     let (place, _) = Place::with_certificates();
     let broker = place.serve(PLAIN);
-    let (port, authority) = (port(&broker, "ssl.default"), place.arg("ca.pem"));
+    let (port, authority) = (port(&broker, "ssl:default"), place.arg("ca.pem"));
     for version in ["tlsv1.2", "tlsv1.3"] {
         goes_through(&broker, &["-h", "localhost", "-p", &port, "--cafile", &authority, "--tls-version", version]);
     }
@@ -25,7 +25,7 @@ fn clients_come_in_by_tls_of_both_versions() {
 fn only_tls_1_3_where_that_is_said() {
     let (place, _) = Place::with_certificates();
     let broker = place.serve(&format!("{PLAIN}tls_version = '1.3'\n"));
-    let (port, authority) = (port(&broker, "ssl.default"), place.arg("ca.pem"));
+    let (port, authority) = (port(&broker, "ssl:default"), place.arg("ca.pem"));
     goes_through(&broker, &["-h", "localhost", "-p", &port, "--cafile", &authority]);
     stays_out(&["-h", "localhost", "-p", &port, "--cafile", &authority, "--tls-version", "tlsv1.2"]);
 }
@@ -34,7 +34,7 @@ fn only_tls_1_3_where_that_is_said() {
 fn mosquitto_s_clients_come_in_with_and_without_a_certificate() {
     let (place, _) = Place::with_certificates();
     let broker = place.serve(&format!("{PLAIN}cafile = 'ca.pem'\nuse_identity_as_username = true\n"));
-    let (port, authority) = (port(&broker, "ssl.default"), place.arg("ca.pem"));
+    let (port, authority) = (port(&broker, "ssl:default"), place.arg("ca.pem"));
     let certified = ["--cert", &*place.arg("van.pem"), "--key", &*place.arg("van.key")].map(str::to_owned);
     let mut sub = Client::v5(broker.addr(), "sub");
     sub.subscribe("m/#", 1);
@@ -59,7 +59,7 @@ fn a_certificate_says_who_a_client_is() {
     );
     let _path = write(place.path(), "acl", "user sub\ntopic #\nuser van7\ntopic through/#\n");
     let broker = place.serve(&config);
-    let (port, ca) = (port(&broker, "ssl.default"), place.arg("ca.pem"));
+    let (port, ca) = (port(&broker, "ssl:default"), place.arg("ca.pem"));
     let base = ["-V", "5", "-h", "localhost", "-p", &*port, "--cafile", &*ca];
     let certified = |name: &str| {
         [&base[..], &["--cert", &*place.arg(&format!("{name}.pem")), "--key", &*place.arg(&format!("{name}.key"))]]
@@ -88,7 +88,7 @@ fn a_certificate_says_who_a_client_is() {
 fn the_whole_subject_can_be_the_user_name() {
     let (place, _) = Place::with_certificates();
     let broker = place.serve(&format!("{PLAIN}cafile = 'ca.pem'\nuse_subject_as_username = true\n"));
-    let (port, ca) = (port(&broker, "ssl.default"), place.arg("ca.pem"));
+    let (port, ca) = (port(&broker, "ssl:default"), place.arg("ca.pem"));
     let (cert, key) = (place.arg("van.pem"), place.arg("van.key"));
     goes_through(&broker, &["-h", "localhost", "-p", &port, "--cafile", &ca, "--cert", &cert, "--key", &key]);
     broker.wait_for_line("u'CN=van7,O=Vans'");
@@ -102,7 +102,7 @@ fn a_revoked_certificate_counts_no_more() {
     let _path = write(place.path(), "revoked.pem", &authority.revoke(&[&bad]));
     let config = format!("{PLAIN}cafile = 'ca.pem'\nrequire_certificate = true\ncrlfile = 'revoked.pem'\n");
     let broker = place.serve(&config);
-    let (port, ca) = (port(&broker, "ssl.default"), place.arg("ca.pem"));
+    let (port, ca) = (port(&broker, "ssl:default"), place.arg("ca.pem"));
     let base = ["-h", "localhost", "-p", &*port, "--cafile", &*ca];
     let with = |name: &str| {
         ["--cert", &*place.arg(&format!("{name}.pem")), "--key", &*place.arg(&format!("{name}.key"))].map(str::to_owned)
@@ -124,7 +124,7 @@ fn server_names_have_certificates_of_their_own() {
     let _paths = other.server(&["*.localhost"]).write(place.path(), "other");
     let config = format!("{PLAIN}certificates = [{{ certfile = 'other.pem', keyfile = 'other.key' }}]\n");
     let broker = place.serve(&config);
-    let port = port(&broker, "ssl.default");
+    let port = port(&broker, "ssl:default");
     goes_through(&broker, &["-h", "localhost", "-p", &port, "--cafile", &place.arg("ca.pem")]);
     let other = place.arg("other-ca.pem");
     stays_out(&["-h", "localhost", "-p", &port, "--cafile", &other]);
@@ -139,7 +139,7 @@ fn server_names_have_certificates_of_their_own() {
 fn large_messages_go_through_tls() {
     let (place, _) = Place::with_certificates();
     let broker = place.serve(PLAIN);
-    let (port, ca) = (port(&broker, "ssl.default"), place.arg("ca.pem"));
+    let (port, ca) = (port(&broker, "ssl:default"), place.arg("ca.pem"));
     let payload: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
     std::fs::write(place.path().join("payload"), &payload).unwrap();
     let mut keeper = Client::v5(broker.addr(), "keeper");
@@ -157,7 +157,7 @@ fn large_messages_go_through_tls() {
 fn what_is_not_tls_is_told_so_in_the_log() {
     let (place, _) = Place::with_certificates();
     let broker = place.serve(PLAIN);
-    let mut plain = primer_harness::Raw::connect(address(&broker, "ssl.default"));
+    let mut plain = primer_harness::Raw::connect(address(&broker, "ssl:default"));
     plain.send(b"\x10\x10\0\x04MQTT\x04\x02\0\x3c\0\x04test");
     broker.wait_for_line("TLS:");
     stays_out(&["-h", "localhost", "-p", &broker.port().to_string(), "--cafile", &place.arg("ca.pem")]);

@@ -50,6 +50,6 @@ fn a_file_in_the_way_is_left_alone() {
     let place = Place::new();
     std::fs::write(place.path().join("primer.sock"), "mine").unwrap();
     let story = place.launch(CONFIG).try_start().unwrap_err();
-    assert!(story.contains("unix.local") && story.contains("primer.sock") && story.contains("no socket"), "{story}");
+    assert!(story.contains("unix:local") && story.contains("primer.sock") && story.contains("no socket"), "{story}");
     assert_eq!(std::fs::read_to_string(place.path().join("primer.sock")).unwrap(), "mine");
 }

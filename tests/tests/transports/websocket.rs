@@ -13,7 +13,7 @@ const CONNECT: &[u8] = b"\x10\x10\0\x04MQTT\x04\x02\0\x3c\0\x04test";
 type Socket = tungstenite::WebSocket<tungstenite::stream::MaybeTlsStream<std::net::TcpStream>>;
 
 fn open(broker: &Broker, headers: &[(&'static str, &str)]) -> Result<Socket, Error> {
-    let mut request = format!("ws://{}/mqtt", address(broker, "ws.default")).into_client_request().unwrap();
+    let mut request = format!("ws://{}/mqtt", address(broker, "ws:default")).into_client_request().unwrap();
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().unwrap());
     }
@@ -48,11 +48,11 @@ fn clients_come_in_by_websocket_and_secure_websocket() {
     let (place, _) = Place::with_certificates();
     let tls = "certfile = 'server.pem'\nkeyfile = 'server.key'\n";
     let broker = place.serve(&format!("{CONFIG}[listeners.wss.default]\nbind = '127.0.0.1:0'\npath = '/x'\n{tls}"));
-    goes_through(&broker, &["--ws", "-p", &port(&broker, "ws.default")]);
-    let url = format!("wss://localhost:{}/x", port(&broker, "wss.default"));
+    goes_through(&broker, &["--ws", "-p", &port(&broker, "ws:default")]);
+    let url = format!("wss://localhost:{}/x", port(&broker, "wss:default"));
     let url = format!("{url}/through/1");
     drop(url); // the URL of mosquitto's clients has the topic behind the slash: the path is an option there
-    let secure = port(&broker, "wss.default");
+    let secure = port(&broker, "wss:default");
     let Some(mut node) = peers::node_with_mqtt() else { return };
     let script = "const mqtt = require('mqtt'); const fs = require('fs');\
                   const c = mqtt.connect(process.argv[1], { ca: fs.readFileSync(process.argv[2]), reconnectPeriod: 0 });\
@@ -117,7 +117,7 @@ fn a_request_that_is_none_of_ours_is_answered_with_what_to_do() {
     assert_eq!(status(&[("sec-websocket-protocol", "mqtt"), ("origin", "https://evil.example")]), 403);
     let mine = [("sec-websocket-protocol", "mqtt"), ("origin", "https://plant.example")];
     assert!(open(&broker, &mine).is_ok());
-    let url = format!("http://{}/", address(&broker, "ws.default"));
+    let url = format!("http://{}/", address(&broker, "ws:default"));
     let wrong = url.replace("http", "ws").into_client_request().unwrap();
     match tungstenite::connect(wrong) {
         Err(Error::Http(response)) => assert_eq!(response.status().as_u16(), 404),
@@ -148,7 +148,7 @@ fn check_with_mqttjs(name: &str) {
         let broker = place.serve(CONFIG);
         let Some(mut node) = peers::node_with_mqtt() else { return };
         let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/mqttjs_checks.js");
-        let port = port(&broker, "ws.default");
+        let port = port(&broker, "ws:default");
         let output = node.arg(script).args([&*port, name, version, "ws"]).output().unwrap();
         assert!(output.status.success(), "{name}: {output:?}");
     }
@@ -189,6 +189,6 @@ fn paho_speaks_websocket() {
                   c.on_message = lambda c, u, m: got.put(m.payload)\n\
                   c.connect('127.0.0.1', int(sys.argv[1])); c.loop_start()\n\
                   assert got.get(timeout=20) == b'x' * 300000\n";
-    let output = python.args(["-c", script, &port(&broker, "ws.default")]).output().unwrap();
+    let output = python.args(["-c", script, &port(&broker, "ws:default")]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }

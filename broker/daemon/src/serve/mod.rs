@@ -1,25 +1,30 @@
 //! `primer serve`: the configuration, the runtime, the signals.
 
+mod access;
 mod flags;
 mod log;
+mod reload;
+mod tell;
 
-use std::{process::ExitCode, time::Instant};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use clap::Args;
 use primer::Node;
-use primer_broker::{
-    Broker, SCRAM_ITERATIONS,
-    access::{Anonymous, Open, Users},
-};
-use primer_config::{Access, Flags, Settings};
+use primer_broker::{Broker, access::Guard};
+use primer_config::{Flags, Settings};
 use primer_mapping::{Host, Mapping};
-use primer_mqtt::auth::scram::{Credentials, SALT_BYTES};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) use self::flags::Said;
-use self::log::Level;
-use crate::{config, machine, probe};
+use self::{log::Level, reload::Running};
+use crate::{config, machine, probe, systemd};
+
+/// What a stop may take beyond the time that clients have: the store is closed, and the last words are written.
+const STOP_ROOM: Duration = Duration::from_secs(10);
 
 /// The options of `primer serve`.
 #[derive(Debug, Args)]
@@ -56,98 +61,46 @@ async fn serve(mut settings: Settings, flags: &Flags, level: &Level) -> anyhow::
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let guard = access::guard(&settings.access).context("the broker did not start")?;
     let mut parts = None;
     let rules = settings.rules.clone();
     let prepare = |node: &Node| parts = Some((node.clone(), Mapping::start(node, Host::new(), rules)));
-    let broker = start(&settings, prepare)?;
-    tell(&settings, &broker, begun);
+    let broker = start(&settings, &guard, prepare)?;
+    tell::tell(&settings, &broker, begun);
+    let status = format!("serves {} listeners", broker.entrances().len());
+    systemd::tell_ready(&status);
+    let watchdog = tokio::spawn(systemd::feed_watchdog());
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
+                systemd::tell_reloading();
                 if let Some((node, mapping)) = &parts {
-                    reload(&mut settings, flags, node, level);
+                    let running = Running { broker: &broker, guard: &guard, node, level };
+                    tokio::task::block_in_place(|| running.reload(&mut settings, flags));
                     mapping.reload().await; // what came of it is in the log
                 }
+                systemd::tell_ready(&status);
             }
         }
     }
     let drain = settings.drain_timeout;
+    systemd::tell_stopping(drain + STOP_ROOM);
     tracing::info!("Stopping: clients have {} s to take what waits for them", drain.as_secs());
     let cut = broker.shutdown(drain).await;
     drop(parts);
+    watchdog.abort();
     tracing::info!("Stopped; {cut} connections had to be cut");
     Ok(())
 }
 
-fn start(settings: &Settings, prepare: impl FnOnce(&Node)) -> anyhow::Result<Broker> {
+fn start(settings: &Settings, guard: &Guard, prepare: impl FnOnce(&Node)) -> anyhow::Result<Broker> {
     let mut options = settings.broker.clone();
     if let Some(data) = &mut options.data {
         data.probe = Some(probe::ask);
     }
-    match users(&settings.access)? {
-        Some(users) => Broker::start_with(options, users, Open, prepare),
-        None => Broker::start_with(options, Anonymous, Open, prepare),
-    }
-    .context("the broker did not start")
-}
-
-/// Reads the configuration again and takes what a running broker can take; one that is wrong changes nothing.
-fn reload(settings: &mut Settings, flags: &Flags, node: &Node, level: &Level) {
-    let new = match config::load(flags) {
-        Ok(new) => new,
-        Err(error) => {
-            tracing::error!("the configuration is wrong and stays as it was:\n{error}");
-            return;
-        }
-    };
-    for (pattern, definition) in &new.broker.queues {
-        if let Err(error) = node.define(pattern, definition.clone()) {
-            tracing::error!(%error, "the queues {pattern} stay as they were");
-        }
-    }
-    level.set(&new.log);
-    // What is said has happened.
-    for difference in settings.differences(&new) {
-        let after = if difference.is_live { "" } else { "; it needs a restart" };
-        tracing::info!("{}: {}{after}", difference.name, difference.says);
-    }
-    for warning in &new.warnings {
-        tracing::warn!("{warning}");
-    }
-    *settings = new;
-}
-
-/// Says where it listens, for whom, and what it keeps.
-fn tell(settings: &Settings, broker: &Broker, begun: Instant) {
-    let who = if settings.access.users.is_empty() {
-        "anybody (--user NAME:PASSWORD changes that)"
-    } else {
-        "the users that are named"
-    };
-    for address in broker.addresses() {
-        tracing::info!("MQTT 3.1, 3.1.1 and 5.0 on {address}, for {who}");
-    }
-    match (&settings.broker.data, broker.report()) {
-        (Some(data), Some(report)) => crate::data::tell(data, report, begun.elapsed()),
-        _ => tracing::info!(
-            "Messages are kept in memory, {} MiB at most (--memory-limit): they end with this process (--data DIR \
-             keeps them)",
-            settings.broker.node.memory_bytes_max >> 20
-        ),
-    }
-}
-
-/// The users of the configuration, with no password in them.
-fn users(access: &Access) -> anyhow::Result<Option<Users>> {
-    let mut users = Users::default();
-    for (name, password) in &access.users {
-        let mut salt = [0; SALT_BYTES];
-        getrandom::fill(&mut salt).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
-        let credentials = Credentials::derive(password.as_bytes(), &salt, SCRAM_ITERATIONS)
-            .with_context(|| format!("the password of user {name}"))?;
-        users.insert(name, credentials);
-    }
-    Ok((!access.users.is_empty()).then_some(users))
+    let given = systemd::given_sockets()?;
+    systemd::give(&mut options.listeners, settings.has_default_listener(), given)?;
+    Broker::start_with(options, guard.clone(), guard.clone(), prepare).context("the broker did not start")
 }

@@ -60,13 +60,13 @@ impl Door {
         self.options.allow_anonymous
     }
 
-    /// What clients speak here.
-    pub(crate) fn speaks(&self) -> &'static str {
+    /// What MQTT is carried over.
+    pub(crate) fn over(&self) -> &'static str {
         match (&self.options.websocket, &self.options.tls) {
-            (None, None) => "MQTT",
-            (None, Some(_)) => "MQTT over TLS",
-            (Some(_), None) => "MQTT over WebSocket",
-            (Some(_), Some(_)) => "MQTT over secure WebSocket",
+            (None, None) => "",
+            (None, Some(_)) => "TLS",
+            (Some(_), None) => "WebSocket",
+            (Some(_), Some(_)) => "secure WebSocket",
         }
     }
 
