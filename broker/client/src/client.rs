@@ -153,8 +153,8 @@ impl<'a> Client<'a> {
             }
             None => sending.await,
         }
-        // A connection that is closed while there is something to read is reset, and the broker may lose what it has not
-        // read; so its end is waited for.
+        // A connection that is closed while there is something to read is reset, and the broker may lose what it has
+        // not read; so its end is waited for.
         let ending = async {
             if let Some(link) = &mut self.link
                 && link.shutdown().await.is_err()

@@ -1,6 +1,8 @@
 //! Command lines as people write them for mosquitto's clients.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 use super::*;
 
