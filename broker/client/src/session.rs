@@ -83,6 +83,8 @@ pub(crate) enum PublishError {
 pub(crate) struct Session<'a> {
     options: &'a Options,
     unread: Vec<u8>,
+    /// How much of it was understood.
+    taken: usize,
     output: Vec<u8>,
     events: VecDeque<Event>,
     /// What `-d` prints.
@@ -126,6 +128,7 @@ impl<'a> Session<'a> {
         Self {
             options,
             unread: Vec::new(),
+            taken: 0,
             output: Vec::new(),
             events: VecDeque::new(),
             trace: options.debug.then(Vec::new),
@@ -145,6 +148,7 @@ impl<'a> Session<'a> {
     /// Nothing that a checked command line leads to.
     pub(crate) fn begin(&mut self) -> Result<(), EncodeError> {
         self.unread.clear();
+        self.taken = 0;
         self.output.clear();
         self.aliases.clear();
         self.server = Server::UNKNOWN;
@@ -252,6 +256,8 @@ impl<'a> Session<'a> {
 
     /// Takes bytes of the broker.
     pub(crate) fn received(&mut self, bytes: &[u8]) {
+        self.unread.drain(..self.taken);
+        self.taken = 0;
         self.unread.extend_from_slice(bytes);
     }
 
@@ -261,28 +267,20 @@ impl<'a> Session<'a> {
     /// The broker broke the protocol. The connection cannot go on.
     pub(crate) fn next_event(&mut self) -> Result<Option<Event>, Violation> {
         let unread = mem::take(&mut self.unread);
-        let mut start = 0;
         let mut result = Ok(());
-        while self.events.is_empty() {
+        while self.events.is_empty() && result.is_ok() {
             let rules =
                 Rules { role: Role::Client, version: Some(self.options.version), max_packet_size: PACKET_BYTES_MAX };
-            match codec::decode(unread.get(start..).unwrap_or_default(), &rules) {
+            match codec::decode(unread.get(self.taken..).unwrap_or_default(), &rules) {
                 Ok(Decoded::Packet { packet, len }) => {
-                    start += len;
+                    self.taken += len;
                     result = self.handle(&packet);
-                    if result.is_err() {
-                        break;
-                    }
                 }
                 Ok(Decoded::Incomplete { .. }) => break,
-                Err(violation) => {
-                    result = Err(violation);
-                    break;
-                }
+                Err(violation) => result = Err(violation),
             }
         }
         self.unread = unread;
-        self.unread.drain(..start);
         result?;
         Ok(self.events.pop_front())
     }

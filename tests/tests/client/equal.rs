@@ -123,6 +123,12 @@ fn what_is_sent_and_received() {
 }
 
 #[test]
+fn signs_of_life() {
+    let broker = Broker::start();
+    same(broker.port(), "sub", &["-t", "none", "-k", "5", "-W", "7", "-d", "-i", "same"], b"");
+}
+
+#[test]
 fn requests() {
     let broker = broker();
     let port = broker.port();

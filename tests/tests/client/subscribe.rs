@@ -132,6 +132,13 @@ fn a_session_that_another_takes_over_is_left_to_it() {
 }
 
 #[test]
+fn a_broker_that_gives_no_sign_of_life_is_left() {
+    let port = fake::broker(&[(CONNECT, b"\x20\x02\x00\x00"), (SUBSCRIBE, b"\x90\x03\x00\x01\x00"), (0xC0, b"")]);
+    let left = end(start(&mut ours(port, "sub", &["-t", "a", "-k", "5", "-W", "12"])), b"");
+    left.failed(27, &["was lost: the broker does not answer any more. Connecting again."]);
+}
+
+#[test]
 fn denied_subscriptions_end_it() {
     let port = fake::broker(&[(CONNECT, b"\x20\x02\x00\x00"), (SUBSCRIBE, b"\x90\x04\x00\x01\x80\x80")]);
     let left = end(start(&mut ours(port, "sub", &["-t", "a", "-t", "b"])), b"");
