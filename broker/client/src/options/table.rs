@@ -256,7 +256,10 @@ pub(crate) fn command(tool: Tool) -> Command {
         .disable_help_flag(true)
         .disable_version_flag(true);
     for flag in FLAGS.iter().filter(|flag| flag.tools.contains(tool.letter())) {
-        let mut arg = Arg::new(flag.name).long(flag.name).help(flag.help).help_heading(flag.group);
+        // What a subscriber has of these says what it subscribes to.
+        let is_of_filters = tool == Tool::Subscribe && flag.group == MESSAGE;
+        let group = if is_of_filters { SUBSCRIPTION } else { flag.group };
+        let mut arg = Arg::new(flag.name).long(flag.name).help(flag.help).help_heading(group);
         if let Some(letter) = flag.short {
             arg = arg.short(letter);
         }
