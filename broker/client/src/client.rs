@@ -27,6 +27,7 @@ pub(crate) struct Client<'a> {
     tls: Option<tls::Config>,
     session: Session<'a>,
     link: Option<Link>,
+    buffer: Vec<u8>,
     /// How much of the session's output is written.
     written: usize,
     is_flushed: bool,
@@ -48,7 +49,8 @@ pub(crate) enum Happening {
 
 /// One step of the connection.
 enum Moved {
-    Read(Vec<u8>),
+    /// So many bytes are in the buffer.
+    Read(usize),
     Wrote,
 }
 
@@ -68,6 +70,7 @@ impl<'a> Client<'a> {
             tls,
             session,
             link: Some(link),
+            buffer: vec![0; READ_BYTES],
             written: 0,
             is_flushed: true,
             heard: now,
@@ -107,10 +110,10 @@ impl<'a> Client<'a> {
             let deadline = self.deadline();
             tokio::select! {
                 moved = self.step() => match moved {
-                    Ok(Moved::Read(bytes)) => {
+                    Ok(Moved::Read(len)) => {
                         self.heard = Instant::now();
                         self.is_asked = false;
-                        self.session.received(&bytes);
+                        self.session.received(self.buffer.get(..len).unwrap_or_default());
                     }
                     Ok(Moved::Wrote) => self.sent = Instant::now(),
                     Err(error) => return Ok(self.lose(reason(&error))),
@@ -153,8 +156,8 @@ impl<'a> Client<'a> {
             }
             None => sending.await,
         }
-        // A connection that is closed while there is something to read is reset, and the broker may lose what it has not
-        // read; so its end is waited for.
+        // A connection that is closed while there is something to read is reset, and the broker may lose what it has
+        // not read; so its end is waited for.
         let ending = async {
             if let Some(link) = &mut self.link
                 && link.shutdown().await.is_err()
@@ -201,18 +204,13 @@ impl<'a> Client<'a> {
                 Poll::Pending => {}
             }
         }
-        let mut bytes = vec![0; READ_BYTES];
-        let mut buf = ReadBuf::new(&mut bytes);
+        let mut buf = ReadBuf::new(&mut self.buffer);
         match Pin::new(&mut *link).poll_read(context, &mut buf) {
             Poll::Ready(Ok(())) if buf.filled().is_empty() => {
                 let why = "the broker closed the connection";
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, why)))
             }
-            Poll::Ready(Ok(())) => {
-                let len = buf.filled().len();
-                bytes.truncate(len);
-                Poll::Ready(Ok(Moved::Read(bytes)))
-            }
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(Moved::Read(buf.filled().len()))),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
         }

@@ -8,13 +8,10 @@ use std::collections::{HashMap, VecDeque};
 use std::mem;
 
 use primer_mqtt::{
-    ReasonCode, Version, Violation,
+    ReasonCode, Violation,
     codec::{
         self, AckKind, Decoded, EncodeError, FiltersBuf, Role, Rules, encode_ack,
-        packet::{
-            Ack, ConnAck, Connect, Outcome, Packet, PacketId, Publish, QoS, SubAck, Subscribe, SubscribeOptions,
-            Unsubscribe, Will,
-        },
+        packet::{Outcome, Packet, Publish, QoS, Subscribe, SubscribeOptions, Unsubscribe},
         properties::PropertiesBuf,
     },
     limits::PACKET_BYTES_MAX,
@@ -23,10 +20,15 @@ use primer_mqtt::{
 use crate::options::Options;
 
 mod flight;
+mod packets;
+mod receive;
+mod send;
 #[cfg(test)]
 mod tests;
 
 use flight::{Flight, Flights, Stage};
+pub(crate) use packets::{connect_packet, publish_packet, subscribe_options};
+use packets::{options_byte, packet_id};
 
 /// A message as it came.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,6 +83,8 @@ pub(crate) enum PublishError {
 pub(crate) struct Session<'a> {
     options: &'a Options,
     unread: Vec<u8>,
+    /// How much of it was understood.
+    taken: usize,
     output: Vec<u8>,
     events: VecDeque<Event>,
     /// What `-d` prints.
@@ -124,6 +128,7 @@ impl<'a> Session<'a> {
         Self {
             options,
             unread: Vec::new(),
+            taken: 0,
             output: Vec::new(),
             events: VecDeque::new(),
             trace: options.debug.then(Vec::new),
@@ -143,6 +148,7 @@ impl<'a> Session<'a> {
     /// Nothing that a checked command line leads to.
     pub(crate) fn begin(&mut self) -> Result<(), EncodeError> {
         self.unread.clear();
+        self.taken = 0;
         self.output.clear();
         self.aliases.clear();
         self.server = Server::UNKNOWN;
@@ -250,6 +256,8 @@ impl<'a> Session<'a> {
 
     /// Takes bytes of the broker.
     pub(crate) fn received(&mut self, bytes: &[u8]) {
+        self.unread.drain(..self.taken);
+        self.taken = 0;
         self.unread.extend_from_slice(bytes);
     }
 
@@ -259,28 +267,20 @@ impl<'a> Session<'a> {
     /// The broker broke the protocol. The connection cannot go on.
     pub(crate) fn next_event(&mut self) -> Result<Option<Event>, Violation> {
         let unread = mem::take(&mut self.unread);
-        let mut start = 0;
         let mut result = Ok(());
-        while self.events.is_empty() {
+        while self.events.is_empty() && result.is_ok() {
             let rules =
                 Rules { role: Role::Client, version: Some(self.options.version), max_packet_size: PACKET_BYTES_MAX };
-            match codec::decode(unread.get(start..).unwrap_or_default(), &rules) {
+            match codec::decode(unread.get(self.taken..).unwrap_or_default(), &rules) {
                 Ok(Decoded::Packet { packet, len }) => {
-                    start += len;
+                    self.taken += len;
                     result = self.handle(&packet);
-                    if result.is_err() {
-                        break;
-                    }
                 }
                 Ok(Decoded::Incomplete { .. }) => break,
-                Err(violation) => {
-                    result = Err(violation);
-                    break;
-                }
+                Err(violation) => result = Err(violation),
             }
         }
         self.unread = unread;
-        self.unread.drain(..start);
         result?;
         Ok(self.events.pop_front())
     }
@@ -310,211 +310,6 @@ impl<'a> Session<'a> {
         self.server.is_connected
     }
 
-    fn handle(&mut self, packet: &Packet<'_>) -> Result<(), Violation> {
-        if self.server.is_connected == matches!(packet, Packet::ConnAck(_)) && !matches!(packet, Packet::Auth(_)) {
-            return Err(Violation::protocol(
-                "MQTT-3.2.0-1",
-                "CONNACK is the first packet of a broker, and the only one",
-            ));
-        }
-        match packet {
-            Packet::ConnAck(ack) => self.handle_connack(ack),
-            Packet::Publish(publish) => return self.handle_publish(publish),
-            Packet::PubAck(ack) => self.handle_done(ack, "PUBACK", QoS::AtLeastOnce),
-            Packet::PubComp(ack) => self.handle_done(ack, "PUBCOMP", QoS::ExactlyOnce),
-            Packet::PubRec(ack) => self.handle_pubrec(ack),
-            Packet::PubRel(ack) => self.handle_pubrel(ack),
-            Packet::SubAck(SubAck { packet_id, codes, .. }) => {
-                self.note(|id| format!("Client {id} received SUBACK"));
-                self.events.push_back(Event::Subscribed { mid: packet_id.get(), codes: codes.to_vec() });
-            }
-            Packet::UnsubAck(_) => {
-                self.note(|id| format!("Client {id} received UNSUBACK"));
-                self.events.push_back(Event::Unsubscribed);
-            }
-            Packet::PingResp => self.note(|id| format!("Client {id} received PINGRESP")),
-            Packet::Disconnect(Outcome { reason, properties }) => {
-                let (reason, why) = (*reason, properties.reason_string().map(str::to_owned));
-                self.note(|id| format!("Client {id} received DISCONNECT ({})", reason.0));
-                self.events.push_back(Event::Ended { reason, why });
-            }
-            _ => return Err(Violation::protocol("MQTT5 4.12", "the broker wants an exchange of AUTH packets")),
-        }
-        Ok(())
-    }
-
-    fn handle_connack(&mut self, ack: &ConnAck<'_>) {
-        let (code, properties) = (ack.reason.0, ack.properties);
-        if let Some(id) = properties.assigned_client_id() {
-            id.clone_into(&mut self.shown_id);
-        }
-        self.note(|id| format!("Client {id} received CONNACK ({code})"));
-        if code != 0 {
-            let why = properties.reason_string().map(str::to_owned);
-            self.events.push_back(Event::Refused { code, why });
-            return;
-        }
-        self.server = Server {
-            is_connected: true,
-            receive_max: properties.receive_maximum().unwrap_or(u16::MAX),
-            qos_max: properties.maximum_qos().unwrap_or(2),
-            retains: properties.retain_available().unwrap_or(true),
-            packet_bytes_max: properties.maximum_packet_size().unwrap_or(PACKET_BYTES_MAX),
-        };
-        if !ack.session_present {
-            self.arrived.clear();
-        }
-        self.events.push_back(Event::Connected);
-        self.resume(ack.session_present);
-    }
-
-    /// Sends again what was on its way. Where the broker has no session of it, all begins anew, but for what it had
-    /// taken charge of (PUBREC): that is done.
-    fn resume(&mut self, session_present: bool) {
-        for flight in self.flights.rewind(session_present) {
-            self.events.push_back(Event::Published { mid: flight, reason: ReasonCode::SUCCESS, why: None });
-        }
-        let version = self.options.version;
-        for mid in self.flights.released() {
-            self.note(|id| format!("Client {id} sending PUBREL (m{mid})"));
-            encode_ack(AckKind::PubRel, packet_id(mid), ReasonCode::SUCCESS, version, &mut self.output);
-        }
-        self.send_waiting();
-    }
-
-    fn handle_publish(&mut self, publish: &Publish<'_>) -> Result<(), Violation> {
-        let mid = publish.packet_id.map_or(0, PacketId::get);
-        let topic = self.topic_of(publish)?;
-        self.note(|id| {
-            let (dup, qos, retain) = (u8::from(publish.dup), publish.qos as u8, u8::from(publish.retain));
-            let len = publish.payload.len();
-            format!("Client {id} received PUBLISH (d{dup}, q{qos}, r{retain}, m{mid}, '{topic}', ... ({len} bytes))")
-        });
-        let mut properties = PropertiesBuf::new();
-        properties.extend(publish.properties.iter());
-        let (payload, qos, retain) = (publish.payload.to_vec(), publish.qos, publish.retain);
-        let message = Message { topic, payload, qos, retain, properties, mid };
-        if qos == QoS::ExactlyOnce {
-            self.note(|id| format!("Client {id} sending PUBREC (m{mid}, rc0)"));
-            self.arrived.entry(mid).or_insert(message);
-            encode_ack(AckKind::PubRec, packet_id(mid), ReasonCode::SUCCESS, self.options.version, &mut self.output);
-        } else {
-            self.events.push_back(Event::Message(message));
-        }
-        Ok(())
-    }
-
-    fn topic_of(&mut self, publish: &Publish<'_>) -> Result<String, Violation> {
-        match publish.topic_alias {
-            Some(alias) if publish.topic.is_empty() => self.aliases.get(&alias).cloned().ok_or_else(|| {
-                let detail = "the broker uses a topic alias that it has not explained";
-                Violation::with(ReasonCode::TOPIC_ALIAS_INVALID, "MQTT5 3.3.2.3.4", detail)
-            }),
-            Some(alias) => {
-                self.aliases.insert(alias, publish.topic.to_owned());
-                Ok(publish.topic.to_owned())
-            }
-            None => Ok(publish.topic.to_owned()),
-        }
-    }
-
-    fn handle_pubrel(&mut self, ack: &Ack<'_>) {
-        let mid = ack.packet_id.get();
-        self.note(|id| format!("Client {id} received PUBREL (Mid: {mid})"));
-        match self.arrived.remove(&mid) {
-            Some(message) => self.events.push_back(Event::Message(message)),
-            // Its message was delivered on a connection before this one.
-            None => {
-                self.note(|id| format!("Client {id} sending PUBCOMP (m{mid})"));
-                let reason = ReasonCode::SUCCESS;
-                encode_ack(AckKind::PubComp, ack.packet_id, reason, self.options.version, &mut self.output);
-            }
-        }
-    }
-
-    fn handle_pubrec(&mut self, ack: &Ack<'_>) {
-        let mid = ack.packet_id.get();
-        self.note(|id| format!("Client {id} received PUBREC (Mid: {mid})"));
-        if ack.reason.is_error() {
-            self.settle(ack, QoS::ExactlyOnce);
-        } else if self.flights.release(mid) {
-            self.note(|id| format!("Client {id} sending PUBREL (m{mid})"));
-            encode_ack(AckKind::PubRel, ack.packet_id, ReasonCode::SUCCESS, self.options.version, &mut self.output);
-        }
-    }
-
-    fn handle_done(&mut self, ack: &Ack<'_>, name: &str, qos: QoS) {
-        let (mid, code) = (ack.packet_id.get(), ack.reason.0);
-        self.note(|id| format!("Client {id} received {name} (Mid: {mid}, RC:{code})"));
-        self.settle(ack, qos);
-    }
-
-    fn settle(&mut self, ack: &Ack<'_>, qos: QoS) {
-        let mid = ack.packet_id.get();
-        if !self.flights.remove(mid, qos) {
-            return; // an answer to nothing
-        }
-        let why = ack.properties.reason_string().map(str::to_owned);
-        self.events.push_back(Event::Published { mid, reason: ack.reason, why });
-        self.send_waiting();
-    }
-
-    /// Sends what the window has room for. What the broker turns out not to take is done, and the event says so.
-    fn send_waiting(&mut self) {
-        let window = usize::from(self.options.inflight_max.min(self.server.receive_max));
-        while self.server.is_connected
-            && let Some((mut flight, is_again)) = self.flights.start_next(window)
-        {
-            let payload = mem::take(&mut flight.payload);
-            let publish = Publish {
-                dup: is_again,
-                qos: flight.qos,
-                retain: flight.retain,
-                ..publish_packet(self.options, &flight.topic, &payload, Some(packet_id(flight.mid)))
-            };
-            let result = self.send_publish(&publish, flight.mid);
-            flight.payload = payload;
-            let (mid, qos) = (flight.mid, flight.qos);
-            self.flights.put_back(flight);
-            if let Err(error) = result {
-                self.flights.remove(mid, qos);
-                let (reason, why) = (ReasonCode::PACKET_TOO_LARGE, Some(error.to_string()));
-                self.events.push_back(Event::Published { mid, reason, why });
-            }
-        }
-    }
-
-    fn send_publish(&mut self, publish: &Publish<'_>, mid: u16) -> Result<(), PublishError> {
-        let is_named = !(self.has_published && publish.topic_alias.is_some());
-        let topic = if is_named { publish.topic } else { "" };
-        let start = self.output.len();
-        let packet = Packet::Publish(Publish { topic, ..*publish });
-        codec::encode(&packet, self.options.version, &mut self.output)?;
-        let (bytes, max) = (self.output.len() - start, self.server.packet_bytes_max);
-        if bytes > usize::try_from(max).unwrap_or(usize::MAX) {
-            self.output.truncate(start);
-            return Err(PublishError::TooLarge { bytes, max });
-        }
-        self.has_published = true;
-        self.note(|id| {
-            let (dup, qos, retain) = (u8::from(publish.dup), publish.qos as u8, u8::from(publish.retain));
-            let (topic, len) = (if is_named { topic } else { "(null)" }, publish.payload.len());
-            format!("Client {id} sending PUBLISH (d{dup}, q{qos}, r{retain}, m{mid}, '{topic}', ... ({len} bytes))")
-        });
-        Ok(())
-    }
-
-    fn check_size(&self, flight: &Flight) -> Result<(), PublishError> {
-        let publish = publish_packet(self.options, &flight.topic, &flight.payload, None);
-        // The fixed header, the topic and the packet identifier are at most so long beside what they hold.
-        let bytes = publish.payload.len() + publish.topic.len() + publish.properties.as_bytes().len() + 5 + 2 + 2 + 1;
-        let max = self.server.packet_bytes_max;
-        if bytes > usize::try_from(max).unwrap_or(usize::MAX) {
-            return Err(PublishError::TooLarge { bytes, max });
-        }
-        Ok(())
-    }
-
     /// A subscriber publishes nothing but the removal of retained messages, and that at QoS 1.
     fn is_removing(&self) -> bool {
         self.options.remove_retained
@@ -534,65 +329,4 @@ impl<'a> Session<'a> {
             trace.push(line(&self.shown_id));
         }
     }
-}
-
-/// CONNECT, as the options have it.
-pub(crate) fn connect_packet(options: &Options) -> Packet<'_> {
-    Packet::Connect(Box::new(Connect {
-        version: options.version,
-        clean_start: options.clean,
-        keep_alive: options.keep_alive,
-        client_id: options.client_id.as_deref().unwrap_or_default(),
-        will: options.will.as_ref().map(|will| Will {
-            qos: will.qos,
-            retain: will.retain,
-            topic: &will.topic,
-            payload: &will.payload,
-            properties: options.will_properties.as_properties(),
-        }),
-        username: options.username.as_deref(),
-        password: options.password.as_deref(),
-        properties: options.connect_properties.as_properties(),
-    }))
-}
-
-/// PUBLISH, as the options have it.
-pub(crate) fn publish_packet<'a>(
-    options: &'a Options,
-    topic: &'a str,
-    payload: &'a [u8],
-    packet_id: Option<PacketId>,
-) -> Publish<'a> {
-    let properties = options.publish_properties.as_properties();
-    Publish {
-        dup: false,
-        qos: if packet_id.is_some() { options.qos } else { QoS::AtMostOnce },
-        retain: options.retain,
-        topic,
-        packet_id,
-        topic_alias: properties.topic_alias().filter(|_| options.version == Version::V5),
-        expiry: properties.message_expiry(),
-        properties,
-        forwards_unchanged: false,
-        payload,
-    }
-}
-
-/// The options of each subscription.
-pub(crate) fn subscribe_options(options: &Options) -> SubscribeOptions {
-    SubscribeOptions {
-        qos: options.qos,
-        no_local: false,
-        retain_as_published: options.retain_as_published,
-        retain_handling: options.retain_handling,
-    }
-}
-
-fn options_byte(options: SubscribeOptions) -> u8 {
-    (options.retain_handling as u8) << 4 | u8::from(options.retain_as_published) << 3
-}
-
-/// Identifiers are never 0 here.
-fn packet_id(mid: u16) -> PacketId {
-    PacketId::new(mid).unwrap_or(PacketId::MIN)
 }

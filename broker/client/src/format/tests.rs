@@ -141,8 +141,8 @@ fn pretty_json_is_indented_as_mosquittos() {
     let message = message(br#"[{"a":[{"b":1},[]],"c":{}}]"#);
     Format::parse(b"%J").unwrap().print(&message, &now(), true, &mut out).unwrap();
     let wanted = "{\n\t\"tst\":\t\"2026-11-29T01:03:11.613981+0200\",\n\t\"topic\":\t\"a/bin\",\n\t\"qos\":\t0,\n\
-                  \t\"retain\":\t1,\n\t\"payloadlen\":\t27,\n\t\"payload\":\t[{\n\t\t\t\"a\":\t[{\n\t\t\t\t\t\"b\":\t1\n\
-                  \t\t\t\t}, []],\n\t\t\t\"c\":\t{\n\t\t\t}\n\t\t}]\n}";
+                  \t\"retain\":\t1,\n\t\"payloadlen\":\t27,\n\t\"payload\":\t[{\n\t\t\t\"a\":\t[{\n\
+                  \t\t\t\t\t\"b\":\t1\n\t\t\t\t}, []],\n\t\t\t\"c\":\t{\n\t\t\t}\n\t\t}]\n}";
     assert_eq!(String::from_utf8(out).unwrap(), wanted);
 }
 

@@ -1,6 +1,7 @@
 //! TLS: whom to trust, who we are, and what is checked. rustls with ring; no TLS before 1.2.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -165,7 +166,7 @@ pub(super) async fn wrap(config: &Config, server: &Server, link: Link) -> Result
 }
 
 /// The reason, and what can be done.
-fn explain(error: &std::io::Error, server: &Server) -> String {
+fn explain(error: &io::Error, server: &Server) -> String {
     let inner = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
     match inner {
         // A bad signature is that of another authority of the same name.
@@ -182,7 +183,7 @@ fn explain(error: &std::io::Error, server: &Server) -> String {
         }
         Some(Error::InvalidMessage(_)) => "it does not speak TLS: is this the port for TLS?".to_owned(),
         Some(error) => error.to_string(),
-        None if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+        None if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
             "it closed the connection: is this the port for TLS?".to_owned()
         }
         None => super::reason(error),

@@ -1,7 +1,7 @@
 //! Files of options: one option a line, its value after the first space, `#` begins a comment.
 //!
-//! mosquitto reads `mosquitto_pub` (`_sub`, `_rr`) in `$XDG_CONFIG_HOME` or `~/.config`, and so do these clients. A file
-//! `primer_pub` (`_sub`, `_rr`) beside it is read instead where there is one.
+//! mosquitto reads `mosquitto_pub` (`_sub`, `_rr`) in `$XDG_CONFIG_HOME` or `~/.config`, and so do these clients. A
+//! file `primer_pub` (`_sub`, `_rr`) beside it is read instead where there is one.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -64,8 +64,8 @@ fn content(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The option and its value, which is the rest of the line. A property has more than one value: there each space counts,
-/// but for those in the last.
+/// The option and its value, which is the rest of the line. A property has more than one value: there each space
+/// counts, but for those in the last.
 fn words(line: &[u8]) -> Vec<OsString> {
     let mut parts = line.splitn(2, |byte| *byte == b' ').map(<[u8]>::to_vec);
     let mut words: Vec<OsString> = parts.by_ref().take(1).map(OsString::from_vec).collect();
@@ -83,7 +83,7 @@ fn words(line: &[u8]) -> Vec<OsString> {
 pub(crate) fn about(tool: Tool) -> String {
     let name = tool.name();
     format!(
-        "Without -o, options are read from primer_{name} in $XDG_CONFIG_HOME or ~/.config, or where there is none, from \
-         mosquitto_{name}: one option a line, its value after a space."
+        "Without -o, options are read from primer_{name} in $XDG_CONFIG_HOME or ~/.config, or where there is none, \
+         from mosquitto_{name}: one option a line, its value after a space."
     )
 }

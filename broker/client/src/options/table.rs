@@ -156,11 +156,12 @@ pub(super) const FLAGS: &[Flag] = &[
         &["FORMAT"],
         "sr",
         OUTPUT,
-        "Print each message so: %t topic, %p payload, %x %X payload in hex, %q QoS, %r retain, %l length, %m packet id, \
-         %j JSON, %J JSON with a JSON payload, %I %U time; of MQTT 5.0 %A topic alias, %C content type, %D correlation \
-         data, %E expiry, %F payload format, %P user properties, %R response topic, %S subscription identifier; %% is %. \
-         Between % and the letter: - to the left, 0 zeros, a width, .N at most N bytes. @ and a letter are those of \
-         strftime (@N: nanoseconds, @@: @). \\n \\r \\t \\0 \\a \\e \\v \\\\ are what they are in C.",
+        "Print each message so: %t topic, %p payload, %x %X payload in hex, %q QoS, %r retain, %l length, %m packet \
+         id, %j JSON, %J JSON with a JSON payload, %I %U time; of MQTT 5.0 %A topic alias, %C content type, \
+         %D correlation data, %E expiry, %F payload format, %P user properties, %R response topic, %S subscription \
+         identifier; %% is %. Between % and the letter: - to the left, 0 zeros, a width, .N at most N bytes. @ and a \
+         letter are those of strftime (@N: nanoseconds, @@: @). \\n \\r \\t \\0 \\a \\e \\v \\\\ are what they are \
+         in C.",
     ),
     flag(None, "pretty", &[], "sr", OUTPUT, "Print JSON of %j and %J on several lines."),
     flag(None, "random-filter", &["PERCENT"], "s", OUTPUT, "Print this share of the messages, 0.1 to 100, by chance."),
@@ -205,8 +206,8 @@ pub(super) const FLAGS: &[Flag] = &[
         &["PATH"],
         "psr",
         OTHER,
-        "Read options from this file, one a line, before those of the command line. [default: mosquitto's own file, see \
-         below]",
+        "Read options from this file, one a line, before those of the command line. [default: mosquitto's own file, \
+         see below]",
     ),
     flag(Some('d'), "debug", &[], "psr", OTHER, "Print what is sent and received."),
     flag(None, "quiet", &[], "psr", OTHER, "Print no errors."),
@@ -255,7 +256,10 @@ pub(crate) fn command(tool: Tool) -> Command {
         .disable_help_flag(true)
         .disable_version_flag(true);
     for flag in FLAGS.iter().filter(|flag| flag.tools.contains(tool.letter())) {
-        let mut arg = Arg::new(flag.name).long(flag.name).help(flag.help).help_heading(flag.group);
+        // What a subscriber has of these says what it subscribes to.
+        let is_of_filters = tool == Tool::Subscribe && flag.group == MESSAGE;
+        let group = if is_of_filters { SUBSCRIPTION } else { flag.group };
+        let mut arg = Arg::new(flag.name).long(flag.name).help(flag.help).help_heading(group);
         if let Some(letter) = flag.short {
             arg = arg.short(letter);
         }

@@ -1,6 +1,8 @@
 //! Command lines as people write them for mosquitto's clients.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 use super::*;
 
@@ -308,6 +310,7 @@ fn each_option_is_in_the_help_of_its_clients_and_known_to_clap() {
             assert!(is_there || !is_known, "{tool:?} {written}");
         }
         assert!(help.contains("Exit codes") && help.contains("Examples"), "{help}");
+        assert_eq!(help.contains("What is published"), tool != Tool::Subscribe, "{help}");
     }
 }
 

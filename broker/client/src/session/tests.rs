@@ -2,7 +2,13 @@
 
 use std::ffi::OsString;
 
-use primer_mqtt::codec::{packet::RetainHandling, properties::Properties, properties::Property};
+use primer_mqtt::{
+    Version,
+    codec::{
+        packet::{Ack, ConnAck, PacketId, RetainHandling, SubAck},
+        properties::{Properties, Property},
+    },
+};
 
 use super::*;
 use crate::{
