@@ -104,12 +104,12 @@ impl Launch {
     /// When the program is not there or no process can be started.
     #[track_caller]
     pub fn try_start(self) -> Result<Broker, String> {
-        let dir = fresh_dir();
         let mut story = String::new();
         for _ in 0..STARTS_MAX {
+            let dir = fresh_dir(); // one that did not start has taken its own with it
             let port = self.port.unwrap_or_else(free_port);
             let child = spawn(&self, port, &dir);
-            let mut broker = Broker { launch: self.clone(), child, port, dir: dir.clone() };
+            let mut broker = Broker { launch: self.clone(), child, port, dir };
             match broker.wait_until_it_accepts() {
                 Ok(()) => return Ok(broker),
                 Err(fault) => story = fault,

@@ -20,12 +20,12 @@ fn a_proxy_says_where_a_client_comes_from() {
         let mut client = Raw::connect(address);
         client.send_bytewise(&[header, CONNECT].concat());
         assert_eq!(client.recv_packet().unwrap(), [0x20, 2, 0, 0]);
-        broker.wait_for_line(&format!("New client connected from {from} as test"));
+        let _line = broker.wait_for_line(&format!("New client connected from {from} as test"));
     }
     let mut bare = Raw::connect(address);
     bare.send(CONNECT);
     bare.expect_closed();
-    broker.wait_for_line("send-proxy-v2");
+    let _line = broker.wait_for_line("send-proxy-v2");
 }
 
 /// Otherwise anybody could say to be of this machine.
@@ -36,12 +36,12 @@ fn only_the_proxies_that_are_named_may_say_so() {
     let mut client = Raw::connect(address(&broker, "tcp:behind"));
     client.send(b"PROXY TCP4 127.0.0.1 127.0.0.1 1 1\r\n");
     client.expect_closed();
-    broker.wait_for_line("none of the proxies");
+    let _line = broker.wait_for_line("none of the proxies");
     // And on a listener without proxies a header is no MQTT.
     let mut client = Raw::connect(broker.addr());
     client.send(&[b"PROXY TCP4 127.0.0.1 127.0.0.1 1 1\r\n", CONNECT].concat());
     client.expect_closed();
-    broker.wait_for_line("this looks like a PROXY header");
+    let _line = broker.wait_for_line("this looks like a PROXY header");
 }
 
 /// The header comes before TLS, as proxies that pass TLS through send it.
@@ -68,7 +68,7 @@ fn the_header_stands_before_tls() {
         up.join().unwrap();
     });
     crate::fixture::goes_through(&broker, &["-h", "localhost", "-p", &port, "--cafile", &place.arg("ca.pem")]);
-    broker.wait_for_line("New client connected from 198.51.100.3:5");
+    let _line = broker.wait_for_line("New client connected from 198.51.100.3:5");
     proxy.join().unwrap();
     stays_out(&["-h", "localhost", "-p", &inner.port().to_string(), "--cafile", &place.arg("ca.pem")]);
 }

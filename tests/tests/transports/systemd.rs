@@ -48,6 +48,7 @@ fn a_socket_that_was_given_is_served() {
                   s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(16)\n\
                   open(sys.argv[1], 'w').write(str(s.getsockname()[1]))\n\
                   os.dup2(s.fileno(), 3)\n\
+                  os.set_inheritable(3, True)\n\
                   os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='primer.socket')\n\
                   os.execv(sys.argv[2], sys.argv[2:])\n";
     let program = primer_harness::program::command();
@@ -64,7 +65,7 @@ fn a_socket_that_was_given_is_served() {
     let words = loop {
         let port = std::fs::read_to_string(place.path().join("port")).unwrap_or_default();
         let log = std::fs::read_to_string(place.path().join("log")).unwrap_or_default();
-        if !port.is_empty() && log.contains("(primer.socket)") {
+        if !port.is_empty() && log.contains("(primer.socket), for") {
             // Nothing else is listened on: the service manager has said where.
             assert!(!log.contains(":1883"), "{log}");
             break ["pub".to_owned(), "-p".to_owned(), port];

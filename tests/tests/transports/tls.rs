@@ -81,7 +81,7 @@ fn a_certificate_says_who_a_client_is() {
     let mut foreign = Authority::new("somebody else");
     let _paths = foreign.client("van7", None).write(place.path(), "forged");
     assert_ne!(publish(&certified("forged"), "through/1").code, Some(0));
-    broker.wait_for_line("TLS:");
+    let _line = broker.wait_for_line("TLS:");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn the_whole_subject_can_be_the_user_name() {
     let (port, ca) = (port(&broker, "ssl:default"), place.arg("ca.pem"));
     let (cert, key) = (place.arg("van.pem"), place.arg("van.key"));
     goes_through(&broker, &["-h", "localhost", "-p", &port, "--cafile", &ca, "--cert", &cert, "--key", &key]);
-    broker.wait_for_line("u'CN=van7,O=Vans'");
+    let _line = broker.wait_for_line("u'CN=van7,O=Vans'");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn what_is_not_tls_is_told_so_in_the_log() {
     let broker = place.serve(PLAIN);
     let mut plain = primer_harness::Raw::connect(address(&broker, "ssl:default"));
     plain.send(b"\x10\x10\0\x04MQTT\x04\x02\0\x3c\0\x04test");
-    broker.wait_for_line("TLS:");
+    let _line = broker.wait_for_line("TLS:");
     stays_out(&["-h", "localhost", "-p", &broker.port().to_string(), "--cafile", &place.arg("ca.pem")]);
-    broker.wait_for_line("this looks like TLS");
+    let _line = broker.wait_for_line("this looks like TLS");
 }

@@ -100,7 +100,7 @@ fn a_text_frame_ends_the_connection() {
     socket.send(Message::Text("hello".into())).unwrap();
     let Message::Close(Some(frame)) = socket.read().unwrap() else { panic!("no close frame") };
     assert_eq!(frame.code, CloseCode::Unsupported);
-    broker.wait_for_line("Client test disconnected");
+    let _line = broker.wait_for_line("Client test disconnected");
 }
 
 /// [MQTT-6.0.0-3], [MQTT-6.0.0-4]: the client offers `mqtt`, and hears it; else there is no connection.
@@ -123,7 +123,7 @@ fn a_request_that_is_none_of_ours_is_answered_with_what_to_do() {
         Err(Error::Http(response)) => assert_eq!(response.status().as_u16(), 404),
         other => panic!("{other:?}"),
     }
-    broker.wait_for_line("evil.example");
+    let _line = broker.wait_for_line("evil.example");
 }
 
 /// A session of a browser that goes away without a word.

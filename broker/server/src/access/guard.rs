@@ -41,7 +41,7 @@ pub struct AccessOptions {
 #[non_exhaustive]
 pub enum AccessError {
     /// A file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -49,7 +49,7 @@ pub enum AccessError {
         source: io::Error,
     },
     /// The password file is wrong.
-    #[error("the password file {}: {source}", path.display())]
+    #[error("the password file {}", path.display())]
     Passwords {
         /// Which.
         path: PathBuf,
@@ -57,7 +57,7 @@ pub enum AccessError {
         source: PasswordFileError,
     },
     /// The ACL file is wrong.
-    #[error("the ACL file {}: {source}", path.display())]
+    #[error("the ACL file {}", path.display())]
     Acl {
         /// Which.
         path: PathBuf,
