@@ -191,10 +191,10 @@ mod tests {
     #[test]
     fn a_file_of_mosquittos_tool_is_read() {
         let file = concat!(
-            "alice:$7$101$JSFwf07KFkWlLxOI$LFkiPpLIy0ZjbJqNIhp2W6Wbw1RJC2twjaGPl70WoO3jJahHuLzK46bhaebjuXUhos8w3/IyE0t",
-            "Nnnw6lAep6g==\n",
-            "carol:$6$XmIWDcXgyv9wHLru$1RdAqE5FDIWtmj34UsyOZoEm669yZ/Clk0wmGvOYxwsClvIkw6TccMbebnSWh9QJznVCmFRKARyUO+N4",
-            "ePvo7w==\n",
+            "alice:$7$101$JSFwf07KFkWlLxOI$",
+            "LFkiPpLIy0ZjbJqNIhp2W6Wbw1RJC2twjaGPl70WoO3jJahHuLzK46bhaebjuXUhos8w3/IyE0tNnnw6lAep6g==\n",
+            "carol:$6$XmIWDcXgyv9wHLru$",
+            "1RdAqE5FDIWtmj34UsyOZoEm669yZ/Clk0wmGvOYxwsClvIkw6TccMbebnSWh9QJznVCmFRKARyUO+N4ePvo7w==\n",
         );
         let passwords = Passwords::parse(file.as_bytes()).unwrap();
         assert!(passwords.verify("alice", b"secret") && passwords.verify("carol", b"secret"));
