@@ -10,7 +10,7 @@ use primer_mqtt::{
     Version,
     codec::{
         FiltersBuf,
-        packet::{Ack, Connect, Packet, PacketId, Publish, QoS, Subscribe, SubscribeOptions, Will},
+        packet::{Ack, Connect, Packet, PacketId, Publish, QoS, Subscribe, SubscribeOptions, Unsubscribe, Will},
         properties::Properties,
     },
 };
@@ -220,6 +220,32 @@ async fn what_waits_for_a_client_is_dropped_when_it_may_not_read_it_any_more() {
     let mut reader = it.client("reader").await;
     assert_eq!(reader.read().await, "Publish open/b 1 x");
     assert_eq!(it.withheld(), 2, "open/sent and open/a; open/secret and open/c never waited");
+}
+
+/// What is subscribed to says nothing of what waits: it may come from a subscription that is gone.
+#[tokio::test]
+async fn what_waits_is_asked_about_though_its_subscription_is_gone() {
+    let it = Fixture::start(RULES);
+    let (mut writer, mut reader) = (it.client("writer").await, it.client("reader").await);
+    assert_eq!(subscribe(&mut reader, "open/#").await, "SubAck 7 [1]");
+    publish(&mut writer, "open/a", false).await;
+    assert_eq!(reader.read().await, "Publish open/a 1 x");
+    let mut filters = FiltersBuf::unsubscribe();
+    filters.push("open/#", SubscribeOptions::from_qos(QoS::AtMostOnce));
+    let packet_id = PacketId::new(8).unwrap();
+    let packet = Unsubscribe { packet_id, properties: Properties::EMPTY, filters: filters.as_filters() };
+    reader.send(&Packet::Unsubscribe(packet)).await;
+    assert!(reader.read().await.starts_with("UnsubAck"));
+    it.lose(reader, "reader").await;
+    it.change("user writer\ntopic write #\n");
+    for _ in 0..2 {
+        let mut reader = it.client("reader").await;
+        reader.send(&Packet::PingReq).await;
+        assert_eq!(reader.read().await, "PingResp", "not what it has not acknowledged");
+        it.lose(reader, "reader").await;
+    }
+    assert_eq!(it.withheld(), 1);
+    assert!(!it.is_restricted("reader"), "nothing is left to ask about");
 }
 
 /// Who has the client identifier of somebody else has the session, and got what that one had subscribed to.
