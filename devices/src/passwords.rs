@@ -4,9 +4,9 @@
 //! # a comment
 //! alice:$7$101$JSFwf07KFkWlLxOI$LFkiPpLI...
 //! ```
-//! Blank lines and lines that begin with `#` are skipped. What may stand behind the first colon is in [`struct@Hash`]. A
-//! file is taken whole or not at all: one line that is wrong refuses it, with its number, and whoever has read an
-//! earlier one keeps that.
+//! Blank lines and lines that begin with `#` are skipped. What may stand behind the first colon is in
+//! [`struct@Hash`]. A file is taken whole or not at all: one line that is wrong refuses it, with its number, and
+//! whoever has read an earlier one keeps that.
 //!
 //! Nothing here reads or writes a file: text comes in and goes out.
 
