@@ -22,8 +22,9 @@
 //!   the rule wider than it was meant. A `deny` with it stays in force, wider or not.
 //! - Lines that begin with `#` and blank ones are skipped.
 //!
-//! In two things this is stricter than mosquitto, where a `pattern deny` does not hold against a `topic` rule of the
-//! user, and `%c` may become the `$` of a topic.
+//! In three things this is stricter than mosquitto, where a `pattern deny` does not hold against a `topic` rule of
+//! the user, where a name with `/` may stand for two levels, and where `%c` may become the `$` of a topic. In one it
+//! is less so: there a `+` or `#` in either name takes all patterns away, also those that the name does not stand in.
 
 mod filter;
 mod filters;

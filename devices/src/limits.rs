@@ -23,8 +23,11 @@ pub const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
 /// See [`ARGON2_MEMORY_KIB`].
 pub const ARGON2_PASSES: u32 = 2;
 
-/// Bytes of the salts that Primer makes. mosquitto's tools make 12, and read any.
-pub const SALT_BYTES: usize = 16;
+/// Bytes of the salts that Primer makes for Argon2 (RFC 9106).
+pub const ARGON2_SALT_BYTES: usize = 16;
+
+/// Bytes of the salts that Primer makes for the others: mosquitto 2.0 drops users with any other length.
+pub const MOSQUITTO_SALT_BYTES: usize = 12;
 
 /// Bytes that a salt in a file may have.
 pub const SALT_BYTES_MAX: usize = 128;

@@ -4,9 +4,9 @@
 //! # a comment
 //! alice:$7$101$JSFwf07KFkWlLxOI$LFkiPpLI...
 //! ```
-//! Blank lines and lines that begin with `#` are skipped. What may stand behind the first colon is in [`Hash`]. A file
-//! is taken whole or not at all: one line that is wrong refuses it, with the line's number, and whoever has read an
-//! earlier one keeps that.
+//! Blank lines and lines that begin with `#` are skipped. What may stand behind the first colon is in
+//! [`struct@Hash`]. A file is taken whole or not at all: one line that is wrong refuses it, with its number, and
+//! whoever has read an earlier one keeps that.
 //!
 //! Nothing here reads or writes a file: text comes in and goes out.
 
@@ -191,10 +191,10 @@ mod tests {
     #[test]
     fn a_file_of_mosquittos_tool_is_read() {
         let file = concat!(
-            "alice:$7$101$JSFwf07KFkWlLxOI$LFkiPpLIy0ZjbJqNIhp2W6Wbw1RJC2twjaGPl70WoO3jJahHuLzK46bhaebjuXUhos8w3/IyE0t",
-            "Nnnw6lAep6g==\n",
-            "carol:$6$XmIWDcXgyv9wHLru$1RdAqE5FDIWtmj34UsyOZoEm669yZ/Clk0wmGvOYxwsClvIkw6TccMbebnSWh9QJznVCmFRKARyUO+N4",
-            "ePvo7w==\n",
+            "alice:$7$101$JSFwf07KFkWlLxOI$",
+            "LFkiPpLIy0ZjbJqNIhp2W6Wbw1RJC2twjaGPl70WoO3jJahHuLzK46bhaebjuXUhos8w3/IyE0tNnnw6lAep6g==\n",
+            "carol:$6$XmIWDcXgyv9wHLru$",
+            "1RdAqE5FDIWtmj34UsyOZoEm669yZ/Clk0wmGvOYxwsClvIkw6TccMbebnSWh9QJznVCmFRKARyUO+N4ePvo7w==\n",
         );
         let passwords = Passwords::parse(file.as_bytes()).unwrap();
         assert!(passwords.verify("alice", b"secret") && passwords.verify("carol", b"secret"));

@@ -215,6 +215,9 @@ impl Broker {
     /// more is not delivered any more, also where it waits already; consumers leave queues that are not theirs; wills
     /// that may not be published are given up. Of a session that nobody has connected to since the start, nobody is
     /// known to be asked about: that follows when its client connects.
+    ///
+    /// This looks at each session, which takes its time where there are a million: do not call it where nothing may
+    /// block.
     pub fn access_changed(&self) {
         self.hub.note_access_change();
         for cell in self.hub.registry.all() {

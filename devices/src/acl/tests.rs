@@ -247,6 +247,22 @@ fn by_hand(text: &str, client: Client<'_>, topic: &str) -> bool {
 }
 
 proptest! {
+    /// Files come from anywhere.
+    #[test]
+    fn no_bytes_make_a_reader_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        words in prop::collection::vec(prop_oneof![
+            Just("topic "), Just("pattern"), Just("user"), Just("deny "), Just("\n"), Just("#"), Just("%c"), Just(":"),
+            Just("$"), Just("$7$"), Just("$6$"), Just("$argon2id$v=19$m=8,t=1,p=1$"), Just("99999999999"),
+        ], 0..20),
+    ) {
+        for file in [bytes, words.concat().into_bytes()] {
+            let _any_answer = (Acl::parse(&file), crate::Passwords::parse(&file));
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
 
     /// `All` is a promise that all is readable, `None` one that nothing is; what may be read is what the rules say.

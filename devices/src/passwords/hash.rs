@@ -21,7 +21,8 @@ use subtle::ConstantTimeEq;
 
 use crate::limits::{
     ARGON2_HASH_BYTES, ARGON2_HASH_BYTES_MAX, ARGON2_HASH_BYTES_MIN, ARGON2_LANES_MAX, ARGON2_MEMORY_KIB,
-    ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES, ARGON2_PASSES_MAX, ITERATIONS_MAX, SALT_BYTES_MAX,
+    ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES, ARGON2_PASSES_MAX, ARGON2_SALT_BYTES, ITERATIONS_MAX, MOSQUITTO_SALT_BYTES,
+    SALT_BYTES_MAX,
 };
 
 /// Bytes of SHA-512.
@@ -57,6 +58,15 @@ pub enum Kind {
 impl Kind {
     /// What Primer hashes with if nobody says otherwise.
     pub const DEFAULT: Self = Self::Argon2id { memory_kib: ARGON2_MEMORY_KIB, passes: ARGON2_PASSES, lanes: 1 };
+
+    /// Bytes of the salt that a new hash of this kind should have.
+    #[must_use]
+    pub const fn salt_bytes(self) -> usize {
+        match self {
+            Self::Sha512 | Self::Pbkdf2 { .. } => MOSQUITTO_SALT_BYTES,
+            Self::Argon2id { .. } => ARGON2_SALT_BYTES,
+        }
+    }
 }
 
 /// Why a text is no hash.
@@ -89,7 +99,7 @@ pub struct Hash {
 }
 
 impl Hash {
-    /// Hashes a password. The salt is to be random, [`SALT_BYTES`](crate::limits::SALT_BYTES) long.
+    /// Hashes a password. The salt is to be random, [`salt_bytes`](Kind::salt_bytes) long.
     ///
     /// # Errors
     /// The kind's numbers are out of their ranges, or the salt is too short (8 bytes for Argon2) or too long.

@@ -1,3 +1,6 @@
-//! Who may connect and what they may do: `primer passwd` as a process, beside mosquitto's own programs.
+//! Who may connect and what they may do: `primer passwd` as a process, and the broker by the files of both, beside
+//! mosquitto's own programs.
 
+mod acl;
 mod passwd;
+mod place;

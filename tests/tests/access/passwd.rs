@@ -3,53 +3,12 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
-    path::PathBuf,
-    process::Command,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 use primer_devices::Passwords;
 use primer_harness::{Launch, peers, ran, ran::Ran};
 
-/// A folder that goes with the test.
-struct Place(PathBuf);
-
-impl Place {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("primer-passwd-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).expect("a folder");
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().expect("a name").to_owned()
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.0.join(name)).expect("a file")
-    }
-
-    fn passwords(&self, name: &str) -> Passwords {
-        Passwords::parse(self.read(name).as_bytes()).expect("a password file")
-    }
-
-    /// What is in the folder.
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).expect("the folder");
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use crate::place::Place;
 
 #[track_caller]
 fn passwd(arguments: &[&str], input: &str) -> Ran {
@@ -136,23 +95,21 @@ fn what_cannot_be_done_is_said_and_changes_nothing() {
 
 #[test]
 fn a_dash_is_standard_output() {
-    let ran = passwd(&["-H", "sha512-pbkdf2", "-", "alice"], "secret\n");
+    let ran = passwd(&["-H", "sha512-pbkdf2", "-I", "1000", "-", "alice"], "secret\n");
     let users = Passwords::parse(ran.text().as_bytes()).expect("a line");
-    assert!(users.verify("alice", b"secret") && ran.text().starts_with("alice:$7$210000$"));
+    assert!(users.verify("alice", b"secret") && ran.text().starts_with("alice:$7$1000$"));
 }
 
 #[test]
 fn a_file_of_mosquittos_program_is_read_and_changed() {
     let place = Place::new();
-    let Some(mosquitto_passwd) = peers::mosquitto("mosquitto_passwd") else { return };
     let file = place.path("users");
-    let theirs = |arguments: &[&str]| {
-        let status = Command::new(&mosquitto_passwd).args(arguments).arg(&file).args(["alice", "sécret"]).status();
+    for arguments in [&["-c", "-b"][..], &["-c", "-b", "-H", "sha512"]] {
+        let Some(mut theirs) = peers::mosquitto("mosquitto_passwd") else { return };
+        let status = theirs.args(arguments).arg(&file).args(["alice", "sécret"]).status();
         assert!(status.expect("mosquitto_passwd").success());
         assert!(place.passwords("users").verify("alice", "sécret".as_bytes()));
-    };
-    theirs(&["-c", "-b"]);
-    theirs(&["-c", "-b", "-H", "sha512"]);
+    }
     passwd(&["-b", &file, "bob", "bobs"], "").text();
     let users = place.passwords("users");
     assert!(users.verify("alice", "sécret".as_bytes()) && users.verify("bob", b"bobs"));
@@ -161,11 +118,9 @@ fn a_file_of_mosquittos_program_is_read_and_changed() {
 #[test]
 fn mosquitto_lets_in_by_a_file_of_ours() {
     let place = Place::new();
-    let (Some(mosquitto), Some(mosquitto_pub)) = (Launch::mosquitto(), peers::mosquitto("mosquitto_pub")) else {
-        return;
-    };
+    let Some(mosquitto) = Launch::mosquitto() else { return };
     let (file, config) = (place.path("users"), place.path("conf"));
-    passwd(&["-c", "-b", "-H", "sha512-pbkdf2", &file, "alice", "secret"], "").text();
+    passwd(&["-c", "-b", "-H", "sha512-pbkdf2", "-I", "1000", &file, "alice", "secret"], "").text();
     passwd(&["-b", "-H", "sha512", &file, "bob", "secret"], "").text();
     fs::set_permissions(&place.0, PermissionsExt::from_mode(0o755)).expect("its mode");
     fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).expect("mosquitto may have another user");
@@ -175,7 +130,8 @@ fn mosquitto_lets_in_by_a_file_of_ours() {
         [("alice", "secret", true), ("bob", "secret", true), ("alice", "wrong", false), ("carol", "secret", false)]
     {
         let port = broker.port().to_string();
-        let output = Command::new(&mosquitto_pub)
+        let Some(mut mosquitto_pub) = peers::mosquitto("mosquitto_pub") else { return };
+        let output = mosquitto_pub
             .args(["-h", "127.0.0.1", "-p", &port, "-u", user, "-P", password, "-t", "a", "-m", "x"])
             .output()
             .expect("mosquitto_pub");

@@ -8,7 +8,7 @@ use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use primer_devices::{
-    limits::{ITERATIONS, ITERATIONS_MAX, SALT_BYTES},
+    limits::{ITERATIONS, ITERATIONS_MAX},
     passwords::{self, Hash, HashError, Kind},
 };
 
@@ -97,7 +97,7 @@ pub(crate) fn run(passwd: &Passwd) -> anyhow::Result<()> {
 fn update(passwd: &Passwd, kind: Kind) -> anyhow::Result<()> {
     let before = file::read(&passwd.file)?;
     let made = passwords::hash_plain(&before, |password| {
-        let salt = salt().map_err(|error| HashError::Failed(error.to_string()))?;
+        let salt = salt(kind).map_err(|error| HashError::Failed(error.to_string()))?;
         Hash::new(kind, password, &salt)
     });
     let (after, hashed) = made.with_context(|| file::at(&passwd.file))?;
@@ -143,11 +143,38 @@ fn password(passwd: &Passwd) -> anyhow::Result<Vec<u8>> {
 }
 
 fn hash(kind: Kind, password: &[u8]) -> anyhow::Result<Hash> {
-    Ok(Hash::new(kind, password, &salt()?)?)
+    Ok(Hash::new(kind, password, &salt(kind)?)?)
 }
 
-fn salt() -> anyhow::Result<[u8; SALT_BYTES]> {
-    let mut salt = [0; SALT_BYTES];
+fn salt(kind: Kind) -> anyhow::Result<Vec<u8>> {
+    let mut salt = vec![0; kind.salt_bytes()];
     getrandom::fill(&mut salt).map_err(|_| anyhow::anyhow!("the system gives no random bytes for a salt"))?;
     Ok(salt)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        passwd: Passwd,
+    }
+
+    #[test]
+    fn what_is_hashed_with() {
+        let kind_of = |options: &[&str]| {
+            let line = Line::try_parse_from([&["passwd"], options, &["file", "user"]].concat()).unwrap();
+            kind(&line.passwd).map_err(|error| error.to_string())
+        };
+        assert_eq!(kind_of(&[]), Ok(Kind::Argon2id { memory_kib: 19_456, passes: 2, lanes: 1 }));
+        assert_eq!(kind_of(&["-H", "sha512-pbkdf2"]), Ok(Kind::Pbkdf2 { iterations: 210_000 }));
+        assert_eq!(kind_of(&["-H", "sha512-pbkdf2", "-I", "7"]), Ok(Kind::Pbkdf2 { iterations: 7 }));
+        assert_eq!(kind_of(&["-H", "sha512"]), Ok(Kind::Sha512));
+        assert!(kind_of(&["-I", "7"]).unwrap_err().contains("-H sha512-pbkdf2"));
+        assert!(Line::try_parse_from(["passwd", "-H", "sha512-pbkdf2", "-I", "10000001", "file", "user"]).is_err());
+    }
 }

@@ -20,14 +20,14 @@ impl State {
         before.is_none_or(|before| before.username != identity.username)
     }
 
-    /// Asks about the subscriptions again. `has_changed` says that the rights may be others, or their holder: then also
-    /// what waits may be what is not readable any more, although nothing that is subscribed to is.
+    /// Asks about the subscriptions again. `has_changed` says that the rights may be others, or their holder: then what
+    /// waits may not be readable any more, although all is that is subscribed to. That stays so until it is gone.
     pub(crate) fn ask_anew(&mut self, hub: &Hub, has_changed: bool) {
         let Some(reader) = self.reader.clone().filter(|_| hub.decider.restricts_reading()) else {
             self.is_restricted = false;
             return;
         };
-        let is_left = has_changed && !self.queue.is_empty();
+        let is_left = (has_changed || self.is_restricted) && !self.queue.is_empty();
         self.is_restricted = is_left || self.subscriptions.any(|whole| !subscribe::is_readable(hub, &reader, whole));
     }
 

@@ -1,43 +1,57 @@
 //! What an ACL lets through to sessions, and what a change of it changes.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
 
-use primer::drops::Reason;
-use primer_mqtt::codec::packet::Will;
-
-use super::{super::*, Client, HERE, PATIENCE};
-use crate::access::{AccessOptions, Guard};
+use primer::{drops::Reason, journal};
 use primer_mqtt::{
     Version,
     codec::{
         FiltersBuf,
-        packet::{Connect, Packet, PacketId, Publish, QoS, Subscribe, SubscribeOptions},
+        packet::{Ack, Connect, Packet, PacketId, Publish, QoS, Subscribe, SubscribeOptions, Unsubscribe, Will},
         properties::Properties,
     },
 };
+
+use super::{super::*, Client, HERE, PATIENCE};
+use crate::access::{AccessOptions, Guard};
 
 /// A broker with an ACL file of the test's own.
 struct Fixture {
     broker: Broker,
     guard: Guard,
-    file: PathBuf,
+    rules: Rules,
 }
+
+/// The ACL file, which goes with the test.
+struct Rules(PathBuf);
 
 impl Fixture {
     fn start(acl: &str) -> Self {
+        Self::start_with(acl, None)
+    }
+
+    /// The same on a data directory.
+    fn start_with(acl: &str, directory: Option<&Path>) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("primer-acl-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
         let file = std::env::temp_dir().join(name);
         std::fs::write(&file, acl).unwrap();
         let access = AccessOptions { allow_anonymous: true, acl_file: Some(file.clone()), ..AccessOptions::default() };
         let guard = Guard::load(access).unwrap();
-        let options = Options { listeners: Vec::new(), sys_interval: Duration::ZERO, ..Options::default() };
+        let data = directory.map(|directory| {
+            let store = journal::Options { budget_bytes: journal::BUDGET_BYTES_MIN, ..journal::Options::default() };
+            DataOptions { directory: directory.to_owned(), store, probe: None }
+        });
+        let options = Options { listeners: Vec::new(), sys_interval: Duration::ZERO, data, ..Options::default() };
         let broker = Broker::start(options, guard.clone(), guard.clone()).unwrap();
-        Self { broker, guard, file }
+        Self { broker, guard, rules: Rules(file) }
     }
 
     fn change(&self, acl: &str) {
-        std::fs::write(&self.file, acl).unwrap();
+        std::fs::write(&self.rules.0, acl).unwrap();
         self.guard.reload().unwrap();
         self.broker.access_changed();
     }
@@ -93,9 +107,9 @@ impl Fixture {
     }
 }
 
-impl Drop for Fixture {
+impl Drop for Rules {
     fn drop(&mut self) {
-        let _it_is_in_the_systems_own = std::fs::remove_file(&self.file);
+        let _it_is_in_the_systems_own = std::fs::remove_file(&self.0);
     }
 }
 
@@ -137,7 +151,7 @@ async fn publish(client: &mut Client, topic: &str, retain: bool) {
 
 async fn acknowledge(client: &mut Client, packet_id: u16) {
     let packet_id = PacketId::new(packet_id).unwrap();
-    let ack = primer_mqtt::codec::packet::Ack { packet_id, reason: ReasonCode::SUCCESS, properties: Properties::EMPTY };
+    let ack = Ack { packet_id, reason: ReasonCode::SUCCESS, properties: Properties::EMPTY };
     client.send(&Packet::PubAck(ack)).await;
 }
 
@@ -208,6 +222,32 @@ async fn what_waits_for_a_client_is_dropped_when_it_may_not_read_it_any_more() {
     assert_eq!(it.withheld(), 2, "open/sent and open/a; open/secret and open/c never waited");
 }
 
+/// What is subscribed to says nothing of what waits: it may come from a subscription that is gone.
+#[tokio::test]
+async fn what_waits_is_asked_about_though_its_subscription_is_gone() {
+    let it = Fixture::start(RULES);
+    let (mut writer, mut reader) = (it.client("writer").await, it.client("reader").await);
+    assert_eq!(subscribe(&mut reader, "open/#").await, "SubAck 7 [1]");
+    publish(&mut writer, "open/a", false).await;
+    assert_eq!(reader.read().await, "Publish open/a 1 x");
+    let mut filters = FiltersBuf::unsubscribe();
+    filters.push("open/#", SubscribeOptions::from_qos(QoS::AtMostOnce));
+    let packet_id = PacketId::new(8).unwrap();
+    let packet = Unsubscribe { packet_id, properties: Properties::EMPTY, filters: filters.as_filters() };
+    reader.send(&Packet::Unsubscribe(packet)).await;
+    assert!(reader.read().await.starts_with("UnsubAck"));
+    it.lose(reader, "reader").await;
+    it.change("user writer\ntopic write #\n");
+    for _ in 0..2 {
+        let mut reader = it.client("reader").await;
+        reader.send(&Packet::PingReq).await;
+        assert_eq!(reader.read().await, "PingResp", "not what it has not acknowledged");
+        it.lose(reader, "reader").await;
+    }
+    assert_eq!(it.withheld(), 1);
+    assert!(!it.is_restricted("reader"), "nothing is left to ask about");
+}
+
 /// Who has the client identifier of somebody else has the session, and got what that one had subscribed to.
 #[tokio::test]
 async fn who_takes_a_session_over_gets_what_it_may_read_itself() {
@@ -230,6 +270,35 @@ async fn who_takes_a_session_over_gets_what_it_may_read_itself() {
     assert_eq!(boss.read().await, "Publish open/b 1 x", "which was not acknowledged");
     publish(&mut writer, "closed/c", false).await;
     assert_eq!(boss.read().await, "Publish closed/c 1 x");
+}
+
+/// A process that has just begun knows nobody: what it takes in for a session, and what it finds, is asked about when
+/// the client connects.
+#[tokio::test]
+async fn what_the_disk_has_is_asked_about_when_its_client_comes() {
+    let directory = std::env::temp_dir().join(format!("primer-access-disk-{}", std::process::id()));
+    let all = "user writer\ntopic write #\nuser reader\ntopic read open/#\n";
+    let it = Fixture::start_with(all, Some(&directory));
+    let (mut writer, mut reader) = (it.client("writer").await, it.client("reader").await);
+    assert_eq!(subscribe(&mut reader, "open/#").await, "SubAck 7 [1]");
+    it.lose(reader, "reader").await;
+    for topic in ["open/a", "open/b"] {
+        publish(&mut writer, topic, false).await;
+    }
+    assert!(!it.is_restricted("reader"));
+    it.broker.shutdown(Duration::ZERO).await;
+    let some = "user writer\ntopic write #\nuser reader\ntopic read open/b\ntopic read open/d\n";
+    let it = Fixture::start_with(some, Some(&directory));
+    let mut writer = it.client("writer").await;
+    for topic in ["open/c", "open/d"] {
+        publish(&mut writer, topic, false).await;
+    }
+    let mut reader = it.client("reader").await;
+    assert_eq!(reader.read().await, "Publish open/b 1 x");
+    assert_eq!(reader.read().await, "Publish open/d 1 x");
+    assert_eq!(it.withheld(), 2);
+    it.broker.shutdown(Duration::ZERO).await;
+    std::fs::remove_dir_all(directory).unwrap();
 }
 
 #[tokio::test]
