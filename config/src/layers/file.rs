@@ -22,6 +22,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct FileLayer {
     pub(super) settings: Vec<Setting>,
+    pub(super) listeners: Vec<(Transport, String, Origin)>,
     pub(super) queues: Vec<QueueRule>,
     pub(super) include: Option<(PathBuf, Origin)>,
 }
@@ -148,9 +149,8 @@ impl<'a> Reader<'a> {
             return self.fault(at.span(), &table, "the name of a listener has small letters, digits, - and _ alone");
         }
         // A listener with nothing but its name is one.
-        if let Some(enabled) = schema::find(&format!("{table}.enabled")).filter(|_| !values.contains_key("enabled")) {
-            self.value(&format!("{table}.enabled"), enabled, at.span(), &DeValue::Boolean(true));
-        }
+        let origin = self.origin(at.span().start);
+        self.layer.listeners.push((transport, listener.to_owned(), origin));
         for (key, value) in values {
             let name = key.get_ref().as_ref();
             match schema::find(&format!("{table}.{name}")) {

@@ -83,7 +83,7 @@ const ACCESS: &[Key] = &[
         "users",
         Users,
         Value(""),
-        "Users with their passwords, \"NAME:PASSWORD\": for small set-ups. They are let in by password or SCRAM-SHA-256.",
+        "Users with their passwords, \"NAME:PASSWORD\", for small set-ups; by password or SCRAM-SHA-256.",
     )
     .flag("user", "NAME:PASSWORD")
     .variable("PRIMER_USER")
@@ -177,8 +177,13 @@ const SESSIONS: &[Key] = &[
     .flag("overflow", "OVERFLOW"),
     Key::new("queue_qos0", Boolean, Value("false"), "Queue QoS 0 messages too for sessions without a connection.")
         .switch("queue-qos0", None, "true"),
-    Key::new("max_outbox", Size(ROOM_BYTES_MIN, u64::MAX), Value("16M"), "Bytes that may wait for one slow connection.")
-        .flag("max-outbox", "BYTES"),
+    Key::new(
+        "max_outbox",
+        Size(ROOM_BYTES_MIN, u64::MAX),
+        Value("16M"),
+        "Bytes that may wait for one slow connection.",
+    )
+    .flag("max-outbox", "BYTES"),
     Key::new(
         "disconnect_slow_consumers",
         Boolean,
@@ -190,7 +195,7 @@ const SESSIONS: &[Key] = &[
         "share",
         Choice(&["round_robin", "sticky"]),
         Value("round_robin"),
-        "How share groups choose: in turn, those with free credit first; or all messages of one publisher to one member.",
+        "How share groups choose: in turn, those with free credit first; or all of one publisher to one member.",
     )
     .flag("share", "SHARE"),
 ];
@@ -209,8 +214,8 @@ const STORAGE: &[Key] = &[
         "sync",
         Choice(&["never", "group", "each"]),
         Value("group"),
-        "When a publish to a session that lasts, or to be retained, is acknowledged: at once, when the disk has it along \
-         with all that came meanwhile, or each for itself.",
+        "When a publish to a session that lasts, or to be retained, is acknowledged: at once, when the disk has it \
+         along with all that came meanwhile, or each for itself.",
     )
     .flag("sync", "SYNC")
     .variable("PRIMER_SYNC"),

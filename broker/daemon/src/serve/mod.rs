@@ -44,10 +44,11 @@ pub(crate) fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    runtime.block_on(serve(settings, &flags, &level)).map(|()| ExitCode::SUCCESS)
+    runtime.block_on(serve(&settings, &flags, &level)).map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(mut settings: Settings, flags: &Flags, level: &Level) -> anyhow::Result<()> {
+async fn serve(started: &Settings, flags: &Flags, level: &Level) -> anyhow::Result<()> {
+    let mut settings = started.clone();
     let begun = Instant::now();
     match machine::raise_descriptor_limit() {
         Ok(limit) => tracing::debug!(limit, "file descriptors"),
@@ -67,7 +68,7 @@ async fn serve(mut settings: Settings, flags: &Flags, level: &Level) -> anyhow::
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
                 if let Some((node, mapping)) = &parts {
-                    reload(&mut settings, flags, node, level);
+                    settings = reload(started, &settings, flags, node, level).unwrap_or(settings);
                     mapping.reload().await; // what came of it is in the log
                 }
             }
@@ -93,13 +94,14 @@ fn start(settings: &Settings, prepare: impl FnOnce(&Node)) -> anyhow::Result<Bro
     .context("the broker did not start")
 }
 
-/// Reads the configuration again and takes what a running broker can take; one that is wrong changes nothing.
-fn reload(settings: &mut Settings, flags: &Flags, node: &Node, level: &Level) {
+/// Reads the configuration again and takes what a running broker can take; one that is wrong changes nothing. Answers
+/// what holds from now on.
+fn reload(started: &Settings, last: &Settings, flags: &Flags, node: &Node, level: &Level) -> Option<Settings> {
     let new = match config::load(flags) {
         Ok(new) => new,
         Err(error) => {
             tracing::error!("the configuration is wrong and stays as it was:\n{error}");
-            return;
+            return None;
         }
     };
     for (pattern, definition) in &new.broker.queues {
@@ -108,15 +110,17 @@ fn reload(settings: &mut Settings, flags: &Flags, node: &Node, level: &Level) {
         }
     }
     level.set(&new.log);
-    // What is said has happened.
-    for difference in settings.differences(&new) {
-        let after = if difference.is_live { "" } else { "; it needs a restart" };
-        tracing::info!("{}: {}{after}", difference.name, difference.says);
+    // What is said has happened. What needs a restart is said until there is one.
+    for difference in last.differences(&new).iter().filter(|difference| difference.is_live) {
+        tracing::info!("{}: {}", difference.name, difference.says);
+    }
+    for difference in started.differences(&new).iter().filter(|difference| !difference.is_live) {
+        tracing::warn!("{}: {}; it needs a restart", difference.name, difference.says);
     }
     for warning in &new.warnings {
         tracing::warn!("{warning}");
     }
-    *settings = new;
+    Some(new)
 }
 
 /// Says where it listens, for whom, and what it keeps.
