@@ -170,7 +170,7 @@ fn of_keys(flags: &Flags, problems: &mut Problems) -> Vec<Setting> {
         let Some(flag) = key.flag else { continue };
         let origin = Origin::Flag(format!("--{}", flag.long));
         let text = match flag.takes {
-            Takes::Nothing(value) => value.to_owned(),
+            Takes::Nothing { value, .. } => value.to_owned(),
             Takes::Value(_) => texts.join("\n"),
             Takes::Milliseconds => {
                 let text = texts.concat();
