@@ -387,6 +387,8 @@ fn what_is_no_configuration_at_all_is_a_fault() {
         ("[mqtt]\nmax_qos = ", "primer.toml:2: column 11: "),
         ("[mqtt]\nmax_qos = 1\nmax_qos = 2", "primer.toml:3: column 1: duplicate key: `max_qos = 2`"),
         ("[mqtt\nmax_qos = 1", "primer.toml:1: column 6: "),
+        ("[access]\nusers = [ann:secret]", "`users =...`"),
+        ("[access]\nusers = [\n 'ann:secret\n]", "`...`"),
     ]);
 }
 
