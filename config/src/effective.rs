@@ -1,11 +1,6 @@
 //! What counts: for each key the value of the strongest layer, and where that comes from.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
     layers::{Layers, Shortcuts},
@@ -34,20 +29,24 @@ pub struct Entry {
 #[derive(Debug, Clone)]
 pub struct Effective {
     entries: BTreeMap<String, Entry>,
-    listeners: BTreeSet<(Transport, String)>,
+    /// With the place that told of each first.
+    listeners: BTreeMap<(Transport, String), Origin>,
     queues: BTreeMap<String, QueueRule>,
 }
 
 impl Effective {
     /// Lays the layers over each other.
     pub(crate) fn new(layers: Layers, problems: &mut Problems) -> Self {
-        let mut effective = Self { entries: BTreeMap::new(), listeners: BTreeSet::new(), queues: BTreeMap::new() };
+        let mut effective = Self { entries: BTreeMap::new(), listeners: BTreeMap::new(), queues: BTreeMap::new() };
         for (name, key) in named_keys() {
             effective.add(name, key);
         }
+        for (transport, name, origin) in layers.listeners {
+            effective.add_listener(transport, &name, &origin);
+        }
         for setting in layers.settings {
             if let Some((transport, name)) = listener_of(&setting.name) {
-                effective.add_listener(transport, name);
+                effective.add_listener(transport, name, &setting.origin);
             }
             let entry = Entry { key: setting.key, value: Some(setting.value), origin: setting.origin };
             effective.entries.insert(setting.name, entry);
@@ -69,7 +68,7 @@ impl Effective {
 
     /// All keys with their whole names, in the order of the table; then those of listeners.
     pub fn entries(&self) -> impl Iterator<Item = (String, &Entry)> {
-        let of_listeners = self.listeners.iter().flat_map(|(transport, name)| {
+        let of_listeners = self.listeners.keys().flat_map(|(transport, name)| {
             let table = table_of(*transport, name);
             transport.keys().map(move |key| format!("{table}.{}", key.name))
         });
@@ -79,7 +78,7 @@ impl Effective {
 
     /// All listeners, those that are not enabled as well.
     pub fn listeners(&self) -> impl Iterator<Item = (Transport, &str)> {
-        self.listeners.iter().map(|(transport, name)| (*transport, name.as_str()))
+        self.listeners.keys().map(|(transport, name)| (*transport, name.as_str()))
     }
 
     /// The queues, in the order of their patterns.
@@ -94,7 +93,7 @@ impl Effective {
 
     /// Where a listener is told of.
     pub(crate) fn listener_origin(&self, transport: Transport, name: &str) -> Origin {
-        self.origin(&format!("{}.enabled", table_of(transport, name)))
+        self.listeners.get(&(transport, name.to_owned())).cloned().unwrap_or_default()
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<&Value> {
@@ -135,12 +134,15 @@ impl Effective {
         self.entries.entry(name).or_insert_with(default);
     }
 
-    fn add_listener(&mut self, transport: Transport, name: &str) {
-        if self.listeners.insert((transport, name.to_owned())) {
-            let table = table_of(transport, name);
-            for key in transport.keys() {
-                self.add(format!("{table}.{}", key.name), key);
-            }
+    fn add_listener(&mut self, transport: Transport, name: &str, origin: &Origin) {
+        let listener = (transport, name.to_owned());
+        if self.listeners.contains_key(&listener) {
+            return;
+        }
+        self.listeners.insert(listener, origin.clone());
+        let table = table_of(transport, name);
+        for key in transport.keys() {
+            self.add(format!("{table}.{}", key.name), key);
         }
     }
 
@@ -150,7 +152,7 @@ impl Effective {
         let told = shortcuts.bind.as_ref().map(|(_, origin)| origin);
         let told = told.or(shortcuts.port.as_ref().map(|(_, origin)| origin));
         if told.is_some() || self.listeners.is_empty() {
-            self.add_listener(transport, name);
+            self.add_listener(transport, name, told.unwrap_or(&Origin::Default));
         }
         let Some(origin) = told else { return };
         let table = table_of(transport, name);

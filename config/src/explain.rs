@@ -109,7 +109,7 @@ fn about(settings: &Settings, name: &str, entry: &Entry) -> String {
             &match flag.takes {
                 Takes::Value(value) => format!("--{} {value}", flag.long),
                 Takes::Milliseconds => format!("--{} MS", flag.long),
-                Takes::Nothing(value) => format!("--{} (for {value})", flag.long),
+                Takes::Nothing { value, .. } => format!("--{} (for {value})", flag.long),
             },
         );
     }

@@ -16,9 +16,16 @@ fn imported(text: &str) -> (String, String) {
     (body.join("\n"), notes.join("\n"))
 }
 
+#[track_caller]
+fn assert_imported(table: &[(&str, &str)]) {
+    for (text, toml) in table {
+        assert_eq!(imported(text).0, *toml, "{text}");
+    }
+}
+
 #[test]
 fn each_line_becomes_its_counterpart() {
-    for (text, toml) in [
+    assert_imported(&[
         ("", ""),
         ("# a comment\n\n   \n", ""),
         ("allow_anonymous false\npassword_file /p", "[access]\nallow_anonymous = false\npassword_file = \"/p\""),
@@ -50,6 +57,12 @@ fn each_line_becomes_its_counterpart() {
         ("log_type all", "[log]\nlevel = \"debug\""),
         ("max_qos 1", "[mqtt]\nmax_qos = 1"),
         ("max_connections 7", "[mqtt]\nmax_connections = 7"),
+    ]);
+}
+
+#[test]
+fn listeners_and_who_they_let_in_are_taken_over() {
+    assert_imported(&[
         (
             "allow_anonymous true\nlistener 1883",
             "[access]\nallow_anonymous = true\n[listeners.tcp.1883]\nbind = \":1883\"",
@@ -66,7 +79,8 @@ fn each_line_becomes_its_counterpart() {
         ),
         (
             "allow_anonymous true\nlistener 1883 localhost\nlistener 1883 127.0.0.2",
-            "[access]\nallow_anonymous = true\n[listeners.tcp.1883]\nbind = \"localhost:1883\"\n[listeners.tcp.1883-2]\nbind = \"127.0.0.2:1883\"",
+            "[access]\nallow_anonymous = true\n[listeners.tcp.1883]\nbind = \"localhost:1883\"\n\
+             [listeners.tcp.1883-2]\nbind = \"127.0.0.2:1883\"",
         ),
         (
             "allow_anonymous true\nlistener 1\nsocket_domain ipv4",
@@ -81,20 +95,22 @@ fn each_line_becomes_its_counterpart() {
             "[access]\nallow_anonymous = true\n[listeners.ws.9001]\nbind = \":9001\"\norigins = [\"https://a\"]",
         ),
         (
-            "allow_anonymous false\nlistener 8883\ncertfile /c\nkeyfile /k\ncafile /ca\ncrlfile /crl\nrequire_certificate true\n\
-             use_identity_as_username true\ntls_version tlsv1.3",
-            "[access]\nallow_anonymous = false\n[listeners.ssl.8883]\nbind = \":8883\"\ncertfile = \"/c\"\nkeyfile = \"/k\"\n\
-             cafile = \"/ca\"\ncrlfile = \"/crl\"\nrequire_certificate = true\nuse_identity_as_username = true\ntls_version = \"1.3\"",
+            "allow_anonymous false\nlistener 8883\ncertfile /c\nkeyfile /k\ncafile /ca\ncrlfile /crl\n\
+             require_certificate true\nuse_identity_as_username true\ntls_version tlsv1.3",
+            "[access]\nallow_anonymous = false\n[listeners.ssl.8883]\nbind = \":8883\"\ncertfile = \"/c\"\n\
+             keyfile = \"/k\"\n\
+             cafile = \"/ca\"\ncrlfile = \"/crl\"\nrequire_certificate = true\nuse_identity_as_username = true\n\
+             tls_version = \"1.3\"",
         ),
         (
-            "per_listener_settings true\nlistener 1883 127.0.0.1\nallow_anonymous true\nlistener 8084\nprotocol websockets\n\
+            "per_listener_settings true\nlistener 1883 127.0.0.1\nallow_anonymous true\n\
+             listener 8084\nprotocol websockets\n\
              certfile /c\nkeyfile /k\nallow_anonymous false\npassword_file /p",
-            "[access]\npassword_file = \"/p\"\n[listeners.tcp.1883]\nbind = \"127.0.0.1:1883\"\nallow_anonymous = true\n\
+            "[access]\npassword_file = \"/p\"\n[listeners.tcp.1883]\nbind = \"127.0.0.1:1883\"\n\
+             allow_anonymous = true\n\
              [listeners.wss.8084]\nbind = \":8084\"\ncertfile = \"/c\"\nkeyfile = \"/k\"\nallow_anonymous = false",
         ),
-    ] {
-        assert_eq!(imported(text).0, toml, "{text}");
-    }
+    ]);
 }
 
 #[test]

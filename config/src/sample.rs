@@ -17,7 +17,7 @@ const HEAD: &str = "\
 # mqtt.max_qos), the command line. `primer config check` tells what is wrong, `primer config explain KEY` where a value
 # comes from. A relative path is taken from the folder of the file it stands in.
 #
-# Sizes are bytes, or \"64K\", \"16M\", \"1G\" (powers of 1024). Times are seconds, or \"500ms\", \"30s\", \"5m\", \"2h\", \"1d\".
+# Sizes are bytes, or \"64K\", \"16M\", \"1G\" (powers of 1024). Times are seconds, or \"500ms\", \"30s\", \"5m\".
 # (reload) marks what a running broker takes at `kill -HUP`; certificates, queues and rules are read anew then as well.
 
 # Further files, which win over this one.

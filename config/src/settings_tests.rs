@@ -82,15 +82,28 @@ fn each_layer_wins_over_the_one_before_and_says_so() {
 }
 
 #[test]
+fn a_listener_is_told_of_in_several_files() {
+    let machine = with("include = 'conf.d/*.toml'\n[listeners.tcp.a]\nenabled = false\n[listeners.tcp.b]\nbind = ':1'")
+        .file("conf.d/a.toml", "[listeners.tcp.a]\nbind = ':2'\n[listeners.tcp.b]\nmax_connections = 3\n");
+    let settings = machine.load(&Flags::default()).unwrap();
+    assert_eq!(binds(&settings), ["tcp:b [::]:1"], "what is off stays off");
+    assert_eq!(settings.broker.listeners.first().map(|it| it.connections_max), Some(3));
+    let machine = machine.variable("PRIMER_LISTENERS__TCP__A__ENABLED", "true");
+    assert_eq!(binds(&machine.load(&Flags::default()).unwrap()), ["tcp:a [::]:2", "tcp:b [::]:1"]);
+}
+
+#[test]
 fn every_option_reaches_the_broker() {
     let text = "
 [node]\nname = 'n'\nmemory_limit = '2M'\ndrain_timeout = 7
 [log]\nlevel = 'warn'\nformat = 'json'
 [access]\nallow_anonymous = true\nusers = ['ann:secret']
 [mqtt]\nmax_keep_alive = 30\nmax_session_expiry = '1d'\nmax_qos = 1\nretain_available = false\ntopic_alias_maximum = 5
-response_information = 'r'\nconnect_timeout = '2s'\ncopy_each_overlap = true\nmax_connections = 3\nmax_connection_rate = 4
+response_information = 'r'\nconnect_timeout = '2s'\ncopy_each_overlap = true\nmax_connections = 3
+max_connection_rate = 4
 max_publish_rate = 5\nmax_byte_rate = '6K'
-[sessions]\nmax_queued_messages = 8\nmax_queued_bytes = '9K'\noverflow = 'dead_letter'\nqueue_qos0 = true\nmax_outbox = '10K'
+[sessions]\nmax_queued_messages = 8\nmax_queued_bytes = '9K'\noverflow = 'dead_letter'\nqueue_qos0 = true
+max_outbox = '10K'
 disconnect_slow_consumers = true\nshare = 'sticky'
 [storage]\ndirectory = 'data'\nsync = 'each'\ndisk_limit = '1G'\ngather = '20ms'\ndaily_write_budget = '1G'
 [sys]\ninterval = 0
@@ -122,10 +135,12 @@ disconnect_slow_consumers = true\nshare = 'sticky'
 #[test]
 fn listeners_become_the_broker_s() {
     let text = "
-[listeners.tcp.lan]\nbind = ['127.0.0.1:1883', ':1884']\nmax_connections = 5\nallow_anonymous = true\nproxies = ['10.0.0.0/8']
+[listeners.tcp.lan]\nbind = ['127.0.0.1:1883', ':1884']\nmax_connections = 5
+allow_anonymous = true\nproxies = ['10.0.0.0/8']
 [listeners.tcp.off]\nenabled = false\nbind = 'localhost:1883'
-[listeners.wss.web]\nbind = 8084\ncertfile = 'c'\nkeyfile = '/k'\ncafile = 'ca'\ncrlfile = 'crl'\nrequire_certificate = true
-use_subject_as_username = true\ntls_version = '1.3'\ncertificates = [{ certfile = 'c', keyfile = '/k' }]
+[listeners.wss.web]\nbind = 8084\ncertfile = 'c'\nkeyfile = '/k'\ncafile = 'ca'\ncrlfile = 'crl'
+require_certificate = true\nuse_subject_as_username = true\ntls_version = '1.3'
+certificates = [{ certfile = 'c', keyfile = '/k' }]
 path = '/m'\norigins = ['https://a']
 [listeners.unix.here]\nbind = 's'\nmode = '0600'
 [access]\nusers = ['a:b']
@@ -251,9 +266,20 @@ fn variables_reach_everything_and_a_slip_is_refused() {
     }
 }
 
+/// Asserts that each text has one fault, which says this.
+#[track_caller]
+fn assert_faults(table: &[(&str, &str)]) {
+    for (text, says) in table {
+        let said = faults(&with(text).file("k", "").folder("dir"));
+        assert!(said.contains(says), "{text}\n{said}");
+        assert_eq!(said.lines().count(), 1, "{text}\n{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
 #[test]
 fn each_fault_is_a_line_with_its_place_and_what_is_allowed() {
-    for (text, says) in [
+    assert_faults(&[
         ("[mqtt]\nmax_qos = 3", "primer.toml:2: mqtt.max_qos: 3 is too much: it is a whole number from 0 to 2"),
         (
             "[mqtt]\nmax_packet_sise = 1",
@@ -261,7 +287,8 @@ fn each_fault_is_a_line_with_its_place_and_what_is_allowed() {
         ),
         (
             "[mqtt]\n\nmax_queued_messages = 1",
-            "primer.toml:3: mqtt.max_queued_messages: there is no such key here; did you mean `sessions.max_queued_messages`?",
+            "primer.toml:3: mqtt.max_queued_messages: there is no such key here; did you mean \
+             `sessions.max_queued_messages`?",
         ),
         (
             "allow_anonymous = true",
@@ -281,12 +308,19 @@ fn each_fault_is_a_line_with_its_place_and_what_is_allowed() {
         ("[listeners.tcp.'My Name']", "small letters, digits, - and _ alone"),
         (
             "[listeners.tcp.a]\ncertfile = 'x'",
-            "primer.toml:2: listeners.tcp.a.certfile: a listener of `tcp` has no certfile: it is for TLS, [listeners.ssl.a]",
+            "primer.toml:2: listeners.tcp.a.certfile: a listener of `tcp` has no certfile: it is for TLS, \
+             [listeners.ssl.a]",
         ),
         ("[listeners.ws.a]\ncertfile = 'x'", "it is for TLS, [listeners.wss.a]"),
         ("[listeners.tcp.a]\norigins = []", "it is for WebSocket, [listeners.ws.a]"),
         ("[listeners.tcp.a]\nbnid = ':1'", "did you mean `listeners.tcp.a.bind`?"),
         ("[listeners.tcp.a]\nport = 1", "there is no such key; [listeners.tcp.a] has enabled, bind"),
+    ]);
+}
+
+#[test]
+fn what_does_not_go_together_is_a_fault() {
+    assert_faults(&[
         ("[listeners.ssl.a]\nkeyfile = 'k'", "primer.toml:1: listeners.ssl.a.certfile: it is missing"),
         (
             "[listeners.ssl.a]\nkeyfile = 'none'\ncertfile = 'k'",
@@ -305,7 +339,8 @@ fn each_fault_is_a_line_with_its_place_and_what_is_allowed() {
             "primer.toml:4: listeners.ssl.a.crlfile: it needs",
         ),
         (
-            "[listeners.ssl.a]\ncertfile = 'k'\nkeyfile = 'k'\ncafile = 'k'\nuse_identity_as_username = true\nuse_subject_as_username = true",
+            "[listeners.ssl.a]\ncertfile = 'k'\nkeyfile = 'k'\ncafile = 'k'\n\
+             use_identity_as_username = true\nuse_subject_as_username = true",
             "primer.toml:6: listeners.ssl.a.use_subject_as_username: a client has one",
         ),
         (
@@ -339,6 +374,12 @@ fn each_fault_is_a_line_with_its_place_and_what_is_allowed() {
         ),
         ("[storage]\ndirectory = 'd'\ndisk_limit = '1M'", "\"1M\" is too little: it is a size from"),
         ("[rules]\ndirectory = 'none'", "primer.toml:2: rules.directory: none: there is no such directory"),
+    ]);
+}
+
+#[test]
+fn what_is_no_configuration_at_all_is_a_fault() {
+    assert_faults(&[
         ("include = 'conf.d'", "primer.toml:1: include: conf.d is not FOLDER/*.toml"),
         ("include = 5", "primer.toml:1: include: it is text"),
         ("queues = 5", "primer.toml:1: queues: it is a table"),
@@ -346,12 +387,9 @@ fn each_fault_is_a_line_with_its_place_and_what_is_allowed() {
         ("[mqtt]\nmax_qos = ", "primer.toml:2: column 11: "),
         ("[mqtt]\nmax_qos = 1\nmax_qos = 2", "primer.toml:3: column 1: duplicate key: `max_qos = 2`"),
         ("[mqtt\nmax_qos = 1", "primer.toml:1: column 6: "),
-    ] {
-        let said = faults(&with(text).file("k", "").folder("dir"));
-        assert!(said.contains(says), "{text}\n{said}");
-        assert_eq!(said.lines().count(), 1, "{text}\n{said}");
-        assert!(!said.contains("secret"), "{said}");
-    }
+        ("[access]\nusers = [ann:secret]", "`users =...`"),
+        ("[access]\nusers = [\n 'ann:secret\n]", "`...`"),
+    ]);
 }
 
 #[test]

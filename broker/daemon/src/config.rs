@@ -11,10 +11,11 @@ use crate::{machine::ThisMachine, serve::Said};
 /// What is to be done with a configuration. Options and variables count as they do for `primer serve`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Say whether it is in order: "ok" and what is strange, or all that is wrong, each with its place. Ends with 0 or 1.
+    /// Say whether it is in order: "ok" and what is strange, or all that is wrong, each with its place. Ends with 0
+    /// or 1.
     Check(Said),
-    /// Say what a key is, where that comes from, what is allowed, and whether a reload takes it. Without a key: all that
-    /// is not as it would be anyway.
+    /// Say what a key is, where that comes from, what is allowed, and whether a reload takes it. Without a key: all
+    /// that is not as it would be anyway.
     Explain(Explain),
     /// Print what counts, as a file that says the same. Passwords are left out.
     Show(Said),

@@ -22,6 +22,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct FileLayer {
     pub(super) settings: Vec<Setting>,
+    pub(super) listeners: Vec<(Transport, String, Origin)>,
     pub(super) queues: Vec<QueueRule>,
     pub(super) include: Option<(PathBuf, Origin)>,
 }
@@ -64,6 +65,12 @@ pub(crate) fn line_of(text: &str, at: usize) -> usize {
     1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
 }
 
+/// A line up to its first text, which may be a password.
+fn without_texts(line: &str) -> String {
+    let end = if line.starts_with("users") { line.find('=').map(|at| at + 1) } else { line.find(['"', '\'']) };
+    end.and_then(|end| line.get(..end)).map_or_else(|| line.to_owned(), |begin| format!("{begin}..."))
+}
+
 impl<'a> Reader<'a> {
     /// Parses the text, or tells all that keeps it from being TOML.
     fn parse(&mut self) -> Option<DeTable<'a>> {
@@ -77,7 +84,7 @@ impl<'a> Reader<'a> {
             let column = 1 + self.text.get(start..at).map_or(0, |before| before.chars().count());
             let line = self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim();
             let message = error.message().trim().replace('\n', ", ");
-            self.fault(at..at, "", format!("column {column}: {message}: `{line}`"));
+            self.fault(at..at, "", format!("column {column}: {message}: `{}`", without_texts(line)));
         }
         None
     }
@@ -148,9 +155,8 @@ impl<'a> Reader<'a> {
             return self.fault(at.span(), &table, "the name of a listener has small letters, digits, - and _ alone");
         }
         // A listener with nothing but its name is one.
-        if let Some(enabled) = schema::find(&format!("{table}.enabled")).filter(|_| !values.contains_key("enabled")) {
-            self.value(&format!("{table}.enabled"), enabled, at.span(), &DeValue::Boolean(true));
-        }
+        let origin = self.origin(at.span().start);
+        self.layer.listeners.push((transport, listener.to_owned(), origin));
         for (key, value) in values {
             let name = key.get_ref().as_ref();
             match schema::find(&format!("{table}.{name}")) {

@@ -18,7 +18,7 @@ use crate::{
     limits::{FILE_BYTES_MAX, INCLUDED_FILES_MAX},
     problem::{Origin, Problems},
     queues::QueueRule,
-    schema::{Key, Takes},
+    schema::{Key, Takes, Transport},
     value::Value,
 };
 
@@ -63,6 +63,8 @@ pub(crate) struct Shortcuts {
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     pub(crate) settings: Vec<Setting>,
+    /// The listeners that files tell of.
+    pub(crate) listeners: Vec<(Transport, String, Origin)>,
     pub(crate) queues: Vec<QueueRule>,
     pub(crate) shortcuts: Shortcuts,
 }
@@ -108,6 +110,7 @@ fn read_file(file: &Path, origin: &Origin, machine: &dyn Machine, problems: &mut
         let Some(text) = text_of(&file, &origin, machine, problems) else { continue };
         let read = file::read(&file, &text, is_first, problems);
         layers.settings.extend(read.settings);
+        layers.listeners.extend(read.listeners);
         layers.queues.extend(read.queues);
         if let Some((pattern, origin)) = read.include {
             let mut included = included(&pattern, &origin, machine, problems);
@@ -167,7 +170,7 @@ fn of_keys(flags: &Flags, problems: &mut Problems) -> Vec<Setting> {
         let Some(flag) = key.flag else { continue };
         let origin = Origin::Flag(format!("--{}", flag.long));
         let text = match flag.takes {
-            Takes::Nothing(value) => value.to_owned(),
+            Takes::Nothing { value, .. } => value.to_owned(),
             Takes::Value(_) => texts.join("\n"),
             Takes::Milliseconds => {
                 let text = texts.concat();

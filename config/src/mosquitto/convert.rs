@@ -61,8 +61,11 @@ const OF_ACCESS: &[&str] = &["allow_anonymous", "password_file", "acl_file"];
 #[derive(Debug, Default)]
 pub(super) struct Written {
     keys: BTreeMap<String, String>,
-    listeners: Vec<(Transport, String, Vec<(String, String)>)>,
+    listeners: Vec<WrittenListener>,
 }
+
+/// A listener: its kind, its name, its keys.
+type WrittenListener = (Transport, String, Vec<(String, String)>);
 
 /// Writes all that has a counterpart, and notes what has none.
 pub(super) fn convert(lines: &[Line], problems: &mut Problems) -> Written {
@@ -94,7 +97,7 @@ pub(super) fn convert(lines: &[Line], problems: &mut Problems) -> Written {
             }
         }
     }
-    problems.warnings.sort_by(|one, other| place(&one.origin).cmp(&place(&other.origin)));
+    problems.warnings.sort_by_key(|note| place(&note.origin));
     written
 }
 
@@ -123,8 +126,13 @@ fn whole(line: &Line, written: &mut Written, problems: &mut Problems) {
     let is_zero = line.value == "0";
     match line.word.as_str() {
         // These are read together with others.
-        "per_listener_settings" | "persistence" | "persistence_location" | "log_type" => {}
-        "allow_anonymous" | "password_file" | "acl_file" => {}
+        "per_listener_settings"
+        | "persistence"
+        | "persistence_location"
+        | "log_type"
+        | "allow_anonymous"
+        | "password_file"
+        | "acl_file" => {}
         "log_dest" if line.value == "stderr" || line.value == "stdout" => {}
         "max_inflight_messages" => {
             let value = if is_zero { "65535" } else { &line.value };

@@ -77,7 +77,6 @@ impl Listener {
         problems: &mut Problems,
     ) {
         let (key, value) = match line.word.as_str() {
-            "port" | "bind_address" | "protocol" | "socket_domain" => return,
             "certfile" | "keyfile" | "cafile" | "crlfile" => {
                 if !transport.is_encrypted() {
                     return line.note(problems, "the listener has no certificate and key, and so no TLS");
@@ -109,8 +108,9 @@ impl Listener {
             "allow_anonymous" | "listener_allow_anonymous" if is_own || line.word != "allow_anonymous" => {
                 ("allow_anonymous", boolean(line, problems))
             }
-            // What is about the broker as a whole was written before.
-            "allow_anonymous" | "password_file" | "acl_file" | "max_qos" | "max_topic_alias" => return,
+            // These say where and how it listens, or were written before: they are about the broker as a whole.
+            "port" | "bind_address" | "protocol" | "socket_domain" | "allow_anonymous" | "password_file"
+            | "acl_file" | "max_qos" | "max_topic_alias" => return,
             word => return line.note(problems, words::reason(word)),
         };
         if let Some(value) = value {

@@ -52,7 +52,7 @@ const LOG: &[Key] = &[
         Value("info"),
         "How much is said; the variable PRIMER_LOG sets the level of each part, as `info,primer_broker=debug`.",
     )
-    .switch("verbose", Some('v'), "debug")
+    .switch_to("debug", "verbose", Some('v'), "Log more, for people who work on the broker.")
     .live(),
     Key::new("format", Choice(&["text", "json"]), Value("text"), "Lines for people, or a JSON object a line."),
 ];
@@ -83,7 +83,7 @@ const ACCESS: &[Key] = &[
         "users",
         Users,
         Value(""),
-        "Users with their passwords, \"NAME:PASSWORD\": for small set-ups. They are let in by password or SCRAM-SHA-256.",
+        "Users with their passwords, \"NAME:PASSWORD\", for small set-ups; by password or SCRAM-SHA-256.",
     )
     .flag("user", "NAME:PASSWORD")
     .variable("PRIMER_USER")
@@ -126,10 +126,11 @@ const MQTT: &[Key] = &[
     .flag("max-session-expiry", "SECONDS"),
     Key::new("max_qos", Integer(0, 2), Value("2"), "The highest QoS that clients may publish with.")
         .flag("max-qos", "QOS"),
-    Key::new("retain_available", Boolean, Value("true"), "Whether retained messages are kept.").switch(
+    Key::new("retain_available", Boolean, Value("true"), "Whether retained messages are kept.").switch_to(
+        "false",
         "no-retain",
         None,
-        "false",
+        "Keep no retained messages.",
     ),
     Key::new(
         "response_information",
@@ -141,7 +142,7 @@ const MQTT: &[Key] = &[
     Key::new("connect_timeout", Time(SECOND, DAY, 1), Value("10s"), "Time that a client may take for its CONNECT.")
         .flag("connect-timeout", "SECONDS"),
     Key::new("copy_each_overlap", Boolean, Value("false"), "A copy for each matching subscription, not one for all.")
-        .switch("copy-each-overlap", None, "true"),
+        .switch("copy-each-overlap"),
     Key::new("max_connections", Integer(1, u64::MAX), Value("1000000"), "Connections at a time.")
         .flag("max-connections", "N"),
     Key::new("max_connection_rate", Integer(0, u32::MAX as u64), Value("0"), "New connections a second; 0 for any.")
@@ -176,21 +177,26 @@ const SESSIONS: &[Key] = &[
     )
     .flag("overflow", "OVERFLOW"),
     Key::new("queue_qos0", Boolean, Value("false"), "Queue QoS 0 messages too for sessions without a connection.")
-        .switch("queue-qos0", None, "true"),
-    Key::new("max_outbox", Size(ROOM_BYTES_MIN, u64::MAX), Value("16M"), "Bytes that may wait for one slow connection.")
-        .flag("max-outbox", "BYTES"),
+        .switch("queue-qos0"),
+    Key::new(
+        "max_outbox",
+        Size(ROOM_BYTES_MIN, u64::MAX),
+        Value("16M"),
+        "Bytes that may wait for one slow connection.",
+    )
+    .flag("max-outbox", "BYTES"),
     Key::new(
         "disconnect_slow_consumers",
         Boolean,
         Value("false"),
         "Disconnect a consumer that is too slow instead of dropping its QoS 0 messages.",
     )
-    .switch("disconnect-slow-consumers", None, "true"),
+    .switch("disconnect-slow-consumers"),
     Key::new(
         "share",
         Choice(&["round_robin", "sticky"]),
         Value("round_robin"),
-        "How share groups choose: in turn, those with free credit first; or all messages of one publisher to one member.",
+        "How share groups choose: in turn, those with free credit first; or all of one publisher to one member.",
     )
     .flag("share", "SHARE"),
 ];
@@ -209,8 +215,8 @@ const STORAGE: &[Key] = &[
         "sync",
         Choice(&["never", "group", "each"]),
         Value("group"),
-        "When a publish to a session that lasts, or to be retained, is acknowledged: at once, when the disk has it along \
-         with all that came meanwhile, or each for itself.",
+        "When a publish to a session that lasts, or to be retained, is acknowledged: at once, when the disk has it \
+         along with all that came meanwhile, or each for itself.",
     )
     .flag("sync", "SYNC")
     .variable("PRIMER_SYNC"),

@@ -135,8 +135,8 @@ pub static LISTENER_KEYS: &[ListenerKey] = &[
             "proxies",
             Networks,
             Value(""),
-            "Proxies that begin each connection with a PROXY header (version 1 or 2), which says where the client comes \
-             from; from anybody else no connection is taken then.",
+            "Proxies that begin each connection with a PROXY header (version 1 or 2), which says where the client \
+             comes from; from anybody else no connection is taken then.",
         ),
     ),
     of(
@@ -217,8 +217,8 @@ pub static LISTENER_KEYS: &[ListenerKey] = &[
             "origins",
             Origins,
             Value(""),
-            "Origins that a browser's page may have; none for any. A client that names no origin is no browser, and let \
-             in.",
+            "Origins that a browser's page may have; none for any. A client that names no origin is no browser, and \
+             let in.",
         ),
     ),
 ];

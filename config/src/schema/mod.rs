@@ -71,7 +71,12 @@ pub enum Takes {
     /// A number of milliseconds, or a time with its unit.
     Milliseconds,
     /// Nothing: the option stands for this value.
-    Nothing(&'static str),
+    Nothing {
+        /// The value, as a variable would have it.
+        value: &'static str,
+        /// What the option does, where the key's own sentence does not say it.
+        doc: Option<&'static str>,
+    },
 }
 
 /// A table of the file.
@@ -96,9 +101,21 @@ impl Key {
         self
     }
 
-    /// Set to a value by an option that takes none.
-    const fn switch(mut self, long: &'static str, short: Option<char>, value: &'static str) -> Self {
-        self.flag = Some(Flag { long, short, takes: Takes::Nothing(value) });
+    /// Set to `true` by an option that takes no value.
+    const fn switch(mut self, long: &'static str) -> Self {
+        self.flag = Some(Flag { long, short: None, takes: Takes::Nothing { value: "true", doc: None } });
+        self
+    }
+
+    /// The same for another value than `true`.
+    const fn switch_to(
+        mut self,
+        value: &'static str,
+        long: &'static str,
+        short: Option<char>,
+        doc: &'static str,
+    ) -> Self {
+        self.flag = Some(Flag { long, short, takes: Takes::Nothing { value, doc: Some(doc) } });
         self
     }
 

@@ -1,5 +1,6 @@
 //! What `primer serve` makes of files, variables and options.
 
+use primer_harness::wire::prop;
 use primer_harness::{Client, Launch};
 
 use crate::fixture::Folder;
@@ -12,13 +13,11 @@ fn a_file_sets_what_options_and_variables_do_not() {
         .env("PRIMER_MQTT__TOPIC_ALIAS_MAXIMUM", "4")
         .env("PRIMER_MQTT__MAX_KEEP_ALIVE", "30");
     let broker = launch.start();
-    let shown = folder.run(
-        &format!("config show -c {} --max-keep-alive 20", folder.path("primer.toml")),
-        &[("PRIMER_MQTT__TOPIC_ALIAS_MAXIMUM", "4"), ("PRIMER_MQTT__MAX_KEEP_ALIVE", "30")],
-    );
-    shown.says(&["receive_maximum = 11\n", "topic_alias_maximum = 4\n", "max_keep_alive = \"20s\"\n"]);
-    let mut client = Client::v5(broker.addr(), "anybody");
-    client.publish("a", "b", 1);
+    let client = Client::v5_with(broker.addr(), "anybody", |connect| connect.keep_alive(60));
+    let props = client.connack_props();
+    assert_eq!(prop::number(props, prop::RECEIVE_MAXIMUM), Some(11), "the file");
+    assert_eq!(prop::number(props, prop::TOPIC_ALIAS_MAXIMUM), Some(4), "the variable");
+    assert_eq!(prop::number(props, prop::SERVER_KEEP_ALIVE), Some(20), "the option");
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl FromArgMatches for Keys {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut said = Vec::new();
         for (table, key, flag) in all() {
-            let values: Vec<String> = if matches!(flag.takes, Takes::Nothing(_)) {
+            let values: Vec<String> = if matches!(flag.takes, Takes::Nothing { .. }) {
                 if matches.get_flag(flag.long) { vec![String::new()] } else { Vec::new() }
             } else {
                 matches.get_many::<String>(flag.long).into_iter().flatten().cloned().collect()
@@ -87,7 +87,7 @@ fn argument(key: &'static Key, flag: Flag) -> Arg {
     let argument = Arg::new(flag.long).long(flag.long).help(help(key, flag));
     let argument = if let Some(short) = flag.short { argument.short(short) } else { argument };
     match (flag.takes, key.kind) {
-        (Takes::Nothing(_), _) => argument.action(ArgAction::SetTrue),
+        (Takes::Nothing { .. }, _) => argument.action(ArgAction::SetTrue),
         (Takes::Value(name), Kind::Choice(words)) => {
             // Options are written with dashes.
             let dashed = words.iter().map(|word| word.replace('_', "-"));
@@ -117,18 +117,13 @@ fn checked(kind: Kind, read: &str, text: &str) -> Result<String, String> {
 
 /// The key's own sentence, with what holds if the option is not given.
 fn help(key: &Key, flag: Flag) -> String {
-    let doc = match flag.takes {
-        Takes::Nothing(value) if key.default_value().is_none_or(|default| default.to_toml() != "false") => {
-            format!("{} This sets it to {value}.", key.doc)
-        }
-        _ => key.doc.to_owned(),
-    };
+    let doc = if let Takes::Nothing { doc: Some(doc), .. } = flag.takes { doc } else { key.doc };
     let mut text = doc.trim_end_matches('.').to_owned();
     if matches!(flag.takes, Takes::Milliseconds) {
         text.push_str(", in milliseconds");
     }
     match (flag.takes, key.default) {
-        (Takes::Nothing(_), _) | (_, Default::Value("")) => {}
+        (Takes::Nothing { .. }, _) | (_, Default::Value("")) => {}
         (_, Default::Value(value)) => text.push_str(&format!(" [default: {}]", value.replace('_', "-"))),
         (_, Default::Nothing { means, .. }) => text.push_str(&format!(" [default: {means}]")),
     }

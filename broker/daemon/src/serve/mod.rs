@@ -49,10 +49,11 @@ pub(crate) fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    runtime.block_on(serve(settings, &flags, &level)).map(|()| ExitCode::SUCCESS)
+    runtime.block_on(serve(&settings, &flags, &level)).map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(mut settings: Settings, flags: &Flags, level: &Level) -> anyhow::Result<()> {
+async fn serve(started: &Settings, flags: &Flags, level: &Level) -> anyhow::Result<()> {
+    let mut settings = started.clone();
     let begun = Instant::now();
     match machine::raise_descriptor_limit() {
         Ok(limit) => tracing::debug!(limit, "file descriptors"),
@@ -77,7 +78,7 @@ async fn serve(mut settings: Settings, flags: &Flags, level: &Level) -> anyhow::
             _ = hangup.recv() => {
                 systemd::tell_reloading();
                 if let Some((node, mapping)) = &parts {
-                    let running = Running { broker: &broker, guard: &guard, node, level };
+                    let running = Running { broker: &broker, guard: &guard, node, level, started };
                     tokio::task::block_in_place(|| running.reload(&mut settings, flags));
                     mapping.reload().await; // what came of it is in the log
                 }

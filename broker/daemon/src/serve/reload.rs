@@ -14,6 +14,8 @@ pub(super) struct Running<'b> {
     pub(super) guard: &'b Guard,
     pub(super) node: &'b Node,
     pub(super) level: &'b Level,
+    /// What it was started with.
+    pub(super) started: &'b Settings,
 }
 
 impl Running<'_> {
@@ -33,10 +35,12 @@ impl Running<'_> {
         }
         self.level.set(&new.log);
         let is_whole = self.reload_access(&new) & self.reload_certificates();
-        // What is said has happened.
-        for difference in settings.differences(&new) {
-            let after = if difference.is_live { "" } else { "; it needs a restart" };
-            tracing::info!("{}: {}{after}", difference.name, difference.says);
+        // What is said has happened. What needs a restart is said until there is one.
+        for difference in settings.differences(&new).iter().filter(|difference| difference.is_live) {
+            tracing::info!("{}: {}", difference.name, difference.says);
+        }
+        for difference in self.started.differences(&new).iter().filter(|difference| !difference.is_live) {
+            tracing::warn!("{}: {}; it needs a restart", difference.name, difference.says);
         }
         for warning in &new.warnings {
             tracing::warn!("{warning}");
