@@ -55,6 +55,8 @@ pub enum Kind {
     Networks,
     /// Origins of web pages.
     Origins,
+    /// Topic filters.
+    Filters,
     /// `NAME:PASSWORD`; secret.
     Users,
     /// Tables with `certfile` and `keyfile`.
@@ -107,6 +109,7 @@ impl Kind {
             Self::Addresses => addresses(given, &list).map(Value::Addresses),
             Self::Networks => every(given, &list, network).map(Value::Networks),
             Self::Origins => every(given, &list, origin).map(Value::Texts),
+            Self::Filters => every(given, &list, filter).map(Value::Texts),
             Self::Users => every(given, &list, user).map(Value::Users),
             Self::Certificates => certificates(given, folder).map(Value::Certificates),
             Self::Mode => mode(given).map(Value::Mode),
@@ -152,6 +155,7 @@ impl Kind {
                 .to_owned(),
             Self::Networks => "a list of addresses and networks: [\"192.0.2.1\", \"10.0.0.0/8\"]".to_owned(),
             Self::Origins => "a list of origins: [\"https://example.org\"]".to_owned(),
+            Self::Filters => "a list of topic filters: [\"telemetry/#\"]".to_owned(),
             Self::Users => "a list of users, each with a name: [\"NAME:PASSWORD\"]".to_owned(),
             Self::Certificates => "a list of certificates: [{ certfile = \"FILE\", keyfile = \"FILE\" }]".to_owned(),
             Self::Mode => "rights as for chmod: \"0660\"".to_owned(),
@@ -177,7 +181,7 @@ impl Kind {
 
     /// Whether a variable may have it as a list of TOML. Users are a line each: a name may begin with a bracket.
     const fn is_list(&self) -> bool {
-        matches!(self, Self::Addresses | Self::Networks | Self::Origins | Self::Certificates)
+        matches!(self, Self::Addresses | Self::Networks | Self::Origins | Self::Filters | Self::Certificates)
     }
 
     fn number(
@@ -314,6 +318,10 @@ fn origin(text: &str) -> Option<String> {
     let (scheme, host) = text.split_once("://")?;
     let is_one = !scheme.is_empty() && !host.is_empty() && !host.contains(['/', ' ']);
     is_one.then(|| text.to_owned())
+}
+
+fn filter(text: &str) -> Option<String> {
+    primer_core::topic::check_filter(text).is_ok().then(|| text.to_owned())
 }
 
 fn user(text: &str) -> Option<(String, String)> {

@@ -29,7 +29,7 @@ fn each_line_becomes_its_counterpart() {
         ("", ""),
         ("# a comment\n\n   \n", ""),
         ("allow_anonymous false\npassword_file /p", "[access]\nallow_anonymous = false\npassword_file = \"/p\""),
-        ("acl_file /a", "[access]\nacl_file = \"/a\""),
+        ("acl_file /a", "[access]\nacl_file = \"/a\"\ndenied_publish = \"drop\""),
         ("max_inflight_messages 0", "[mqtt]\nreceive_maximum = 65535\nmax_inflight = 65535"),
         (
             "max_queued_messages 5\nmax_queued_bytes 4096",

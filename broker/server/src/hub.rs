@@ -158,8 +158,8 @@ impl Hub {
 
     /// What a publish to a topic waits for, if anything was said of it.
     pub(crate) fn sync_of(&self, topic: &str) -> Option<Sync> {
-        let rules = &self.options.durability;
-        rules.iter().find(|(filter, _)| primer_core::topic::matches(filter, topic)).map(|(_, sync)| *sync)
+        let rules = self.options.durability.iter();
+        rules.filter(|(filter, _)| primer_core::topic::matches(filter, topic)).map(|(_, sync)| *sync).max()
     }
 
     /// How often it has changed what clients may do.

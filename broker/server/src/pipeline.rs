@@ -13,7 +13,7 @@ use primer_core::{
     message::NEVER_MS,
 };
 use primer_mqtt::{
-    ReasonCode, Violation,
+    ReasonCode, Version, Violation,
     codec::packet::QoS,
     session::{Incoming, PublishToken},
 };
@@ -78,6 +78,9 @@ pub(crate) fn publish(
     match admit(hub, identity, burst.first()) {
         Err(why) => {
             hub.node.drops.add(reason_of(why), burst.len() as u64);
+            if why == Refused::NotAuthorized && hub.options.drops_denied && !is_v5(cell) {
+                return votes.close(hub, batch, burst); // nobody is to have it
+            }
             (0..burst.len()).for_each(|index| votes.count(index, Delivered::Queued(Err(why))));
         }
         Ok(Destination::Now) if control::is_control(burst.first().topic) => {
@@ -118,6 +121,10 @@ pub(crate) fn publish(
         }
     }
     votes.close(hub, batch, burst);
+}
+
+fn is_v5(cell: &Cell) -> bool {
+    cell.lock().machine.version().is_some_and(Version::is_v5)
 }
 
 /// Publications of one topic and QoS go to their destinations, or wait for their hour.

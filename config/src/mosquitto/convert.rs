@@ -260,6 +260,10 @@ fn access(
             problems.warn(&other.origin, other.key(), says);
         }
     }
+    if written.keys.contains_key("access.acl_file") {
+        // Clients that were written for mosquitto know no other answer before MQTT 5.0.
+        written.keys.insert("access.denied_publish".to_owned(), quoted("drop"));
+    }
     match global.iter().rev().find(|line| line.word == "allow_anonymous") {
         Some(line) => {
             if let Some(value) = boolean(line, problems) {

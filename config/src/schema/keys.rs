@@ -7,7 +7,7 @@ use super::{
     Key, Section,
 };
 use crate::kind::{
-    Kind::{Boolean, Choice, Integer, Level, Path, Size, Text, Time, Users},
+    Kind::{Boolean, Choice, Filters, Integer, Level, Path, Size, Text, Time, Users},
     Wanted,
 };
 
@@ -88,6 +88,13 @@ const ACCESS: &[Key] = &[
     .flag("user", "NAME:PASSWORD")
     .variable("PRIMER_USER")
     .live(),
+    Key::new(
+        "denied_publish",
+        Choice(&["disconnect", "drop"]),
+        Value("disconnect"),
+        "What becomes of a publish that its client may not make, before MQTT 5.0, which has no word for it: its connection \
+         is closed, or it is acknowledged and dropped, as mosquitto does. MQTT 5.0 clients are told either way.",
+    ),
 ];
 
 const MQTT: &[Key] = &[
@@ -243,6 +250,20 @@ const STORAGE: &[Key] = &[
         "Bytes a day above which writing to the disk raises an alarm; 0 for none.",
     )
     .flag("daily-write-budget", "BYTES"),
+    Key::new(
+        "topics_never",
+        Filters,
+        Value(""),
+        "Topics whose publishes are acknowledged before the disk has them, whatever `sync` says. Of several lists that \
+         match, the strictest counts. Queues have a `sync` of their own.",
+    ),
+    Key::new(
+        "topics_group",
+        Filters,
+        Value(""),
+        "Topics whose publishes wait for the disk, with all that came meanwhile.",
+    ),
+    Key::new("topics_each", Filters, Value(""), "Topics whose publishes wait for the disk, each for itself."),
 ];
 
 const RULES: &[Key] = &[Key::new(

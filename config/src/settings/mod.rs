@@ -169,6 +169,20 @@ fn access(effective: &Effective) -> Access {
     }
 }
 
+/// What publishes wait for, by topic.
+fn durability(effective: &Effective) -> Vec<(String, Sync)> {
+    let lists = [
+        ("storage.topics_never", Sync::Never),
+        ("storage.topics_group", Sync::Group),
+        ("storage.topics_each", Sync::Each),
+    ];
+    let filters = lists.into_iter().flat_map(|(key, sync)| match effective.value(key) {
+        Some(Value::Texts(filters)) => filters.iter().map(|filter| (filter.clone(), sync)).collect(),
+        _ => Vec::new(),
+    });
+    filters.collect()
+}
+
 fn broker(effective: &Effective, machine: &dyn Machine) -> Options {
     let number = |name: &str| effective.number(name).unwrap_or_default();
     let is = |name: &str| effective.boolean(name).unwrap_or_default();
@@ -178,6 +192,8 @@ fn broker(effective: &Effective, machine: &dyn Machine) -> Options {
         queues: effective.queues().map(|rule| (rule.pattern.clone(), rule.definition.clone())).collect(),
         node_name: effective.text("node.name").unwrap_or_default().to_owned(),
         data: data(effective, machine, overflow == "drop_oldest"),
+        durability: durability(effective),
+        drops_denied: effective.text("access.denied_publish") == Some("drop"),
         connections_max: to_usize(number("mqtt.max_connections")),
         connection_rate_max: to_u32(number("mqtt.max_connection_rate")),
         connect_timeout: effective.time("mqtt.connect_timeout").unwrap_or_default(),

@@ -2,5 +2,6 @@
 //! mosquitto's own programs.
 
 mod acl;
+mod denied;
 mod passwd;
 mod place;

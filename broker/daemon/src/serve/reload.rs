@@ -24,7 +24,7 @@ impl Running<'_> {
         let new = match config::load(flags) {
             Ok(new) => new,
             Err(error) => {
-                tracing::error!("the configuration is wrong, so nothing changes:\n{error}");
+                tracing::error!("the configuration is wrong and stays as it was:\n{error}");
                 return;
             }
         };

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, ErrorKind},
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::{fs::FileTypeExt, net::UnixStream as StdUnixStream},
     path::{Path, PathBuf},
 };
@@ -58,7 +58,14 @@ impl Drop for SocketPath {
 /// listener before this one.
 pub(crate) fn bind(bind: &Bind, before: Option<u16>) -> io::Result<Option<Listening>> {
     match bind {
-        Bind::Tcp(address) => tcp(*address).map(|listener| Some(Listening::Tcp(listener))),
+        Bind::Tcp(address) => match tcp(*address) {
+            // All addresses, of a machine that has IPv4 alone.
+            Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && is_absent(&error) => {
+                tcp((Ipv4Addr::UNSPECIFIED, address.port()).into())
+            }
+            bound => bound,
+        }
+        .map(|listener| Some(Listening::Tcp(listener))),
         Bind::IfPresent(address) => {
             let mut address = *address;
             let follows = address.port() == 0 && before.is_some();

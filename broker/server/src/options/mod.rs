@@ -50,10 +50,13 @@ pub struct DataOptions {
 pub struct Options {
     /// Where sessions, their messages, and what is retained are kept; `None` keeps all in memory.
     pub data: Option<DataOptions>,
-    /// What publishes wait for until they are acknowledged, by topic filter; the first that matches counts, and
-    /// [`Sync`](journal::Sync) of the store where none does. It cannot make the store's own weaker for queues, which
+    /// What publishes wait for until they are acknowledged, by topic filter; of several that match the strictest counts,
+    /// and [`Sync`](journal::Sync) of the store where none does. It cannot make the store's own weaker for queues, which
     /// have a word of their own, nor be more than a wish where there is no store.
     pub durability: Vec<(String, journal::Sync)>,
+    /// Whether a publish that its client may not make is acknowledged and dropped before MQTT 5.0, which has no word for
+    /// it, as other brokers do. Otherwise its connection is closed. A client of 5.0 is told (0x87) either way.
+    pub drops_denied: bool,
     /// Queues by pattern: what they are to be.
     pub queues: Vec<(String, Definition)>,
     /// Where it listens, and how.
@@ -98,6 +101,7 @@ impl Default for Options {
         Self {
             data: None,
             durability: Vec::new(),
+            drops_denied: false,
             queues: Vec::new(),
             listeners: ListenerOptions::local(1883),
             node_name: "primer".to_owned(),
