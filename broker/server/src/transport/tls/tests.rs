@@ -262,7 +262,8 @@ async fn certificates_that_do_not_count_are_refused_with_the_reason() {
         let mut setup = Setup::new("refused").knows_clients(requires);
         let mut others = Authority::new("authority"); // the same name, another key
         let cases = [
-            (others.client("device", None), "no authority of this listener has signed it"),
+            (others.client("device", None), "has not signed it"),
+            (Authority::new("another").client("device", None), "no authority of this listener has signed it"),
             (setup.authority.expired_client("device"), "it has expired"),
             (setup.authority.server(&["device.example"]), "it is not for clients"),
         ];
@@ -270,7 +271,7 @@ async fn certificates_that_do_not_count_are_refused_with_the_reason() {
         for (issued, says) in cases {
             let error = setup.client().with(&issued).refused(&tls).await;
             assert!(error.contains("the client's certificate was refused"), "{error}");
-            assert!(error.contains(says) || error.contains("signature"), "{error}");
+            assert!(error.contains(says), "{error}");
         }
     }
 }

@@ -218,7 +218,8 @@ async fn a_ping_is_answered_between_frames_and_not_inside_of_one() {
     assert!(Pin::new(&mut server).poll_read(cx, &mut ReadBuf::new(&mut bytes)).is_pending());
     let mut got = [0; 12];
     let (done, flushed) = tokio::join!(client.read_exact(&mut got), server.flush());
-    (done.unwrap(), flushed.unwrap());
+    done.unwrap();
+    flushed.unwrap();
     assert_eq!(&got, b"\x82\x0812345678\x8a\0");
 }
 

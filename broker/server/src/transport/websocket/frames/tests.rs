@@ -131,6 +131,26 @@ fn a_close_frame_is_answered_with_its_own_code() {
 }
 
 #[test]
+fn noise_is_taken_apart_without_harm() {
+    let mut state = 1_u64;
+    for _ in 0..2000 {
+        let mut noise = Vec::new();
+        while noise.len() < 300 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            noise.extend((state >> 32).to_le_bytes());
+        }
+        // The first frame is a good one, so that more than its first byte is looked at.
+        noise[0] = [0x82, 0x02, 0x89, 0x8a, 0x88][usize::from(noise[2]) % 5];
+        noise[1] |= 0x80;
+        let mut whole = noise.clone();
+        let (kept, _, end) = Decoder::default().decode(&mut whole);
+        let (data, _, slow_end) = decode(&noise, 1);
+        assert_eq!((&whole[..kept], end), (&data[..], slow_end));
+        assert!(kept < noise.len());
+    }
+}
+
+#[test]
 fn frames_that_are_built() {
     assert_eq!(*head(Opcode::Binary, 0), [0x82, 0]);
     assert_eq!(*head(Opcode::Binary, 125), [0x82, 125]);
