@@ -12,8 +12,8 @@ use x509_parser::{
 /// Who a client is by its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientName {
-    /// The first common name of the subject; `None` where there is none, or one with a control character in it, which is
-    /// no name for a user.
+    /// The first common name of the subject; `None` where there is none, or one with a control character in it, which
+    /// is no name for a user.
     pub common: Option<String>,
     /// The whole subject as RFC 4514 writes it: `CN=sensor 7,O=Example`, the most specific part first. Empty for a
     /// certificate without a subject.

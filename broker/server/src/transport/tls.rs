@@ -72,8 +72,8 @@ impl Tls {
     }
 
     /// Reads all files anew, and has new handshakes go by them. Answers whether anything in them has changed; if not,
-    /// sessions that can be resumed stay so. Connections that are there go on as they are. It blocks as long as the disk
-    /// does.
+    /// sessions that can be resumed stay so. Connections that are there go on as they are. It blocks as long as the
+    /// disk does.
     ///
     /// # Errors
     /// As [`Tls::load`]; what was served before is served on.

@@ -1,9 +1,9 @@
 //! MQTT in WebSocket [MQTT-6.0.0-1]: a byte stream whose bytes travel in binary frames.
 //!
-//! Frames are taken apart where they were read, in the reader's own buffer, and MQTT's bytes are handed on as they come:
-//! the borders of frames and messages mean nothing [MQTT-6.0.0-2], so nothing is gathered, and no length that a client
-//! claims costs memory. An idle connection has no buffer. What is kept: the rest of one frame that the socket did not
-//! take, and one control frame that waits behind it.
+//! Frames are taken apart where they were read, in the reader's own buffer, and MQTT's bytes are handed on as they
+//! come: the borders of frames and messages mean nothing [MQTT-6.0.0-2], so nothing is gathered, and no length that a
+//! client claims costs memory. An idle connection has no buffer. What is kept: the rest of one frame that the socket
+//! did not take, and one control frame that waits behind it.
 
 mod frames;
 mod handshake;
@@ -23,10 +23,10 @@ use crate::limits::{WEBSOCKET_FRAME_BYTES_MAX, WEBSOCKET_IDLE_READS_MAX};
 
 /// A WebSocket connection after its handshake, the server's side.
 ///
-/// - Text frames and whatever breaks RFC 6455 end it: the client is told by a close frame (1003, 1002), reading gives an
-///   error that says why, once, and then the end.
-/// - Pings are answered; of several that come while nothing can be sent, the last one. A client that closes is answered,
-///   and reading gives the end.
+/// - Text frames and whatever breaks RFC 6455 end it: the client is told by a close frame (1003, 1002), reading gives
+///   an error that says why, once, and then the end.
+/// - Pings are answered; of several that come while nothing can be sent, the last one. A client that closes is
+///   answered, and reading gives the end.
 /// - A write is one binary frame. It is taken whole or not at all: what the socket leaves of a frame is kept and goes
 ///   out with the next write, read or flush, before which no other write is taken.
 /// - Shutting down sends a close frame (1000) and ends the stream below.
@@ -109,11 +109,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Sends answers as far as the stream takes them. That it does not is no matter of the reader.
     fn try_send(&mut self, cx: &mut Context<'_>) {
-        if !self.unsent.is_empty() || !self.answer.is_empty() {
-            if let Poll::Ready(Ok(())) = self.poll_send(cx) {
-                // An error is found by the next write; a flush that waits is done by the next one.
-                let _ = Pin::new(&mut self.stream).poll_flush(cx);
-            }
+        let has_some = !self.unsent.is_empty() || !self.answer.is_empty();
+        if has_some && self.poll_send(cx).is_ready() {
+            // An error is found by the next write; a flush that waits is done by the next one.
+            let _ = Pin::new(&mut self.stream).poll_flush(cx);
         }
     }
 }

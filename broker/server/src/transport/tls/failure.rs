@@ -46,11 +46,12 @@ fn alert_of_client(alert: AlertDescription) -> String {
 
 fn refused(error: &CertificateError) -> String {
     use CertificateError::{
-        Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext, NotValidYet, NotValidYetContext, Revoked,
-        UnknownIssuer, UnknownRevocationStatus,
+        BadSignature, Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext, NotValidYet, NotValidYetContext,
+        Revoked, UnknownIssuer, UnknownRevocationStatus,
     };
     match error {
         Revoked => "its authority has revoked it".to_owned(),
+        BadSignature => "an authority of this listener has the name of its issuer, and has not signed it".to_owned(),
         UnknownIssuer => "no authority of this listener has signed it".to_owned(),
         Expired | ExpiredContext { .. } => "it has expired".to_owned(),
         NotValidYet | NotValidYetContext { .. } => "it is not valid yet: check this machine's clock".to_owned(),

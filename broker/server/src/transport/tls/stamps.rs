@@ -48,7 +48,8 @@ impl Watch {
         *self = Self::new(files);
     }
 
-    /// Whether they are others than those that were read, and the same as at the last look: whoever writes them is done.
+    /// Whether they are others than those that were read, and the same as at the last look: whoever writes them is
+    /// done.
     pub(super) fn look<'a>(&mut self, files: impl Iterator<Item = &'a Path>) -> bool {
         let now: Vec<_> = files.map(Stamp::of).collect();
         let is_steady = now == self.seen;

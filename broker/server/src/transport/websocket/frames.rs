@@ -139,8 +139,8 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    /// Moves the payload of data frames to the start of `bytes` and answers its length, the payload of the last ping, and
-    /// the end if it came. After the end there is nothing to decode.
+    /// Moves the payload of data frames to the start of `bytes` and answers its length, the payload of the last ping,
+    /// and the end if it came. After the end there is nothing to decode.
     pub(super) fn decode(&mut self, bytes: &mut [u8]) -> (usize, Option<Vec<u8>>, Option<End>) {
         let (mut at, mut kept, mut ping) = (0, 0, None);
         while at < bytes.len() {

@@ -92,8 +92,8 @@ impl Refusal {
 /// Reads a client's request and answers it. The caller bounds the time.
 ///
 /// # Errors
-/// Why there is no WebSocket. A client that asked in HTTP was answered: 400, 403 (origin), 404 (path), 405 (not GET), 426
-/// (no WebSocket asked for), 431 (too large), each with a line that says what to do.
+/// Why there is no WebSocket. A client that asked in HTTP was answered: 400, 403 (origin), 404 (path), 405 (not GET),
+/// 426 (no WebSocket asked for), 431 (too large), each with a line that says what to do.
 pub async fn accept<S>(mut stream: S, options: &WebSocketOptions) -> Result<WebSocket<S>, WebSocketError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
