@@ -1,5 +1,5 @@
-//! `cargo xtask interop`: the tests with clients that others wrote. Says what they need, and fails if something of it is
-//! missing: nothing is skipped.
+//! `cargo xtask interop`: the tests with clients that others wrote. Says what they need, and fails if something of it
+//! is missing: nothing is skipped.
 
 use std::process::{Command, Stdio};
 

@@ -12,9 +12,10 @@ use crate::{
     batch::{Batch, Publication},
     hub::Hub,
     moving::Moved,
-    pipeline::{self, Destination, Votes},
+    pipeline::{self, Destination},
     queues::enqueue,
     session::Delivered,
+    votes::Votes,
 };
 
 /// Publications of one topic go by the ingress, and on from there; `seconds` later, if that is said.

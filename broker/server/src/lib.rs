@@ -45,6 +45,7 @@ mod subscribe;
 mod sys;
 pub mod transport;
 mod turns;
+mod votes;
 mod will;
 
 pub use self::{

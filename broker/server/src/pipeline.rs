@@ -6,10 +6,10 @@ use std::{borrow::Cow, sync::Arc};
 
 use primer::{
     drops::reason_of,
-    journal::{Change, Group, Kept, QueueId, Sync},
+    journal::{Change, Kept, QueueId},
 };
 use primer_core::{
-    commit::{Accepted, Ballot, Notifier, Outcome, Refused},
+    commit::{Notifier, Outcome, Refused},
     message::NEVER_MS,
 };
 use primer_mqtt::{
@@ -29,6 +29,7 @@ use crate::{
     queues::enqueue,
     schema,
     session::{Cell, Delivered, State},
+    votes::Votes,
 };
 
 /// The notifier of a connection: it counts for the publishes of one client.
@@ -69,7 +70,7 @@ pub(crate) fn publish(
     let publications: Vec<Publication<'_>> =
         both.map(|(arrival, forward)| publication(batch.now_ms, from, arrival, forward)).collect();
     let Some(burst) = Burst::new(&publications) else { return };
-    let mut votes = Votes { first: ballot, ..Votes::of_nobody(acks) };
+    let mut votes = Votes::of(acks, ballot);
     if let Some(queue) = queue
         && burst.first().qos == QoS::ExactlyOnce
     {
@@ -173,7 +174,7 @@ fn note_received(batch: &mut Batch<'_>, queue: QueueId, arrivals: &[Arrival<'_, 
         if let Some(packet_id) = token.and_then(|token| token.exactly_once()) {
             let key = schema::by_packet_id(schema::INBOUND, packet_id);
             batch.draft.change(Change::Put { queue, key, value: Box::default() });
-            votes.stored.push(index);
+            votes.await_store(index);
         }
     }
 }
@@ -333,83 +334,6 @@ fn try_to_keep(
         batch.moved.push(moving.add(Moved::Retained(replaced)));
     }
     Ok(if has_changed { Delivered::Stored } else { Delivered::Queued(Ok(published.accepted)) })
-}
-
-/// Where votes go: to the ballots of QoS 1 or 2 publishes, which were opened one after another, else nowhere.
-pub(crate) struct Votes<'v> {
-    acks: &'v mut Acks,
-    first: Option<Ballot>,
-    /// The publication that those of the present burst are counted from.
-    pub(crate) base: usize,
-    /// Publications that the store has to answer for, ascending but for repetitions.
-    stored: Vec<usize>,
-    /// The same for queues, which say themselves what they wait for.
-    of_queues: Vec<usize>,
-    /// How often a destination has refused.
-    pub(crate) refused: usize,
-}
-
-impl<'v> Votes<'v> {
-    const fn of_nobody(acks: &'v mut Acks) -> Self {
-        Self { acks, first: None, base: 0, stored: Vec::new(), of_queues: Vec::new(), refused: 0 }
-    }
-
-    /// What one destination says of the publication `index` of the burst.
-    pub(crate) fn count(&mut self, index: usize, delivered: Delivered) {
-        self.refused += usize::from(matches!(delivered, Delivered::Queued(Err(_))));
-        let Some(first) = self.first else { return };
-        let index = self.base + index;
-        let ballot = first.after(index);
-        match delivered {
-            Delivered::Gone => {}
-            Delivered::Live => self.acks.reach(ballot),
-            Delivered::Queued(answer) => self.acks.vote(ballot, answer),
-            Delivered::Stored => {
-                self.acks.reach(ballot);
-                self.stored.push(index);
-            }
-        }
-    }
-
-    /// The retained store is not a subscriber: its acceptance does not make the publish a reached one.
-    fn store(&mut self, delivered: Delivered) {
-        let Some(ballot) = self.first.map(|first| first.after(self.base)) else { return };
-        match delivered {
-            Delivered::Queued(answer) => self.acks.vote_silently(ballot, answer),
-            Delivered::Stored => self.stored.push(self.base),
-            Delivered::Gone | Delivered::Live => {}
-        }
-    }
-
-    /// The same of a queue.
-    pub(crate) fn count_queue(&mut self, index: usize, delivered: Delivered) {
-        let before = self.stored.len();
-        self.count(index, delivered);
-        self.of_queues.extend(self.stored.drain(before..));
-    }
-
-    /// All destinations of the burst have been asked; the store answers when the batch is durable, or at once where the
-    /// topic does not wait for it.
-    fn close(&mut self, hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>) {
-        let Some(first) = self.first else { return };
-        let sync = if hub.options.durability.is_empty() { None } else { hub.sync_of(burst.first().topic) };
-        if sync != Some(Sync::Never) {
-            batch.draft.asks_for(sync);
-            self.of_queues.append(&mut self.stored);
-        }
-        for index in self.stored.drain(..) {
-            if let Some(answer) = hub.node.journal().and_then(|journal| Accepted::by(journal, Group::NOW)) {
-                self.acks.vote_silently(first.after(index), answer);
-            }
-        }
-        self.of_queues.sort_unstable();
-        self.of_queues.dedup();
-        for index in self.of_queues.drain(..) {
-            self.acks.expect(first.after(index));
-            batch.awaits(first.after(index));
-        }
-        (0..burst.len()).for_each(|index| self.acks.close(first.after(index)));
-    }
 }
 
 pub(crate) enum Destination<'a> {

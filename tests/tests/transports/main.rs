@@ -1,5 +1,5 @@
-//! What stands between a socket and MQTT: TLS, WebSocket, Unix sockets, proxies, given sockets; each with the real program
-//! and, where there are some, with clients that others wrote.
+//! What stands between a socket and MQTT: TLS, WebSocket, Unix sockets, proxies, given sockets; each with the real
+//! program and, where there are some, with clients that others wrote.
 
 mod fixture;
 mod hostile;

@@ -1,5 +1,5 @@
-//! SIGHUP: all files are read again, and what a running broker can take is taken. A file that is wrong changes nothing of
-//! what it is about.
+//! SIGHUP: all files are read again, and what a running broker can take is taken. A file that is wrong changes nothing
+//! of what it is about.
 
 use primer::Node;
 use primer_broker::{Broker, access::Guard};

@@ -1,5 +1,5 @@
-//! The header with which a proxy says where a client comes from: PROXY protocol, versions 1 and 2, as HAProxy's document
-//! has it. It stands before everything else, TLS as well, and is read to its last byte and no further.
+//! The header with which a proxy says where a client comes from: PROXY protocol, versions 1 and 2, as HAProxy's
+//! document has it. It stands before everything else, TLS as well, and is read to its last byte and no further.
 
 use std::{
     io,
