@@ -9,7 +9,7 @@ use std::{
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
-    date_time_ymd,
+    SigningKey as _, date_time_ymd,
 };
 
 /// An authority that signs certificates.
@@ -85,6 +85,39 @@ impl Authority {
         self.issue(params)
     }
 
+    /// A client's certificate of X.509 version 1, as `openssl x509 -req` makes them: without extensions.
+    ///
+    /// # Panics
+    /// See [`Authority::new`].
+    pub fn old_client(&mut self, common_name: &str) -> Issued {
+        let mut issued = self.client(common_name, None);
+        issued.certificate_pem = self.age(&issued.certificate_pem);
+        issued
+    }
+
+    /// The same, valid until the end of 2001.
+    ///
+    /// # Panics
+    /// See [`Authority::new`].
+    pub fn expired_old_client(&mut self, common_name: &str) -> Issued {
+        let mut issued = self.expired_client(common_name);
+        issued.certificate_pem = self.age(&issued.certificate_pem);
+        issued
+    }
+
+    /// Takes the version and the extensions out of a certificate and signs it anew.
+    fn age(&self, certificate_pem: &str) -> String {
+        let certificate = pem::parse(certificate_pem).expect("PEM").into_contents();
+        let [to_be_signed, algorithm, ..] = &*parts(&certificate) else { panic!("a certificate has three parts") };
+        // Version, serial number, algorithm, issuer, validity, subject, key, extensions.
+        let [_, kept @ .., _] = &*parts(to_be_signed) else { panic!("eight parts") };
+        let to_be_signed = tagged(0x30, &kept.concat());
+        let signature = self.issuer.key().sign(&to_be_signed).expect("a signature");
+        let signature = tagged(0x03, &[&[0], &*signature].concat());
+        let certificate = tagged(0x30, &[&to_be_signed, *algorithm, &signature].concat());
+        pem::encode(&pem::Pem::new("CERTIFICATE", certificate))
+    }
+
     /// The list (PEM) that says that these certificates count no more.
     ///
     /// # Panics
@@ -141,6 +174,43 @@ pub fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     fs::write(&path, text).expect("a folder that can be written to");
     path
+}
+
+/// The values that a sequence in DER consists of, each with its tag.
+fn parts(sequence: &[u8]) -> Vec<&[u8]> {
+    let mut rest = &sequence[head_len(sequence)..];
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let (part, behind) = rest.split_at(value_len(rest));
+        parts.push(part);
+        rest = behind;
+    }
+    parts
+}
+
+/// Bytes of tag and length.
+fn head_len(value: &[u8]) -> usize {
+    if value[1] < 0x80 { 2 } else { 2 + usize::from(value[1] & 0x7f) }
+}
+
+/// Bytes of a value with its tag and length.
+fn value_len(value: &[u8]) -> usize {
+    let head = head_len(value);
+    let long = value[2..head].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+    head + if head == 2 { usize::from(value[1]) } else { long }
+}
+
+fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let significant = length.iter().position(|byte| *byte != 0).unwrap_or(length.len() - 1);
+    let length = &length[significant..];
+    let mut value = vec![tag];
+    if content.len() >= 0x80 {
+        value.push(0x80 | u8::try_from(length.len()).expect("a length"));
+    }
+    value.extend_from_slice(length);
+    value.extend_from_slice(content);
+    value
 }
 
 fn server_params(hosts: &[&str]) -> CertificateParams {

@@ -90,7 +90,8 @@ pub enum TlsError {
 #[derive(Debug)]
 pub(super) struct Material {
     pub(super) names: ServerNames,
-    pub(super) authorities: Option<Arc<RootCertStore>>,
+    /// Of client certificates.
+    pub(super) authorities: Option<Vec<CertificateDer<'static>>>,
     pub(super) revoked: Vec<CertificateRevocationListDer<'static>>,
     /// When the listener's own certificate ends, in seconds since 1970.
     pub(super) expires_at_s: i64,
@@ -123,7 +124,6 @@ impl Material {
         }
         let authorities = options.client_authorities.as_deref().map(|path| reader.authorities(path)).transpose()?;
         let revoked = options.revoked.as_deref().map(|path| reader.revoked(path)).transpose()?.unwrap_or_default();
-        let authorities = authorities.map(Arc::new);
         Ok(Self { names, authorities, revoked, expires_at_s, digest: reader.hasher.finish() })
     }
 }
@@ -174,19 +174,19 @@ impl Reader {
         Ok(Pair { key: CertifiedKey::new(chain, key), names, expires_at_s })
     }
 
-    fn authorities(&mut self, path: &Path) -> Result<RootCertStore, TlsError> {
-        let mut store = RootCertStore::empty();
-        for (index, certificate) in certificates(path, &self.read(path)?)?.into_iter().enumerate() {
-            if let Ok((_, authority)) = X509Certificate::from_der(&certificate) {
+    fn authorities(&mut self, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let authorities = certificates(path, &self.read(path)?)?;
+        for (index, certificate) in authorities.iter().enumerate() {
+            if let Ok((_, authority)) = X509Certificate::from_der(certificate) {
                 warn_of_dates(path, &authority);
             }
-            store.add(certificate).map_err(|error| TlsError::Damaged {
+            RootCertStore::empty().add(certificate.clone()).map_err(|error| TlsError::Damaged {
                 path: path.to_owned(),
                 what: format!("certificate {}", index + 1),
                 why: error.to_string(),
             })?;
         }
-        Ok(store)
+        Ok(authorities)
     }
 
     fn revoked(&mut self, path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {

@@ -7,12 +7,13 @@
 mod failure;
 mod stamps;
 mod stream;
+mod version1;
 
 use std::{io, sync::Arc};
 
 use parking_lot::{Mutex, RwLock};
 use rustls::{
-    ServerConfig, SupportedProtocolVersion,
+    RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::{CryptoProvider, ring},
     server::{Acceptor, WebPkiClientVerifier},
     version::{TLS12, TLS13},
@@ -20,8 +21,8 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::LazyConfigAcceptor;
 
-use self::stamps::Watch;
 pub use self::stream::TlsStream;
+use self::{stamps::Watch, version1::AlsoVersion1};
 use super::{
     certificates::{Material, TlsError, files},
     subject::ClientName,
@@ -145,15 +146,19 @@ impl Serving {
             Some(authorities) => {
                 // The client's own certificate is looked up, as OpenSSL's CRL_CHECK does: then a list of its own
                 // authority has to be there. Lists of the authorities above are rarely at hand.
-                let mut verifier = WebPkiClientVerifier::builder_with_provider(authorities, Arc::clone(provider))
-                    .with_crls(revoked)
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(authorities.iter().cloned());
+                let mut verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider))
+                    .with_crls(revoked.clone())
                     .only_check_end_entity_revocation();
                 if !options.requires_certificate {
                     verifier = verifier.allow_unauthenticated();
                 }
                 let path = options.revoked.as_ref().or(options.client_authorities.as_ref());
                 let path = path.unwrap_or(&options.certificates);
-                builder.with_client_cert_verifier(verifier.build().map_err(|error| unusable(path, error.to_string()))?)
+                let inner = verifier.build().map_err(|error| unusable(path, error.to_string()))?;
+                let algorithms = provider.signature_verification_algorithms;
+                builder.with_client_cert_verifier(Arc::new(AlsoVersion1 { inner, authorities, revoked, algorithms }))
             }
         };
         let without_alpn = builder.with_cert_resolver(Arc::new(names));

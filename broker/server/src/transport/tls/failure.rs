@@ -59,9 +59,6 @@ fn refused(error: &CertificateError) -> String {
         InvalidPurpose | InvalidPurposeContext { .. } => {
             "it is not for clients (extended key usage clientAuth)".to_owned()
         }
-        other if format!("{other:?}").contains("UnsupportedCertVersion") => {
-            "it is of X.509 version 1; have its authority issue one of version 3".to_owned()
-        }
         other => other.to_string(),
     }
 }

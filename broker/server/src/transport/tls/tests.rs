@@ -11,6 +11,7 @@ use rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio_rustls::TlsConnector;
@@ -21,14 +22,14 @@ type ClientStream = tokio_rustls::client::TlsStream<DuplexStream>;
 type Accepted = io::Result<(TlsStream<DuplexStream>, Option<ClientName>)>;
 
 /// A listener's files, and the authority of all certificates.
-struct Setup {
+pub(super) struct Setup {
     folder: PathBuf,
-    authority: Authority,
-    options: TlsOptions,
+    pub(super) authority: Authority,
+    pub(super) options: TlsOptions,
 }
 
 impl Setup {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("primer-tls-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
@@ -38,21 +39,21 @@ impl Setup {
     }
 
     /// Has the listener know certificates of clients.
-    fn knows_clients(mut self, requires_certificate: bool) -> Self {
+    pub(super) fn knows_clients(mut self, requires_certificate: bool) -> Self {
         self.options.client_authorities = Some(write(&self.folder, "ca.pem", &self.authority.certificate_pem));
         self.options.requires_certificate = requires_certificate;
         self
     }
 
-    fn load(&self) -> Tls {
+    pub(super) fn load(&self) -> Tls {
         Tls::load(&self.options, ALPN_MQTT).unwrap()
     }
 
-    fn client(&self) -> Client {
+    pub(super) fn client(&self) -> Client {
         Client::new(&self.authority.certificate_pem)
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.folder
     }
 }
@@ -64,7 +65,7 @@ impl Drop for Setup {
 }
 
 /// A client as it is to be.
-struct Client {
+pub(super) struct Client {
     roots: RootCertStore,
     identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
     alpn: Vec<Vec<u8>>,
@@ -81,19 +82,36 @@ impl Client {
         Self { roots, identity: None, alpn: Vec::new(), versions, host: "broker.example", resumption: None }
     }
 
-    fn with(mut self, issued: &Issued) -> Self {
+    pub(super) fn with(mut self, issued: &Issued) -> Self {
         let certificate = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap();
         self.identity = Some((certificate, PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap()));
         self
     }
 
-    fn config(self) -> ClientConfig {
+    pub(super) fn speaking(mut self, version: &'static SupportedProtocolVersion) -> Self {
+        self.versions = vec![version];
+        self
+    }
+
+    /// Uses another's key with the certificate that it has.
+    pub(super) fn take_key_of(&mut self, issued: &Issued) {
+        if let Some((_, key)) = &mut self.identity {
+            *key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
+        }
+    }
+
+    pub(super) fn config(self) -> ClientConfig {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&self.versions)
             .unwrap()
             .with_root_certificates(self.roots);
         let mut config = match self.identity {
-            Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).unwrap(),
+            // Not checked against each other: a client may lie.
+            Some((certificate, key)) => {
+                let key = ring::default_provider().key_provider.load_private_key(key).unwrap();
+                let certified = CertifiedKey::new(vec![certificate], key);
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
+            }
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = self.alpn;
@@ -109,19 +127,19 @@ impl Client {
     }
 
     /// Connects where that goes well on both sides.
-    async fn connected(self, tls: &Tls) -> (ClientStream, TlsStream<DuplexStream>, Option<ClientName>) {
+    pub(super) async fn connected(self, tls: &Tls) -> (ClientStream, TlsStream<DuplexStream>, Option<ClientName>) {
         let (client, server) = self.connect(tls).await;
         let (server, name) = server.unwrap();
         (client.unwrap(), server, name)
     }
 
     /// Connects where the listener refuses; answers its error.
-    async fn refused(self, tls: &Tls) -> String {
+    pub(super) async fn refused(self, tls: &Tls) -> String {
         self.connect(tls).await.1.map(|_| ()).unwrap_err().to_string()
     }
 }
 
-async fn connect(
+pub(super) async fn connect(
     config: &Arc<ClientConfig>,
     host: ServerName<'static>,
     tls: &Tls,
@@ -137,7 +155,7 @@ async fn bytes_go_both_ways_in_both_versions() {
     let setup = Setup::new("both");
     let tls = setup.load();
     for (version, named) in [(&TLS13, "TLSv1_3 "), (&TLS12, "TLSv1_2 ")] {
-        let (mut client, mut server, name) = Client { versions: vec![version], ..setup.client() }.connected(&tls).await;
+        let (mut client, mut server, name) = setup.client().speaking(version).connected(&tls).await;
         assert_eq!(name, None);
         assert!(server.cipher().starts_with(named), "{}", server.cipher());
         client.write_all(b"connect").await.unwrap();
@@ -155,7 +173,7 @@ async fn tls_1_2_can_be_refused() {
     let mut setup = Setup::new("only13");
     setup.options.only_tls13 = true;
     let tls = setup.load();
-    let error = Client { versions: vec![&TLS12], ..setup.client() }.refused(&tls).await;
+    let error = setup.client().speaking(&TLS12).refused(&tls).await;
     assert!(error.contains("no version or cipher in common"), "{error}");
     setup.client().connected(&tls).await;
 }
@@ -228,7 +246,7 @@ async fn the_name_of_a_client_is_that_of_its_certificate() {
     let device = setup.authority.client("sensor 7, north", Some("Example"));
     let tls = setup.load();
     for version in [&TLS13, &TLS12] {
-        let client = Client { versions: vec![version], ..setup.client().with(&device) };
+        let client = setup.client().with(&device).speaking(version);
         let name = client.connected(&tls).await.2.unwrap();
         assert_eq!(name.common.as_deref(), Some("sensor 7, north"));
         assert_eq!(name.subject, "CN=sensor 7\\, north,O=Example");
