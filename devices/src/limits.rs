@@ -49,9 +49,9 @@ pub const FAILURES_FREE: u32 = 5;
 /// How long the first wait is, in milliseconds; each further failure doubles it.
 pub const WAIT_MS_MIN: u64 = 1_000;
 
-/// The longest wait, in milliseconds: less than a client has for its CONNECT, so that one with the right password, which
-/// shares an address with one who guesses, is let in by the connection that waits. At eight attempts a minute a password
-/// of eight lower-case letters lasts fifty thousand years.
+/// The longest wait, in milliseconds: less than a client has for its CONNECT, so that one with the right password,
+/// which shares an address with one who guesses, is let in by the connection that waits. At eight attempts a minute a
+/// password of eight lower-case letters lasts fifty thousand years.
 pub const WAIT_MS_MAX: u64 = 8_000;
 
 /// After so many milliseconds without a failure an address is forgotten.

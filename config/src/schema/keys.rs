@@ -92,8 +92,9 @@ const ACCESS: &[Key] = &[
         "denied_publish",
         Choice(&["disconnect", "drop"]),
         Value("disconnect"),
-        "What becomes of a publish that its client may not make, before MQTT 5.0, which has no word for it: its connection \
-         is closed, or it is acknowledged and dropped, as mosquitto does. MQTT 5.0 clients are told either way.",
+        "What becomes of a publish that its client may not make, before MQTT 5.0, which has no word for it: its \
+         connection is closed, or it is acknowledged and dropped, as mosquitto does. MQTT 5.0 clients are told \
+         either way.",
     ),
 ];
 

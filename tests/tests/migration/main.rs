@@ -1,6 +1,6 @@
 //! From mosquitto to Primer, as `docs/guides/from-mosquitto.md` tells it: mosquitto with TLS, passwords and an ACL, and
-//! its clients; then Primer in its place, with a configuration made out of mosquitto's own. The same clients with the same
-//! words get the same answers.
+//! its clients; then Primer in its place, with a configuration made out of mosquitto's own. The same clients with the
+//! same words get the same answers.
 //!
 //! `cargo xtask interop` runs it. Where mosquitto is not installed it says so and passes, but not in CI.
 

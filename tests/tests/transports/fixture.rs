@@ -23,8 +23,8 @@ impl Place {
         Self(path)
     }
 
-    /// With an authority `ca.pem`, a server's certificate `server.pem` and `server.key` for this machine, and a client's
-    /// `van.pem`, `van.key` with the name van7.
+    /// With an authority `ca.pem`, a server's certificate `server.pem` and `server.key` for this machine, and a
+    /// client's `van.pem` and `van.key` with the name van7.
     pub(crate) fn with_certificates() -> (Self, Authority) {
         let place = Self::new();
         let mut authority = Authority::new("tests");

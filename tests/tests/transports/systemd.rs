@@ -40,7 +40,8 @@ fn the_service_manager_hears_how_the_broker_is() {
     assert!(broker.wait(Duration::from_secs(10)).is_some_and(|status| status.success()));
 }
 
-/// Socket activation as `systemd-socket-activate` does it: descriptor 3 listens already, and LISTEN_PID names the process.
+/// Socket activation as `systemd-socket-activate` does it: descriptor 3 listens already, and LISTEN_PID names the
+/// process.
 #[test]
 fn a_socket_that_was_given_is_served() {
     let place = Place::new();

@@ -54,8 +54,8 @@ impl Drop for SocketPath {
     }
 }
 
-/// Binds, or takes what was given. `None` where there is no such address and that is allowed. `before` is the port of the
-/// listener before this one.
+/// Binds, or takes what was given. `None` where there is no such address and that is allowed. `before` is the port of
+/// the listener before this one.
 pub(crate) fn bind(bind: &Bind, before: Option<u16>) -> io::Result<Option<Listening>> {
     match bind {
         Bind::Tcp(address) => match tcp(*address) {

@@ -148,8 +148,8 @@ fn count(hub: &Arc<Hub>, door: &Arc<Door>) -> Option<Counted> {
     counted
 }
 
-/// A connection from its first byte to its end. Beginning and end are boxed, so that a connection in service carries the
-/// room of neither.
+/// A connection from its first byte to its end. Beginning and end are boxed, so that a connection in service carries
+/// the room of neither.
 fn serve<S>(hub: Arc<Hub>, stream: S, origin: Origin, counted: Counted) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -50,12 +50,12 @@ pub struct DataOptions {
 pub struct Options {
     /// Where sessions, their messages, and what is retained are kept; `None` keeps all in memory.
     pub data: Option<DataOptions>,
-    /// What publishes wait for until they are acknowledged, by topic filter; of several that match the strictest counts,
-    /// and [`Sync`](journal::Sync) of the store where none does. It cannot make the store's own weaker for queues, which
-    /// have a word of their own, nor be more than a wish where there is no store.
+    /// What publishes wait for until they are acknowledged, by topic filter; of several that match the strictest
+    /// counts, and [`Sync`](journal::Sync) of the store where none does. Queues have a word of their own, and keep it.
+    /// Without a store it means nothing.
     pub durability: Vec<(String, journal::Sync)>,
-    /// Whether a publish that its client may not make is acknowledged and dropped before MQTT 5.0, which has no word for
-    /// it, as other brokers do. Otherwise its connection is closed. A client of 5.0 is told (0x87) either way.
+    /// Whether a publish that its client may not make is acknowledged and dropped, as other brokers do, before MQTT
+    /// 5.0, which has no word for it. Otherwise its connection is closed. A client of 5.0 is told (0x87) either way.
     pub drops_denied: bool,
     /// Queues by pattern: what they are to be.
     pub queues: Vec<(String, Definition)>,
