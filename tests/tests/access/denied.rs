@@ -1,5 +1,7 @@
 //! What becomes of publishes that a client may not make.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use primer_harness::{Client, Launch};
 
 fn serve(config: &str) -> primer_harness::Broker {
