@@ -14,7 +14,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout_at},
 };
 
 use self::door::Counted;
@@ -111,17 +111,18 @@ where
         admit(hub, stream, origin);
         return;
     }
+    let deadline = Instant::now() + hub.options.connect_timeout; // for all that comes before the session
     let Some(counted) = count(hub, door) else { return };
     let hub = Arc::clone(hub);
     tokio::spawn(async move {
         let entering = Box::pin(async {
             tokio::select! {
-                entered = timeout(hub.options.connect_timeout, origin.pass(stream)) => entered,
+                entered = timeout_at(deadline, origin.pass(stream)) => entered,
                 () = hub.stop.notified() => Ok(Err("the broker is stopping".to_owned())),
             }
         });
         match entering.await {
-            Ok(Ok((stream, origin))) => serve(hub, stream, origin, counted).await,
+            Ok(Ok((stream, origin))) => serve(hub, stream, origin, counted, deadline).await,
             Ok(Err(why)) => tracing::info!("Client connection from {peer} denied: {why}"),
             Err(_) => tracing::info!("Client connection from {peer} denied: no CONNECT in time"),
         }
@@ -134,7 +135,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     if let Some(counted) = count(hub, &origin.door) {
-        tokio::spawn(serve(Arc::clone(hub), stream, origin, counted));
+        let deadline = Instant::now() + hub.options.connect_timeout;
+        tokio::spawn(serve(Arc::clone(hub), stream, origin, counted, deadline));
     }
 }
 
@@ -150,11 +152,17 @@ fn count(hub: &Arc<Hub>, door: &Arc<Door>) -> Option<Counted> {
 
 /// A connection from its first byte to its end. Beginning and end are boxed, so that a connection in service carries
 /// the room of neither.
-fn serve<S>(hub: Arc<Hub>, stream: S, origin: Origin, counted: Counted) -> impl Future<Output = ()> + Send
+fn serve<S>(
+    hub: Arc<Hub>,
+    stream: S,
+    origin: Origin,
+    counted: Counted,
+    deadline: Instant,
+) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let opening = Box::pin(open(hub, stream, origin));
+    let opening = Box::pin(open(hub, stream, origin, deadline));
     async move {
         let _counted = counted;
         let Some(mut connection) = opening.await else { return };
@@ -168,10 +176,11 @@ async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     hub: Arc<Hub>,
     mut stream: S,
     origin: Origin,
+    deadline: Instant,
 ) -> Option<Connection<S>> {
     let peer = origin.peer;
     let shaken = tokio::select! {
-        shaken = timeout(hub.options.connect_timeout, handshake::shake(&hub, &mut stream, &origin)) => shaken,
+        shaken = timeout_at(deadline, handshake::shake(&hub, &mut stream, &origin)) => shaken,
         () = hub.stop.notified() => return None,
     };
     let admitted = match shaken {
