@@ -2,16 +2,20 @@
 //!
 //! A machine that knows no clock. Nobody is locked out for ever, no address has to wait for another, and memory is
 //! bounded. An IPv6 address counts with its /64: that is what one customer has.
+//!
+//! A user that has come in from an address has a *lane* of its own there: what others guess from that address does not
+//! slow it down (a plant behind one address, one device of which has an old password), and its own success says nothing
+//! of theirs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
 
-use crate::limits::{ADDRESSES_MAX, FAILURES_FREE, QUIET_MS, WAIT_MS_MAX, WAIT_MS_MIN};
+use crate::limits::{FAILURES_FREE, LANES_MAX, QUIET_MS, USERS_MAX, WAIT_MS_MAX, WAIT_MS_MIN};
 
-/// Whom a failure counts for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// An address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum From {
     V4([u8; 4]),
     /// The first 64 bits.
@@ -27,129 +31,110 @@ impl From {
     }
 }
 
-/// What is known of one address.
+/// Attempts that count together: those of an address, or those for a user that has come in from there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane {
+    from: From,
+    user: Option<u64>,
+}
+
+/// What is known of a lane.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     failures: u32,
     last_ms: u64,
 }
 
-impl Known {
-    const fn is_forgotten(self, now_ms: u64) -> bool {
-        now_ms.saturating_sub(self.last_ms) >= QUIET_MS
-    }
-
-    /// How long to wait after the last failure.
-    fn wait_ms(self) -> u64 {
-        match self.failures.checked_sub(FAILURES_FREE) {
-            None => 0,
-            Some(more) => (WAIT_MS_MIN << more.min(16)).min(WAIT_MS_MAX),
-        }
-    }
-}
-
-/// An attempt that is looked at.
-#[derive(Debug)]
-#[must_use]
-pub struct Turn {
-    /// It counts as failed already.
-    is_counted: bool,
-}
-
-/// The addresses that have failed of late. Times are milliseconds of one clock that does not go back.
+/// Times are milliseconds of one clock that does not go back. A user is the hash of its name, by a function that
+/// clients cannot foresee.
 #[derive(Debug, Default)]
 pub struct Guesses {
-    known: BTreeMap<From, Known>,
-    /// The same, the longest ago first.
-    by_age: BTreeSet<(u64, From)>,
+    failing: Table<Lane>,
+    /// Users that have come in, with when that was last.
+    welcome: Table<(From, u64)>,
 }
 
 impl Guesses {
-    /// How many milliseconds this address has to wait until a password of it is looked at; 0 for not at all.
-    ///
-    /// Ask again after the wait, right before the check: of several attempts that wait at a time, the first that fails
-    /// has the others wait longer.
+    /// The lane of an attempt.
     #[must_use]
-    pub fn wait_ms(&self, ip: IpAddr, now_ms: u64) -> u64 {
-        match self.known.get(&From::of(ip)) {
-            Some(known) if !known.is_forgotten(now_ms) => (known.last_ms + known.wait_ms()).saturating_sub(now_ms),
-            _ => 0,
-        }
-    }
-
-    /// Whether a password of this address may be looked at now; else how many milliseconds it has to wait, and to ask
-    /// again. An address that has had to wait is given its turn as if the attempt had failed, until it has not: of many
-    /// attempts that wait at a time one is looked at.
-    ///
-    /// # Errors
-    /// The milliseconds to wait.
-    pub fn begin(&mut self, ip: IpAddr, now_ms: u64) -> Result<Turn, u64> {
-        match self.wait_ms(ip, now_ms) {
-            0 => {
-                let known = self.known.get(&From::of(ip)).filter(|known| !known.is_forgotten(now_ms));
-                let is_counted = known.is_some_and(|known| known.failures >= FAILURES_FREE);
-                if is_counted {
-                    self.failed(ip, now_ms);
-                }
-                Ok(Turn { is_counted })
-            }
-            wait_ms => Err(wait_ms),
-        }
-    }
-
-    /// What became of an attempt that had its turn.
-    pub fn end(&mut self, turn: &Turn, ip: IpAddr, was_right: bool, now_ms: u64) {
-        let Turn { is_counted } = *turn;
-        if was_right {
-            self.succeeded(ip);
-        } else if !is_counted {
-            self.failed(ip, now_ms);
-        }
-    }
-
-    /// A password of this address was wrong.
-    pub fn failed(&mut self, ip: IpAddr, now_ms: u64) {
-        self.forget_old(now_ms);
+    pub fn lane(&self, ip: IpAddr, user: u64) -> Lane {
         let from = From::of(ip);
-        let before = self.forget(from);
-        let failures = before.map_or(0, |known| known.failures).saturating_add(1);
-        if self.known.len() >= ADDRESSES_MAX
+        Lane { from, user: Some(user).filter(|user| self.welcome.entries.contains_key(&(from, *user))) }
+    }
+
+    /// Whether attempts of this lane are to be looked at one after another: there were failures.
+    #[must_use]
+    pub fn is_slowed(&self, lane: Lane, now_ms: u64) -> bool {
+        self.failures(lane, now_ms) >= FAILURES_FREE
+    }
+
+    /// How many milliseconds this lane has to wait until a password is looked at; 0 for not at all.
+    #[must_use]
+    pub fn wait_ms(&self, lane: Lane, now_ms: u64) -> u64 {
+        let Some(more) = self.failures(lane, now_ms).checked_sub(FAILURES_FREE) else { return 0 };
+        let wait_ms = (WAIT_MS_MIN << more.min(16)).min(WAIT_MS_MAX);
+        let last_ms = self.failing.entries.get(&lane).map_or(0, |known| known.last_ms);
+        (last_ms + wait_ms).saturating_sub(now_ms)
+    }
+
+    /// A password was wrong.
+    pub fn failed(&mut self, lane: Lane, now_ms: u64) {
+        self.failing.forget_before((now_ms + 1).saturating_sub(QUIET_MS));
+        let failures = self.failures(lane, now_ms).saturating_add(1);
+        self.failing.put(lane, Known { failures, last_ms: now_ms }, LANES_MAX);
+    }
+
+    /// A password was right: the user has a lane of its own from now on. What others have failed at is not forgotten, or
+    /// whoever has one password could guess all.
+    pub fn succeeded(&mut self, ip: IpAddr, user: u64, now_ms: u64) {
+        let from = From::of(ip);
+        self.failing.take(Lane { from, user: Some(user) });
+        self.welcome.put((from, user), Known { failures: 0, last_ms: now_ms }, USERS_MAX);
+    }
+
+    fn failures(&self, lane: Lane, now_ms: u64) -> u32 {
+        let known = self.failing.entries.get(&lane);
+        known.filter(|known| now_ms.saturating_sub(known.last_ms) < QUIET_MS).map_or(0, |known| known.failures)
+    }
+}
+
+/// Entries, of which the oldest go when there are too many.
+#[derive(Debug)]
+struct Table<K> {
+    entries: BTreeMap<K, Known>,
+    /// The same, the longest ago first.
+    by_age: BTreeSet<(u64, K)>,
+}
+
+impl<K> Default for Table<K> {
+    fn default() -> Self {
+        Self { entries: BTreeMap::new(), by_age: BTreeSet::new() }
+    }
+}
+
+impl<K: Copy + Ord> Table<K> {
+    fn put(&mut self, key: K, known: Known, entries_max: usize) {
+        self.take(key);
+        if self.entries.len() >= entries_max
             && let Some((_, oldest)) = self.by_age.pop_first()
         {
-            self.known.remove(&oldest);
+            self.entries.remove(&oldest);
         }
-        self.known.insert(from, Known { failures, last_ms: now_ms });
-        self.by_age.insert((now_ms, from));
+        self.entries.insert(key, known);
+        self.by_age.insert((known.last_ms, key));
     }
 
-    /// A password of this address was right: what failed before is forgotten.
-    pub fn succeeded(&mut self, ip: IpAddr) {
-        self.forget(From::of(ip));
+    fn take(&mut self, key: K) {
+        if let Some(known) = self.entries.remove(&key) {
+            self.by_age.remove(&(known.last_ms, key));
+        }
     }
 
-    /// Addresses that are remembered.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.known.len()
-    }
-
-    /// Whether none is.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
-    }
-
-    fn forget(&mut self, from: From) -> Option<Known> {
-        let known = self.known.remove(&from)?;
-        self.by_age.remove(&(known.last_ms, from));
-        Some(known)
-    }
-
-    fn forget_old(&mut self, now_ms: u64) {
-        while let Some((last_ms, from)) = self.by_age.first().copied()
-            && now_ms.saturating_sub(last_ms) >= QUIET_MS
+    fn forget_before(&mut self, ms: u64) {
+        while let Some((last_ms, key)) = self.by_age.first().copied()
+            && last_ms < ms
         {
-            self.forget(from);
+            self.take(key);
         }
     }
 }
@@ -165,7 +150,12 @@ mod tests {
     }
 
     fn fail(guesses: &mut Guesses, from: IpAddr, times: u32, now_ms: u64) {
-        (0..times).for_each(|_| guesses.failed(from, now_ms));
+        let lane = guesses.lane(from, 0);
+        (0..times).for_each(|_| guesses.failed(lane, now_ms));
+    }
+
+    fn wait(guesses: &Guesses, from: IpAddr, now_ms: u64) -> u64 {
+        guesses.wait_ms(guesses.lane(from, 0), now_ms)
     }
 
     #[test]
@@ -174,84 +164,89 @@ mod tests {
         let here = ip("192.0.2.1");
         let waits: Vec<u64> = (0..12)
             .map(|_| {
-                guesses.failed(here, 500);
-                guesses.wait_ms(here, 500)
+                fail(&mut guesses, here, 1, 500);
+                wait(&guesses, here, 500)
             })
             .collect();
         assert_eq!(waits, [0, 0, 0, 0, 1000, 2000, 4000, 8000, 8000, 8000, 8000, 8000]);
-        assert_eq!(guesses.wait_ms(here, 8_499), 1);
-        assert_eq!(guesses.wait_ms(here, 8_500), 0, "the wait is over");
+        assert_eq!(wait(&guesses, here, 8_499), 1);
+        assert_eq!(wait(&guesses, here, 8_500), 0, "the wait is over");
+        assert!(guesses.is_slowed(guesses.lane(here, 0), 8_500), "and one is looked at after another");
         fail(&mut guesses, here, 100, 40_000);
-        assert_eq!(guesses.wait_ms(here, 40_000), 8_000, "however often");
-    }
-
-    /// Whoever opens a thousand connections and waits on all of them has one attempt, not a thousand.
-    #[test]
-    fn of_many_that_wait_one_has_its_turn() {
-        let mut guesses = Guesses::default();
-        let here = ip("192.0.2.1");
-        for _ in 0..FAILURES_FREE {
-            let turn = guesses.begin(here, 0).unwrap();
-            guesses.end(&turn, here, false, 0);
-        }
-        assert_eq!(guesses.begin(here, 0).unwrap_err(), 1000);
-        let turn = guesses.begin(here, 1000).unwrap();
-        assert_eq!(guesses.begin(here, 1000).unwrap_err(), 2000, "while the other is looked at");
-        guesses.end(&turn, here, false, 1000);
-        assert_eq!(guesses.wait_ms(here, 1000), 2000, "counted once");
-        let turn = guesses.begin(here, 3000).unwrap();
-        guesses.end(&turn, here, true, 3000);
-        assert!(guesses.begin(here, 3000).is_ok(), "it was right");
+        assert_eq!(wait(&guesses, here, 40_000), 8_000, "however often");
     }
 
     #[test]
     fn no_address_waits_for_another() {
         let mut guesses = Guesses::default();
         fail(&mut guesses, ip("192.0.2.1"), 9, 0);
-        assert_eq!(guesses.wait_ms(ip("192.0.2.2"), 0), 0);
-        assert!(guesses.wait_ms(ip("::ffff:192.0.2.1"), 0) > 0, "the same address");
+        assert_eq!(wait(&guesses, ip("192.0.2.2"), 0), 0);
+        assert!(wait(&guesses, ip("::ffff:192.0.2.1"), 0) > 0, "the same address");
         fail(&mut guesses, ip("2001:db8:1:2:3::4"), 9, 0);
-        assert!(guesses.wait_ms(ip("2001:db8:1:2:5::6"), 0) > 0, "the same network");
-        assert_eq!(guesses.wait_ms(ip("2001:db8:1:3:3::4"), 0), 0);
-        assert_eq!(guesses.len(), 2);
+        assert!(wait(&guesses, ip("2001:db8:1:2:5::6"), 0) > 0, "the same network");
+        assert_eq!(wait(&guesses, ip("2001:db8:1:3:3::4"), 0), 0);
     }
 
     #[test]
-    fn a_success_and_a_quiet_time_are_a_new_start() {
+    fn a_quiet_time_is_a_new_start() {
         let mut guesses = Guesses::default();
         let here = ip("192.0.2.1");
         fail(&mut guesses, here, 9, 0);
-        guesses.succeeded(here);
-        assert!(guesses.is_empty());
-        fail(&mut guesses, here, 4, 1);
-        assert_eq!(guesses.wait_ms(here, 1), 0, "four are free again");
-        guesses.failed(here, QUIET_MS);
-        assert_eq!(guesses.wait_ms(here, QUIET_MS), 1000, "not quiet for long enough");
-        guesses.failed(here, 2 * QUIET_MS);
-        assert_eq!(guesses.wait_ms(here, 2 * QUIET_MS), 0, "forgotten");
-        guesses.failed(ip("192.0.2.9"), 3 * QUIET_MS);
-        assert_eq!(guesses.len(), 1, "who is forgotten takes no memory");
+        assert!(guesses.is_slowed(guesses.lane(here, 0), QUIET_MS - 1));
+        assert!(!guesses.is_slowed(guesses.lane(here, 0), QUIET_MS));
+        fail(&mut guesses, ip("192.0.2.9"), 1, 2 * QUIET_MS);
+        assert_eq!(guesses.failing.entries.len(), 1, "who is forgotten takes no memory");
+    }
+
+    /// A plant behind one address: a device with an old password slows down who is not known there yet, and nobody else.
+    #[test]
+    fn a_user_that_has_come_in_has_a_lane_of_its_own() {
+        let mut guesses = Guesses::default();
+        let here = ip("192.0.2.1");
+        guesses.succeeded(here, 7, 0);
+        fail(&mut guesses, here, 9, 1);
+        let (known, unknown) = (guesses.lane(here, 7), guesses.lane(here, 8));
+        assert_eq!((guesses.wait_ms(known, 1), guesses.wait_ms(unknown, 1)), (0, 8000));
+        assert_ne!(guesses.lane(ip("192.0.2.2"), 7), known, "from there alone");
+        (0..9).for_each(|_| guesses.failed(known, 2));
+        assert_eq!(guesses.wait_ms(known, 2), 8000, "its own failures count");
+        guesses.succeeded(here, 7, 3);
+        assert_eq!(guesses.wait_ms(guesses.lane(here, 7), 3), 0);
+    }
+
+    /// Whoever has one password cannot have the failures at those of others forgotten with it.
+    #[test]
+    fn a_success_says_nothing_of_others() {
+        let mut guesses = Guesses::default();
+        let here = ip("192.0.2.1");
+        for round in 0..3 {
+            fail(&mut guesses, here, 4, round);
+            guesses.succeeded(here, 7, round);
+        }
+        assert!(guesses.is_slowed(guesses.lane(here, 0), 3));
     }
 
     #[test]
-    fn the_table_is_bounded_and_the_oldest_go() {
+    fn the_tables_are_bounded_and_the_oldest_go() {
         let mut guesses = Guesses::default();
         let address = |n: usize| -> IpAddr {
             if n.is_multiple_of(2) { Ipv4Addr::from(n as u32).into() } else { Ipv6Addr::from((n as u128) << 64).into() }
         };
         let first = address(0);
         fail(&mut guesses, first, 9, 0);
-        for n in 1..ADDRESSES_MAX {
-            guesses.failed(address(n), n as u64);
+        for n in 1..LANES_MAX {
+            fail(&mut guesses, address(n), 1, n as u64);
         }
-        assert_eq!(guesses.len(), ADDRESSES_MAX);
-        assert!(guesses.wait_ms(first, 5) > 0);
-        guesses.failed(address(ADDRESSES_MAX), 70_000);
-        assert_eq!((guesses.len(), guesses.by_age.len()), (ADDRESSES_MAX, ADDRESSES_MAX));
-        assert!(!guesses.known.contains_key(&From::of(first)), "it was the oldest");
-        guesses.failed(address(1), 70_001);
-        guesses.failed(address(ADDRESSES_MAX + 2), 70_002);
-        assert!(guesses.known.contains_key(&From::of(address(1))), "it has failed since");
-        assert!(!guesses.known.contains_key(&From::of(address(2))));
+        assert_eq!(guesses.failing.entries.len(), LANES_MAX);
+        assert!(wait(&guesses, first, 5) > 0);
+        fail(&mut guesses, address(LANES_MAX), 1, 70_000);
+        assert_eq!((guesses.failing.entries.len(), guesses.failing.by_age.len()), (LANES_MAX, LANES_MAX));
+        assert_eq!(wait(&guesses, first, 70_000), 0, "it was the oldest");
+        for n in 0..USERS_MAX + 10 {
+            guesses.succeeded(first, n as u64, n as u64);
+        }
+        assert_eq!((guesses.welcome.entries.len(), guesses.welcome.by_age.len()), (USERS_MAX, USERS_MAX));
+        assert_eq!(guesses.lane(first, 0).user, None);
+        assert_eq!(guesses.lane(first, 10).user, Some(10));
     }
 }

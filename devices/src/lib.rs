@@ -19,6 +19,6 @@ pub mod passwords;
 
 pub use self::{
     acl::{Acl, AclError, Client, Reading},
-    guesses::Guesses,
+    guesses::{Guesses, Lane},
     passwords::{Hash, Kind, PasswordFileError, Passwords},
 };

@@ -57,5 +57,9 @@ pub const WAIT_MS_MAX: u64 = 8_000;
 /// After so many milliseconds without a failure an address is forgotten.
 pub const QUIET_MS: u64 = 10 * 60 * 1_000;
 
-/// Addresses that are remembered; then the one whose last failure is longest ago goes. About 8 MiB.
-pub const ADDRESSES_MAX: usize = 65_536;
+/// Addresses that have failed, and users with failures, that are remembered; then the one whose last failure is longest
+/// ago goes. About 8 MiB.
+pub const LANES_MAX: usize = 65_536;
+
+/// Users that have come in, with their addresses, that are remembered. About 8 MiB.
+pub const USERS_MAX: usize = 65_536;

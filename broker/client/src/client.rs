@@ -134,27 +134,28 @@ impl<'a> Client<'a> {
     /// that takes.
     ///
     /// # Errors
-    /// Nothing that a checked command line leads to.
+    /// Without a patience: the connection was lost before all was sent.
     pub(crate) async fn goodbye(mut self, reason: ReasonCode, patience: Option<Duration>) -> Result<(), Failure> {
         if self.link.is_none() {
             return Ok(());
         }
         self.session.disconnect(reason)?;
         printer::print_lines(&self.session.take_trace());
+        let place = self.options.server.place();
         let sending = async {
             while self.unsent() > 0 || !self.is_flushed {
-                // What comes now is not looked at.
-                if self.step().await.is_err() {
-                    break;
-                }
+                self.step().await?; // what comes now is not looked at
             }
+            io::Result::Ok(())
         };
         match patience {
             Some(patience) => {
                 // It was asked to end, and the broker had its time.
                 let _ = timeout(patience, sending).await;
             }
-            None => sending.await,
+            None => {
+                sending.await.map_err(|error| Failure::Lost { place, why: error.to_string() })?;
+            }
         }
         // A connection that is closed while there is something to read is reset, and the broker may lose what it has
         // not read; so its end is waited for.

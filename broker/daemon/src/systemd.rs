@@ -29,8 +29,8 @@ pub(crate) fn given_sockets() -> anyhow::Result<Vec<(String, Bind)>> {
 }
 
 /// Puts given sockets in the place of the listeners that have their name (`tcp.default`: a name of systemd's has no
-/// colon) or their address; one that no listener wants is
-/// a listener of MQTT of its own. The default listeners go then: the service manager has said where to listen.
+/// colon) or their address; several of one name are all that listener. One that no listener wants is a listener of MQTT
+/// of its own. The default listeners go then: the service manager has said where to listen.
 pub(crate) fn give(
     listeners: &mut Vec<ListenerOptions>,
     are_default: bool,
@@ -39,16 +39,28 @@ pub(crate) fn give(
     if are_default && !sockets.is_empty() {
         listeners.clear();
     }
+    let mut given = Vec::new();
+    let (mut names, mut addresses) = (Vec::new(), Vec::new());
     for (name, bind) in sockets {
         let address = address_of(&bind)?;
-        let is_wanted = |listener: &&mut ListenerOptions| {
-            listener.name.replace(':', ".") == name || matches!(listener.bind, Bind::Tcp(own) if Some(own) == address)
+        let has_name = |listener: &&ListenerOptions| listener.name.replace(':', ".") == name;
+        let has_address = |listener: &&ListenerOptions| matches!(listener.bind, Bind::Tcp(own) if Some(own) == address);
+        let options = if let Some(listener) = listeners.iter().find(has_name) {
+            names.push(listener.name.clone());
+            listener.clone()
+        } else if let Some(listener) = listeners.iter().find(has_address) {
+            addresses.extend(address);
+            listener.clone()
+        } else {
+            ListenerOptions::on(if name.is_empty() { "given".to_owned() } else { name }, bind.clone())
         };
-        match listeners.iter_mut().find(is_wanted) {
-            Some(listener) => listener.bind = bind,
-            None => listeners.push(ListenerOptions::on(if name.is_empty() { "given".to_owned() } else { name }, bind)),
-        }
+        given.push(ListenerOptions { bind, ..options });
     }
+    listeners.retain(|listener| {
+        let has_address = matches!(listener.bind, Bind::Tcp(own) if addresses.contains(&own));
+        !names.contains(&listener.name) && !has_address
+    });
+    listeners.extend(given);
     Ok(())
 }
 
@@ -132,7 +144,22 @@ mod tests {
         let sockets =
             vec![("ssl.default".to_owned(), by_name), ("x.socket".to_owned(), by_address), (String::new(), other)];
         give(&mut listeners, false, sockets).unwrap();
-        let all = [("ssl:default", true), ("tcp:plain", true), ("tcp:own", false), ("given", true)];
+        let all = [("tcp:own", false), ("ssl:default", true), ("tcp:plain", true), ("given", true)];
         assert_eq!(named(&listeners), all);
+    }
+    /// A unit with two `ListenStream=` gives both sockets one name; a listener may have several addresses.
+    #[test]
+    fn several_sockets_of_a_name_are_all_that_listener() {
+        let own = |address: &str| ListenerOptions::on("tcp:default", Bind::Tcp(address.parse().unwrap()));
+        let mut listeners = vec![own("127.0.0.1:1883"), own("127.0.0.2:1883")];
+        listeners.iter_mut().for_each(|listener| listener.connections_max = 7);
+        let sockets = vec![("tcp.default".to_owned(), socket().0), ("tcp.default".to_owned(), socket().0)];
+        give(&mut listeners, false, sockets).unwrap();
+        assert_eq!(named(&listeners), [("tcp:default", true), ("tcp:default", true)]);
+        assert!(listeners.iter().all(|listener| listener.connections_max == 7));
+        let mut listeners = Vec::new();
+        let sockets = vec![("primer.socket".to_owned(), socket().0), ("primer.socket".to_owned(), socket().0)];
+        give(&mut listeners, false, sockets).unwrap();
+        assert_eq!(listeners.len(), 2);
     }
 }

@@ -198,8 +198,7 @@ impl Broker {
     /// `peer` is where the client comes from, for the log, the authenticator and the decider; a host with no better
     /// word takes the unspecified address and port 0.
     ///
-    /// The broker writes what waits in one piece and does not flush: a stream that buffers has to pass bytes on by
-    /// itself.
+    /// The broker flushes the stream when all that waits has been written.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -208,7 +207,7 @@ impl Broker {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let door = Arc::clone(&self.hub.program_door);
-        listener::admit(&self.hub, stream, Origin { peer, door, certified: None });
+        listener::admit(&self.hub, stream, Origin::new(peer, door));
     }
 
     /// What clients may do has changed: has the decider asked anew about every subscription. What may not be read any

@@ -7,7 +7,7 @@ use crate::{access::Identity, batch::Batch, connection::Ending, hub::Hub, regist
 
 /// A client has its session.
 pub(crate) fn connected(hub: &Hub, identity: &Identity, terms: &Terms) {
-    let Identity { client_id, username, peer } = identity;
+    let Identity { client_id, username, peer, .. } = identity;
     tracing::info!(
         "New client connected from {peer} as {} (p{}, c{}, k{}{}).",
         client_id.escape_debug(), // an identifier must not forge a line of the log
@@ -32,7 +32,7 @@ pub(crate) fn connected(hub: &Hub, identity: &Identity, terms: &Terms) {
 
 /// A client's connection has ended.
 pub(crate) fn disconnected(hub: &Hub, identity: &Identity, ending: &Ending) {
-    let Identity { client_id, username, peer } = identity;
+    let Identity { client_id, username, peer, .. } = identity;
     tracing::info!("Client {} disconnected: {}.", client_id.escape_debug(), ending.why);
     let reason = match &ending.tell {
         None if ending.farewell == Farewell::Clean => "normal",

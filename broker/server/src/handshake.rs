@@ -2,26 +2,23 @@
 //!
 //! Plain sequential code under one time limit; the hot path begins after it, in `connection`.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use primer_devices::guesses::Turn;
 use primer_mqtt::{
     ReasonCode, Version, Violation,
     codec::{self, Decoded, Role, Rules, packet::Packet},
     session::{Greeting, Terms, refuse_connect, write_auth},
 };
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::sleep,
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{
-    access::{Attempt, Authenticator, Identity},
+    access::{Attempt, Authenticator, Identity, Standing},
     authentication::{Exchange, Reply},
     connection::finish::drain,
     hub::Hub,
     limits::{ASSIGNED_ID_BYTES, CONNECT_BYTES_MAX, LINGER},
     listener::Origin,
+    password_turns::Turn,
     registry,
     session::Cell,
     transport,
@@ -86,33 +83,37 @@ pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
         request.username = Some(Arc::clone(name));
     }
     let mut last_data = None;
+    let mut standing = Standing::Proven;
     let turn = wait_for_turn(hub, &request, origin).await;
     if request.terms.authentication_method.is_none() {
         let admitted = admit(hub, &mut request, origin).await;
-        end_turn(hub, turn, origin, admitted.err(), ReasonCode::BAD_USER_NAME_OR_PASSWORD);
-        if let Err(reason) = admitted {
-            return refuse(hub, stream, &request.terms, reason, "check the user name and the password").await;
+        end_turn(turn, admitted.map(|_| ()), ReasonCode::BAD_USER_NAME_OR_PASSWORD);
+        match admitted {
+            Ok(admitted) => standing = admitted,
+            Err(reason) => {
+                return refuse(hub, stream, &request.terms, reason, "check the user name and the password").await;
+            }
         }
     } else {
-        let authenticated = authenticate(hub, stream, &mut buffer, &request).await;
-        let refused = match &authenticated {
-            Err(Refusal::Refused(reason, _)) => Some(*reason),
-            _ => None,
-        };
-        end_turn(hub, turn, origin, refused, ReasonCode::NOT_AUTHORIZED);
-        match authenticated {
+        match authenticate(hub, stream, &mut buffer, &request).await {
             Ok((username, data)) => {
+                end_turn(turn, Ok(()), ReasonCode::NOT_AUTHORIZED);
                 request.username = Some(username);
                 last_data = Some(data);
             }
-            Err(Refusal::Refused(reason, why)) => return refuse(hub, stream, &request.terms, reason, why).await,
-            Err(other) => return Err(other),
+            Err(Refusal::Refused(reason, why)) => {
+                end_turn(turn, Err(reason), ReasonCode::NOT_AUTHORIZED);
+                return refuse(hub, stream, &request.terms, reason, why).await;
+            }
+            Err(other) => return Err(other), // an exchange that was broken off tells nothing of the password
         }
     }
     let identity = Arc::new(Identity {
         client_id: Arc::clone(&request.client_id),
         username: request.username.clone(),
         peer: origin.peer,
+        standing,
+        is_local: origin.is_local,
     });
     if let Some(will) = &request.will
         && !will.is_allowed(hub, &identity)
@@ -228,33 +229,27 @@ fn understand(hub: &Hub, buffer: &[u8]) -> Result<Request, Answer> {
 }
 
 /// Waits until the address may try a password; `None` where there is none to be tried. The caller bounds the time.
-async fn wait_for_turn(hub: &Hub, request: &Request, origin: &Origin) -> Option<Turn> {
-    let has_secret = request.terms.authentication_method.is_some() || request.username.is_some();
-    if !has_secret || origin.certified.is_some() {
-        return None;
-    }
-    loop {
-        let begun = hub.guesses.lock().begin(origin.peer.ip(), hub.node.clock.now_ms());
-        match begun {
-            Ok(turn) => return Some(turn),
-            Err(wait_ms) => {
-                tracing::info!("Client connection from {} waits {wait_ms} ms: wrong passwords before", origin.peer);
-                sleep(Duration::from_millis(wait_ms)).await;
-            }
-        }
+async fn wait_for_turn<'h>(hub: &'h Hub, request: &Request, origin: &Origin) -> Option<Turn<'h>> {
+    let has_method = request.terms.authentication_method.is_some();
+    // With a method the name stands in the exchange: all that use one share a lane.
+    let username = request.username.as_deref().filter(|_| !has_method && origin.certified.is_none());
+    match (has_method, username) {
+        (false, None) => None,
+        (_, name) => Some(hub.turns.wait(hub, origin.peer.ip(), name.unwrap_or_default()).await),
     }
 }
 
 /// Counts an attempt with the right password or a wrong one; other refusals tell nothing of it.
-fn end_turn(hub: &Hub, turn: Option<Turn>, origin: &Origin, refused: Option<ReasonCode>, wrong: ReasonCode) {
-    let Some(turn) = turn else { return };
-    if refused.is_none_or(|reason| reason == wrong) {
-        hub.guesses.lock().end(&turn, origin.peer.ip(), refused.is_none(), hub.node.clock.now_ms());
+fn end_turn(turn: Option<Turn<'_>>, outcome: Result<(), ReasonCode>, wrong: ReasonCode) {
+    match (turn, outcome) {
+        (Some(turn), Ok(())) => turn.was_right(),
+        (Some(turn), Err(reason)) if reason == wrong => turn.was_wrong(),
+        _ => {}
     }
 }
 
 /// Asks the authenticator, which may take its time, on a thread of its own; a few at a time, or nothing else would run.
-async fn admit(hub: &Hub, request: &mut Request, origin: &Origin) -> Result<(), ReasonCode> {
+async fn admit(hub: &Hub, request: &mut Request, origin: &Origin) -> Result<Standing, ReasonCode> {
     let authenticator = Arc::clone(&hub.authenticator);
     let (client_id, username) = (Arc::clone(&request.client_id), request.username.clone());
     let (password, origin) = (request.password.take(), origin.clone());

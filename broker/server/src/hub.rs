@@ -19,7 +19,6 @@ use primer_core::{
     deadlines::Deadlines,
     message::Message,
 };
-use primer_devices::Guesses;
 use primer_mqtt::codec::packet::QoS;
 use tokio::sync::{Notify, Semaphore};
 
@@ -32,6 +31,7 @@ use crate::{
     listener::Door,
     moving::Moving,
     options::Options,
+    password_turns::Turns,
     pipeline,
     rate::Bucket,
     registry::Registry,
@@ -85,8 +85,8 @@ pub(crate) struct Hub {
     /// Salts of unknown users.
     pub(crate) secret: [u8; 32],
     pub(crate) password_checks: Arc<Semaphore>,
-    /// Addresses that have tried wrong passwords.
-    pub(crate) guesses: Mutex<Guesses>,
+    /// Turns at passwords.
+    pub(crate) turns: Turns,
     /// Requests with commands about queues that may be carried out.
     pub(crate) control_tasks: Arc<Semaphore>,
     report: OnceLock<Report>,
@@ -126,7 +126,7 @@ impl Hub {
             decider,
             hasher: foldhash::fast::RandomState::default(),
             secret,
-            guesses: Mutex::default(),
+            turns: Turns::default(),
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
             control_tasks: Arc::new(Semaphore::new(CONTROL_TASKS_MAX)),
             report: OnceLock::new(),

@@ -30,6 +30,7 @@ mod limits;
 mod listener;
 mod moving;
 pub mod options;
+mod password_turns;
 mod pipeline;
 pub mod portable;
 mod queues;

@@ -40,6 +40,9 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often files of TLS are looked at. What has changed is taken when it was the same at two looks.
 pub(crate) const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Days before its end from which the log says once a day that a certificate ends.
+pub(crate) const CERTIFICATE_DAYS_WARNED: i64 = 14;
+
 /// How long a closing connection may take to write its last bytes.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 

@@ -372,6 +372,14 @@ pub(crate) fn destination(topic: &str) -> Result<Destination<'_>, Refused> {
     Ok(Destination::Later { seconds, topic })
 }
 
+/// The topic that a publish is for, now or later.
+pub(crate) fn target(topic: &str) -> &str {
+    match destination(topic) {
+        Ok(Destination::Later { topic, .. }) => topic,
+        _ => topic,
+    }
+}
+
 /// Whether a will may have this topic: a plain one, as a will has a delay of its own.
 pub(crate) fn is_plain(topic: &str) -> bool {
     matches!(destination(topic), Ok(Destination::Now)) && !control::is_control(topic)

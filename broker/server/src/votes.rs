@@ -6,7 +6,7 @@ use primer_core::commit::{Accepted, Ballot};
 use crate::{
     batch::{Batch, Burst},
     hub::Hub,
-    pipeline::Acks,
+    pipeline::{self, Acks},
     session::Delivered,
 };
 
@@ -78,7 +78,8 @@ impl<'v> Votes<'v> {
     /// topic does not wait for it.
     pub(crate) fn close(&mut self, hub: &Hub, batch: &mut Batch<'_>, burst: Burst<'_, '_>) {
         let Some(first) = self.first else { return };
-        let sync = if hub.options.durability.is_empty() { None } else { hub.sync_of(burst.first().topic) };
+        let sync =
+            if hub.options.durability.is_empty() { None } else { hub.sync_of(pipeline::target(burst.first().topic)) };
         if sync != Some(Sync::Never) {
             batch.draft.asks_for(sync);
             self.of_queues.append(&mut self.stored);

@@ -47,7 +47,14 @@ pub(super) fn read(
         let secret = if is_in_file { text_of(Path::new(text), &origin, machine, problems) } else { None };
         let text = match (is_in_file, &secret) {
             (true, None) => continue,
-            (true, Some(secret)) => secret.trim_end_matches(['\r', '\n']),
+            (true, Some(secret)) => match secret.trim_end_matches(['\r', '\n']) {
+                "" => {
+                    // One that was not filled yet would otherwise leave the broker open.
+                    problems.fault(&origin, &*key_name, format!("{text}: the file is empty"));
+                    continue;
+                }
+                secret => secret,
+            },
             (false, _) => text,
         };
         let layer = if name.contains("__") { &mut long } else { &mut short };

@@ -110,7 +110,7 @@ fn a_broker_that_is_not_there_is_named() {
 #[test]
 fn users_are_let_in_by_password() {
     let broker = Broker::with_args(&["--user", "ada:lovelace"]);
-    queue(&broker, "ls", &[]).failed(1, &["bad user name or password", "-u NAME -P PASSWORD"]);
+    queue(&broker, "ls", &[]).failed(1, &["not authorized", "-u NAME -P PASSWORD"]);
     queue(&broker, "ls -u ada -P wrong", &[]).failed(1, &["bad user name or password"]);
     queue(&broker, "ls -u ada -P lovelace", &[]).text();
 }

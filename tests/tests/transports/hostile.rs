@@ -199,3 +199,69 @@ fn who_guesses_passwords_has_to_wait() {
     assert!(!broker.stderr().contains("192.0.2.7:1 waits"));
     assert_eq!(try_it("192.0.2.66", "secret"), 0, "and the right password is let in after the wait");
 }
+
+/// CONNECT with a user name and a password; the answer's code, or nothing where the connection is closed without one.
+fn connect(address: SocketAddr, head: &str, user: &str, password: &str) -> Option<u8> {
+    let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat();
+    let rest = [&b"\0\x04MQTT\x04\xc2\0\x3c"[..], &text("c"), &text(user), &text(password)].concat();
+    let packet = [&[0x10, u8::try_from(rest.len()).unwrap()][..], &rest].concat();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.write_all(&[head.as_bytes(), &packet].concat()).unwrap();
+    let mut connack = [0; 4];
+    stream.read_exact(&mut connack).ok().map(|()| connack[3])
+}
+
+/// A plant behind one address, one device of which has an old password and tries for ever: the others, who have been
+/// there before, come in at once. And the success of one is no excuse for the guesses of another.
+#[test]
+fn who_was_let_in_before_does_not_wait_for_others() {
+    let place = Place::new();
+    let broker = place.serve("[access]\nallow_anonymous = false\nusers = ['van:secret', 'boat:other']\n");
+    let try_it = |user: &str, password: &str| connect(broker.addr(), "", user, password);
+    assert_eq!(try_it("van", "secret"), Some(0));
+    for _ in 0..5 {
+        assert_eq!(try_it("old", "wrong!"), Some(4));
+    }
+    assert_eq!(try_it("van", "secret"), Some(0));
+    assert!(!broker.stderr().contains("waits"), "{}", broker.stderr());
+    assert_eq!(try_it("boat", "other"), Some(0));
+    let _line = broker.wait_for_line("waits");
+}
+
+/// An exchange that is broken off is no right password: it does not have the wrong ones forgotten.
+#[test]
+fn a_broken_off_exchange_is_no_success() {
+    let place = Place::new();
+    let broker = place.serve("[access]\nallow_anonymous = false\nusers = ['van:secret']\n");
+    for _ in 0..4 {
+        assert_eq!(connect(broker.addr(), "", "van", "wrong!"), Some(4));
+        let mut stream = TcpStream::connect(broker.addr()).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        let data = b"n,,n=van,r=abcdefghijklmnop";
+        let method = b"SCRAM-SHA-256";
+        let properties = [&[0x15, 0, 13][..], method, &[0x16, 0, 27], data].concat();
+        let length = u8::try_from(properties.len()).unwrap();
+        let rest = [&b"\0\x04MQTT\x05\x02\0\x3c"[..], &[length], &properties, b"\0\x01s"].concat();
+        stream.write_all(&[&[0x10, u8::try_from(rest.len()).unwrap()][..], &rest].concat()).unwrap();
+        let mut auth = [0; 2];
+        stream.read_exact(&mut auth).unwrap();
+        assert_eq!(auth[0], 0xf0, "AUTH");
+    }
+    assert_eq!(connect(broker.addr(), "", "van", "wrong!"), Some(4));
+    assert_eq!(connect(broker.addr(), "", "van", "secret"), Some(0));
+    let _line = broker.wait_for_line("waits");
+}
+
+/// Whoever opens many connections at once has as few attempts as with one.
+#[test]
+fn many_connections_are_no_help() {
+    let place = Place::new();
+    let broker = place.serve("[access]\nallow_anonymous = false\nusers = ['van:secret']\n");
+    let address = broker.addr();
+    let guesses = (0..60).map(|_| std::thread::spawn(move || connect(address, "", "van", "wrong!")));
+    let answers: Vec<Option<u8>> = guesses.collect::<Vec<_>>().into_iter().map(|one| one.join().unwrap()).collect();
+    // Five at a time until five have failed; then one after a second, two, four: as many as ten seconds have room for.
+    let looked_at = answers.iter().filter(|answer| **answer == Some(4)).count();
+    assert!((5..=16).contains(&looked_at), "{looked_at} were looked at");
+}

@@ -163,3 +163,26 @@ fn what_is_not_tls_is_told_so_in_the_log() {
     stays_out(&["-h", "localhost", "-p", &broker.port().to_string(), "--cafile", &place.arg("ca.pem")]);
     let _line = broker.wait_for_line("this looks like TLS");
 }
+
+/// A listener where the certificate is the name: without one a client is nobody, whatever it calls itself, and one whose
+/// certificate has no name does not come in.
+#[test]
+fn nobody_is_somebody_by_saying_so() {
+    let (place, mut authority) = Place::with_certificates();
+    let _path = write(place.path(), "acl", "topic read through/#\ntopic write through/#\nuser van7\ntopic vans/van7\n");
+    let _paths = authority.client("", Some("Vans")).write(place.path(), "nameless");
+    let config = "cafile = 'ca.pem'\nuse_identity_as_username = true\n[access]\nacl_file = 'acl'\n";
+    let broker = place.serve(&format!("{PLAIN}{config}"));
+    let (port, ca) = (port(&broker, "ssl:default"), place.arg("ca.pem"));
+    let base = ["-V", "5", "-h", "localhost", "-p", &*port, "--cafile", &*ca, "-q", "1", "-m", "x"];
+    let publish = |more: &[&str]| run(&[&["pub"][..], &base, more].concat());
+    let (cert, key) = (place.arg("van.pem"), place.arg("van.key"));
+    let with_certificate = publish(&["-t", "vans/van7", "--cert", &cert, "--key", &key]);
+    assert_eq!((with_certificate.code, &*with_certificate.stderr), (Some(0), ""));
+    let liar = publish(&["-t", "vans/van7", "-u", "van7", "-P", "x"]);
+    assert!(liar.stderr.to_lowercase().contains("not authori"), "{liar:?}");
+    let (cert, key) = (place.arg("nameless.pem"), place.arg("nameless.key"));
+    let nameless = publish(&["-t", "through/1", "-u", "van7", "--cert", &cert, "--key", &key]);
+    assert_ne!(nameless.code, Some(0), "{nameless:?}");
+    let _line = broker.wait_for_line("has no name");
+}

@@ -190,3 +190,25 @@ fn paho_speaks_websocket() {
     let output = python.args(["-c", script, &port(&broker, "ws:default")]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
+
+/// A page of anybody's that a browser on this machine shows is not this machine: it may not give commands.
+#[test]
+fn a_page_may_not_give_commands() {
+    let place = Place::new();
+    let broker = place.serve(CONFIG);
+    let request = br#"{"commands":[{"command":"listQueues"}]}"#;
+    let topic = b"$CONTROL/queue/v1";
+    let body = [&[0, 17][..], topic, &[0, 1], request].concat();
+    let publish = [&[0x32, u8::try_from(body.len()).unwrap()][..], &body].concat();
+    let program = open(&broker, &[("sec-websocket-protocol", "mqtt")]).expect("a WebSocket");
+    let page = open(&broker, &[("sec-websocket-protocol", "mqtt"), ("origin", "http://localhost")]);
+    for (mut socket, may) in [(program, true), (page.expect("a WebSocket"), false)] {
+        socket.send(Message::Binary(CONNECT.into())).unwrap();
+        assert_eq!(bytes(&mut socket, 4), [0x20, 2, 0, 0]);
+        socket.send(Message::Binary(publish.clone().into())).unwrap();
+        match socket.read() {
+            Ok(Message::Binary(puback)) => assert!(may && *puback == [0x40, 2, 0, 1], "{puback:?}"),
+            other => assert!(!may, "{other:?}"),
+        }
+    }
+}

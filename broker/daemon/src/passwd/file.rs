@@ -28,8 +28,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
     })
 }
 
-/// Replaces a file, which keeps its mode and owner; one that is new is for its owner alone.
-pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+/// Replaces a file, which keeps its owner, and its mode unless it begins anew; one that is new is for its owner alone.
+pub(super) fn write(path: &Path, text: &str, is_new: bool) -> anyhow::Result<()> {
     // A link stays one.
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let before = match fs::metadata(path) {
@@ -44,7 +44,9 @@ pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
             if (now.uid(), now.gid()) != (before.uid(), before.gid()) {
                 fchown(&file, Some(before.uid()), Some(before.gid()))?;
             }
-            file.set_permissions(Permissions::from_mode(before.mode() & 0o7777))?;
+            if !is_new {
+                file.set_permissions(Permissions::from_mode(before.mode() & 0o7777))?;
+            }
         }
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

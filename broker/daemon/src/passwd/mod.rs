@@ -89,7 +89,7 @@ pub(crate) fn run(passwd: &Passwd) -> anyhow::Result<()> {
     }
     let is_known = passwords::remove(&before, user).with_context(|| file::at(&passwd.file))?.is_some();
     let after = passwords::set(&before, user, &hash).with_context(|| file::at(&passwd.file))?;
-    file::write(&passwd.file, &after)?;
+    file::write(&passwd.file, &after, passwd.create)?;
     println!("{user}: {}", if is_known { "has a new password" } else { "added" });
     Ok(())
 }
@@ -102,7 +102,7 @@ fn update(passwd: &Passwd, kind: Kind) -> anyhow::Result<()> {
     });
     let (after, hashed) = made.with_context(|| file::at(&passwd.file))?;
     if hashed > 0 {
-        file::write(&passwd.file, &after)?;
+        file::write(&passwd.file, &after, false)?;
     }
     println!("{hashed} passwords hashed");
     Ok(())
@@ -112,7 +112,7 @@ fn delete(passwd: &Passwd, user: &str) -> anyhow::Result<()> {
     let before = file::read(&passwd.file)?;
     let after = passwords::remove(&before, user).with_context(|| file::at(&passwd.file))?;
     let Some(after) = after else { bail!("there is no user `{user}` in {}", passwd.file.display()) };
-    file::write(&passwd.file, &after)?;
+    file::write(&passwd.file, &after, false)?;
     println!("{user}: removed");
     Ok(())
 }

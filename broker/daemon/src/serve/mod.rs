@@ -79,8 +79,9 @@ async fn serve(started: &Settings, flags: &Flags, level: &Level) -> anyhow::Resu
                 systemd::tell_reloading();
                 if let Some((node, mapping)) = &parts {
                     let running = Running { broker: &broker, guard: &guard, node, level, started };
-                    tokio::task::block_in_place(|| running.reload(&mut settings, flags));
-                    mapping.reload().await; // what came of it is in the log
+                    if tokio::task::block_in_place(|| running.reload(&mut settings, flags)) {
+                        mapping.reload().await; // what came of it is in the log
+                    }
                 }
                 systemd::tell_ready(&status);
             }

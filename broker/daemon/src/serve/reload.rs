@@ -3,7 +3,7 @@
 
 use primer::Node;
 use primer_broker::{Broker, access::Guard};
-use primer_config::{Flags, Settings};
+use primer_config::{Difference, Flags, Settings};
 
 use super::{access, log::Level};
 use crate::config;
@@ -19,13 +19,14 @@ pub(super) struct Running<'b> {
 }
 
 impl Running<'_> {
-    /// Reads the configuration, the files that it names, and takes them. It blocks as long as the disk does.
-    pub(super) fn reload(&self, settings: &mut Settings, flags: &Flags) {
+    /// Reads the configuration, the files that it names, and takes them; answers whether the configuration was in order.
+    /// It blocks as long as the disk does.
+    pub(super) fn reload(&self, settings: &mut Settings, flags: &Flags) -> bool {
         let new = match config::load(flags) {
             Ok(new) => new,
             Err(error) => {
                 tracing::error!("the configuration is wrong and stays as it was:\n{error}");
-                return;
+                return false;
             }
         };
         for (pattern, definition) in &new.broker.queues {
@@ -34,9 +35,12 @@ impl Running<'_> {
             }
         }
         self.level.set(&new.log);
-        let is_whole = self.reload_access(&new) & self.reload_certificates();
+        let has_access = self.reload_access(&new);
+        let is_whole = self.reload_certificates() && has_access;
         // What is said has happened. What needs a restart is said until there is one.
-        for difference in settings.differences(&new).iter().filter(|difference| difference.is_live) {
+        let is_taken =
+            |difference: &&Difference| difference.is_live && (has_access || !difference.name.starts_with("access."));
+        for difference in settings.differences(&new).iter().filter(is_taken) {
             tracing::info!("{}: {}", difference.name, difference.says);
         }
         for difference in self.started.differences(&new).iter().filter(|difference| !difference.is_live) {
@@ -50,7 +54,10 @@ impl Running<'_> {
         } else {
             tracing::warn!("Reloaded in part: see the errors above");
         }
-        *settings = new;
+        if has_access {
+            *settings = new; // else what has changed is compared again the next time
+        }
+        true
     }
 
     fn reload_access(&self, new: &Settings) -> bool {

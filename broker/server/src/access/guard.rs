@@ -19,7 +19,7 @@ use parking_lot::RwLock;
 use primer_devices::{Acl, AclError, Client, PasswordFileError, Passwords, Reading, limits::FILE_BYTES_MAX};
 use primer_mqtt::{ReasonCode, auth::scram::Credentials, codec::packet::QoS};
 
-use super::{Attempt, Authenticator, Decider, Identity, Open, is_sys};
+use super::{Attempt, Authenticator, Decider, Identity, Open, Standing, is_sys};
 use crate::queues::address;
 
 /// What a guard goes by.
@@ -184,6 +184,9 @@ impl Present {
 
     fn is_right(&self, username: &str, password: &[u8]) -> bool {
         if let Some(credentials) = self.users.get(username) {
+            if let Some(passwords) = self.passwords.as_ref().filter(|passwords| passwords.users().len() > 0) {
+                let _it_only_takes_its_time = passwords.verify(username, password); // as every other name does
+            }
             return credentials.verify(password);
         }
         match &self.passwords {
@@ -198,17 +201,16 @@ impl Present {
 }
 
 impl Authenticator for Guard {
-    fn authenticate(&self, attempt: &Attempt<'_>) -> Result<(), ReasonCode> {
+    fn authenticate(&self, attempt: &Attempt<'_>) -> Result<Standing, ReasonCode> {
         let present = self.now();
         let allows_anonymous = attempt.allow_anonymous.unwrap_or(present.options.allow_anonymous);
         match attempt.username {
-            Some(_) if attempt.is_certified => Ok(()),
+            Some(_) if attempt.is_certified => Ok(Standing::Proven),
             Some(username) if present.has_users() => match attempt.password {
-                Some(password) if present.is_right(username, password) => Ok(()),
+                Some(password) if present.is_right(username, password) => Ok(Standing::Proven),
                 _ => Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD),
             },
-            // A name that nobody can check is worth as much as none.
-            _ if allows_anonymous => Ok(()),
+            _ if allows_anonymous => Ok(Standing::Claimed),
             _ => Err(ReasonCode::NOT_AUTHORIZED),
         }
     }
@@ -245,8 +247,10 @@ impl Decider for Guard {
     }
 }
 
+/// A name that nobody has checked is worth as much as none.
 fn client(identity: &Identity) -> Client<'_> {
-    Client { client_id: &identity.client_id, username: identity.username.as_deref() }
+    let is_proven = identity.standing == Standing::Proven;
+    Client { client_id: &identity.client_id, username: identity.username.as_deref().filter(|_| is_proven) }
 }
 
 fn read_passwords(path: &Path) -> Result<Passwords, AccessError> {

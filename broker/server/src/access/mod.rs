@@ -22,6 +22,25 @@ pub struct Identity {
     pub username: Option<Arc<str>>,
     /// Where it comes from.
     pub peer: SocketAddr,
+    /// What the user name is worth.
+    pub standing: Standing,
+    /// Whether it is a program of this machine: not a page in a browser of this machine, and nobody of whom a proxy does
+    /// not say where it comes from.
+    pub is_local: bool,
+}
+
+/// What a user name is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It was proved, by a password or a certificate.
+    Proven,
+    /// The client says so; nobody has checked it.
+    Claimed,
+}
+
+/// Whether an address is this machine's own; ::ffff:127.0.0.1 as well.
+pub(crate) fn is_loopback(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
 }
 
 /// A CONNECT that wants to be let in.
@@ -45,11 +64,11 @@ pub struct Attempt<'a> {
 
 /// Says whether somebody is who it says.
 pub trait Authenticator: Send + Sync + 'static {
-    /// Lets the attempt in or refuses it with the reason that CONNACK gives.
+    /// Lets the attempt in, and says what its user name is worth, or refuses it with the reason that CONNACK gives.
     ///
     /// # Errors
     /// 0x86 for a wrong user name or password, 0x87 for one that must not connect.
-    fn authenticate(&self, attempt: &Attempt<'_>) -> Result<(), ReasonCode>;
+    fn authenticate(&self, attempt: &Attempt<'_>) -> Result<Standing, ReasonCode>;
 
     /// Whether [`authenticate`](Self::authenticate) computes or waits for long. Then it is called on a thread for
     /// blocking work, a few at a time.
@@ -86,8 +105,8 @@ pub trait Decider: Send + Sync + 'static {
 pub struct Anonymous;
 
 impl Authenticator for Anonymous {
-    fn authenticate(&self, _: &Attempt<'_>) -> Result<(), ReasonCode> {
-        Ok(())
+    fn authenticate(&self, _: &Attempt<'_>) -> Result<Standing, ReasonCode> {
+        Ok(Standing::Claimed)
     }
 
     fn is_slow(&self) -> bool {
@@ -117,13 +136,13 @@ impl Users {
 }
 
 impl Authenticator for Users {
-    fn authenticate(&self, attempt: &Attempt<'_>) -> Result<(), ReasonCode> {
+    fn authenticate(&self, attempt: &Attempt<'_>) -> Result<Standing, ReasonCode> {
         let known = attempt.username.and_then(|name| self.users.get(name));
         // An unknown name takes as long as a known one, so that names cannot be found out.
         let credentials = known.or_else(|| self.users.values().next());
         let is_right = credentials.is_some_and(|c| c.verify(attempt.password.unwrap_or_default()));
         if is_right && known.is_some() && attempt.password.is_some() {
-            return Ok(());
+            return Ok(Standing::Proven);
         }
         Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD)
     }
@@ -149,7 +168,7 @@ pub struct Open;
 impl Decider for Open {
     fn may_publish(&self, identity: &Identity, topic: &str, _: QoS, _: bool) -> bool {
         if topic.starts_with(CONTROL) {
-            return identity.peer.ip().to_canonical().is_loopback(); // ::ffff:127.0.0.1 as well
+            return identity.is_local;
         }
         !is_sys(topic)
     }
@@ -179,7 +198,9 @@ mod tests {
     #[test]
     fn commands_are_taken_from_this_machine_alone() {
         let may = |peer: &str, topic: &str| {
-            let identity = Identity { client_id: "c".into(), username: None, peer: peer.parse().unwrap() };
+            let peer: SocketAddr = peer.parse().unwrap();
+            let (standing, is_local) = (Standing::Claimed, is_loopback(peer));
+            let identity = Identity { client_id: "c".into(), username: None, peer, standing, is_local };
             Open.may_publish(&identity, topic, QoS::AtLeastOnce, false)
         };
         for (peer, is_here) in [

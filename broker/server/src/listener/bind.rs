@@ -3,7 +3,7 @@
 use std::{
     io::{self, ErrorKind},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::unix::{fs::FileTypeExt, net::UnixStream as StdUnixStream},
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
 
@@ -114,6 +114,14 @@ fn is_absent(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(NO_SUCH_FAMILY)
 }
 
+/// Whether nobody listens on a socket any more. One that does not take us, or not now, has an owner.
+fn is_left_behind(path: &Path) -> io::Result<bool> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    let connected = socket.connect(&socket2::SockAddr::unix(path)?);
+    Ok(connected.is_err_and(|error| matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound)))
+}
+
 /// Binds beside the path and moves it there when its mode is right: nobody connects before, and a socket that was left
 /// behind is replaced at once.
 fn unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
@@ -124,7 +132,7 @@ fn unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
                 "there is a file that is no socket; name another path",
             ));
         }
-        Ok(_) if StdUnixStream::connect(path).is_ok() => return Err(ErrorKind::AddrInUse.into()),
+        Ok(_) if !is_left_behind(path)? => return Err(ErrorKind::AddrInUse.into()),
         _ => {}
     }
     let mut beside = path.as_os_str().to_owned();
@@ -150,7 +158,7 @@ fn unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::{fs::PermissionsExt, net::UnixStream as StdUnixStream};
 
     use super::*;
 

@@ -12,10 +12,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::proxy;
 use crate::{
+    access::is_loopback,
     hub::Hub,
     options::{Bind, CertificateName, ListenerOptions},
     transport::{
-        Tls, TlsError,
+        ClientName, Tls, TlsError,
         tls::{ALPN_HTTP, ALPN_MQTT},
         websocket,
     },
@@ -89,9 +90,15 @@ pub(crate) struct Origin {
     pub(crate) door: Arc<Door>,
     /// The user name that stands in a client certificate, if that is what counts.
     pub(crate) certified: Option<Arc<str>>,
+    /// Whether it is a program of this machine.
+    pub(crate) is_local: bool,
 }
 
 impl Origin {
+    pub(crate) fn new(peer: SocketAddr, door: Arc<Door>) -> Self {
+        Self { peer, door, certified: None, is_local: is_loopback(peer) }
+    }
+
     /// Takes off what comes before MQTT. The caller bounds the time.
     pub(super) async fn pass<S: Stream + 'static>(mut self, stream: S) -> Result<(Box<dyn Stream>, Self), String> {
         let mut stream: Box<dyn Stream> = Box::new(stream);
@@ -102,6 +109,7 @@ impl Origin {
             }
             let told = proxy::read(&mut stream).await.map_err(|error| error.to_string())?;
             self.peer = told.source.unwrap_or(self.peer);
+            self.is_local = told.source.is_some_and(is_loopback);
             if options.certificate_name == CertificateName::Common {
                 self.certified = told.common_name.map(Into::into);
             }
@@ -109,17 +117,31 @@ impl Origin {
         if let Some(tls) = &self.door.tls {
             let (inner, name) = tls.accept(stream).await.map_err(|error| format!("TLS: {error}"))?;
             stream = Box::new(inner);
-            let name = name.and_then(|name| match options.certificate_name {
-                CertificateName::Unused => None,
-                CertificateName::Common => name.common,
-                CertificateName::Subject => Some(name.subject),
-            });
-            self.certified = name.map(Into::into).or(self.certified);
+            if let Some(name) = name {
+                self.certified = certified(name, options.certificate_name)?.or(self.certified);
+            }
         }
         if let Some(websocket) = &options.websocket {
-            stream = Box::new(websocket::accept(stream, websocket).await.map_err(|error| error.to_string())?);
+            let inner = websocket::accept(stream, websocket).await.map_err(|error| error.to_string())?;
+            // A page may be anybody's, whoever's browser shows it.
+            self.is_local &= !inner.is_of_a_page();
+            stream = Box::new(inner);
         }
         Ok((stream, self))
+    }
+}
+
+/// The user name that a certificate gives. One that should give it and does not lets nobody in: the client could call
+/// itself anything else.
+fn certified(name: ClientName, which: CertificateName) -> Result<Option<Arc<str>>, String> {
+    let name = match which {
+        CertificateName::Unused => return Ok(None),
+        CertificateName::Common => name.common,
+        CertificateName::Subject => Some(name.subject),
+    };
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) => Ok(Some(name.into())),
+        None => Err("the client's certificate has no name that could be its user name here".to_owned()),
     }
 }
 

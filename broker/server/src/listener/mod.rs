@@ -24,6 +24,8 @@ pub(crate) use self::{
 };
 use crate::{connection::Connection, events, handshake, hub::Hub, limits, transport::Tls};
 
+const DAY_S: u64 = 24 * 3600;
+
 /// Accepts until the broker stops.
 pub(crate) async fn run(hub: Arc<Hub>, listening: Listening, door: Arc<Door>) {
     while !hub.is_stopping() {
@@ -55,9 +57,24 @@ pub(crate) async fn run(hub: Arc<Hub>, listening: Listening, door: Arc<Door>) {
     }
 }
 
+/// Says of a certificate that it ends soon.
+fn warn_of_end(door: &Door) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now_s = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let days = door.tls().map(|tls| (tls.expires_at_s() - now_s) / DAY_S.cast_signed());
+    if let Some(days) = days.filter(|days| (0..limits::CERTIFICATE_DAYS_WARNED).contains(days)) {
+        tracing::warn!(listener = door.name(), "the certificate ends in {days} days");
+    }
+}
+
 /// Has new connections served with certificates that have changed on the disk.
 pub(crate) async fn watch_certificates(doors: Vec<Arc<Door>>) {
+    let mut warn_at = Instant::now();
     loop {
+        if Instant::now() >= warn_at {
+            warn_at += Duration::from_secs(DAY_S);
+            doors.iter().for_each(|door| warn_of_end(door));
+        }
         sleep(limits::CERTIFICATE_LOOK_INTERVAL).await;
         for door in &doors {
             let Some(tls) = door.tls().cloned().filter(Tls::files_changed) else { continue };
@@ -106,7 +123,7 @@ fn enter<S>(hub: &Arc<Hub>, door: &Arc<Door>, stream: S, peer: SocketAddr)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let origin = Origin { peer, door: Arc::clone(door), certified: None };
+    let origin = Origin::new(peer, Arc::clone(door));
     if door.is_plain() {
         admit(hub, stream, origin);
         return;

@@ -138,7 +138,8 @@ fn common_name(added: &[u8]) -> Option<String> {
         return None;
     }
     let name = find(parts, SSL_COMMON_NAME)?;
-    String::from_utf8(name.to_vec()).ok().filter(|name| !name.is_empty())
+    // As for a certificate that the broker itself has seen, one with a control character is no name.
+    String::from_utf8(name.to_vec()).ok().filter(|name| !name.is_empty() && !name.chars().any(char::is_control))
 }
 
 /// The value of a type among (type, length, value).

@@ -17,7 +17,7 @@ impl State {
     /// Notes who is connected now; answers whether that is somebody else than before, or nobody was known.
     pub(crate) fn read_by(&mut self, identity: &Arc<Identity>) -> bool {
         let before = self.reader.replace(Arc::clone(identity));
-        before.is_none_or(|before| before.username != identity.username)
+        before.is_none_or(|before| (&before.username, before.standing) != (&identity.username, identity.standing))
     }
 
     /// Asks about the subscriptions again. `has_changed` says that the rights may be others, or their holder: then what

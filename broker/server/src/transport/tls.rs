@@ -46,6 +46,8 @@ struct Shared {
     provider: Arc<CryptoProvider>,
     serving: RwLock<Arc<Serving>>,
     watch: Mutex<Watch>,
+    /// Held by who reads the files: what was read first must not be put in place last.
+    reading: Mutex<()>,
 }
 
 /// What new handshakes go by. Those that have begun keep what they began with.
@@ -69,7 +71,8 @@ impl Tls {
         let provider = Arc::new(ring::default_provider());
         let watch = Mutex::new(Watch::new(files(options)));
         let serving = RwLock::new(Arc::new(Serving::load(options, alpn, &provider)?));
-        Ok(Self(Arc::new(Shared { options: options.clone(), alpn, provider, serving, watch })))
+        let (options, reading) = (options.clone(), Mutex::new(()));
+        Ok(Self(Arc::new(Shared { options, alpn, provider, serving, watch, reading })))
     }
 
     /// Reads all files anew, and has new handshakes go by them. Answers whether anything in them has changed; if not,
@@ -79,6 +82,7 @@ impl Tls {
     /// # Errors
     /// As [`Tls::load`]; what was served before is served on.
     pub fn reload(&self) -> Result<bool, TlsError> {
+        let _alone = self.0.reading.lock();
         // Noted before the files are read: a change in between is seen at the next look. Files that are wrong are told
         // of once, until they change again.
         self.0.watch.lock().take(files(&self.0.options));

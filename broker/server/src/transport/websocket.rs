@@ -45,6 +45,7 @@ pub struct WebSocket<S> {
     has_ended: bool,
     /// Why, until the reader has been told.
     fault: Option<&'static str>,
+    is_of_a_page: bool,
 }
 
 impl<S> WebSocket<S> {
@@ -58,7 +59,13 @@ impl<S> WebSocket<S> {
             has_closed: false,
             has_ended: false,
             fault: None,
+            is_of_a_page: false,
         }
+    }
+
+    /// Whether a page in a browser has asked for it: browsers say its origin, and other programs do not.
+    pub const fn is_of_a_page(&self) -> bool {
+        self.is_of_a_page
     }
 
     /// What WebSocket stands on.

@@ -60,15 +60,17 @@ fn attempt<'a>(username: Option<&'a str>, password: Option<&'a str>) -> Attempt<
 }
 
 fn identity(username: Option<&str>, peer: &str) -> Identity {
-    Identity { client_id: "c".into(), username: username.map(Into::into), peer: peer.parse().unwrap() }
+    let peer: SocketAddr = peer.parse().unwrap();
+    let (standing, is_local) = (Standing::Proven, crate::access::is_loopback(peer));
+    Identity { client_id: "c".into(), username: username.map(Into::into), peer, standing, is_local }
 }
 
 fn may_publish(guard: &Guard, identity: &Identity, topic: &str) -> bool {
     guard.may_publish(identity, topic, QoS::AtLeastOnce, false)
 }
 
-const BAD: Result<(), ReasonCode> = Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD);
-const NOT: Result<(), ReasonCode> = Err(ReasonCode::NOT_AUTHORIZED);
+const BAD: Result<Standing, ReasonCode> = Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD);
+const NOT: Result<Standing, ReasonCode> = Err(ReasonCode::NOT_AUTHORIZED);
 
 #[test]
 fn users_of_the_file_and_of_the_list_are_let_in() {
@@ -77,9 +79,9 @@ fn users_of_the_file_and_of_the_list_are_let_in() {
     let users = vec![("bob".to_owned(), credentials("bobs")), ("both".to_owned(), credentials("list"))];
     let guard = Guard::load(AccessOptions { password_file, users, ..AccessOptions::default() }).unwrap();
     let enter = |name, password| guard.authenticate(&attempt(Some(name), Some(password)));
-    assert_eq!(enter("alice", "secret"), Ok(()));
-    assert_eq!(enter("bob", "bobs"), Ok(()));
-    assert_eq!(enter("both", "list"), Ok(()));
+    assert_eq!(enter("alice", "secret"), Ok(Standing::Proven));
+    assert_eq!(enter("bob", "bobs"), Ok(Standing::Proven));
+    assert_eq!(enter("both", "list"), Ok(Standing::Proven));
     for (name, password) in
         [("alice", "bobs"), ("bob", "secret"), ("both", "file"), ("carol", "secret"), ("", "secret"), ("alice", "")]
     {
@@ -110,9 +112,20 @@ fn who_has_no_name_is_let_in_where_that_is_allowed_and_the_listener_decides() {
 #[test]
 fn a_name_that_nobody_can_check_is_worth_as_much_as_none() {
     let guard = |allow_anonymous| Guard::load(AccessOptions { allow_anonymous, ..AccessOptions::default() }).unwrap();
-    assert_eq!(guard(true).authenticate(&attempt(Some("alice"), Some("x"))), Ok(()));
+    assert_eq!(guard(true).authenticate(&attempt(Some("alice"), Some("x"))), Ok(Standing::Claimed));
     assert_eq!(guard(false).authenticate(&attempt(Some("alice"), Some("x"))), NOT);
     assert!(!guard(true).is_slow() && !guard(true).offers_scram());
+    // Rights that are a user's are nobody's who only says to be that user.
+    let place = Place::new();
+    let acl_file = Some(place.file("acl", "topic read a\nuser alice\ntopic write b\npattern read c/%u\n"));
+    let guard = Guard::load(AccessOptions { allow_anonymous: true, acl_file, ..AccessOptions::default() }).unwrap();
+    let alice = identity(Some("alice"), HERE);
+    let rights = |identity: &Identity| {
+        let writes = guard.may_publish(identity, "b", QoS::AtMostOnce, false);
+        (guard.may_read(identity, "a"), writes, guard.may_read(identity, "c/alice"))
+    };
+    assert_eq!(rights(&alice), (false, true, true));
+    assert_eq!(rights(&Identity { standing: Standing::Claimed, ..alice }), (true, false, false));
 }
 
 #[test]
@@ -121,8 +134,14 @@ fn a_certificate_stands_for_a_password_and_not_for_a_name() {
     let password_file = Some(place.file("passwords", &line("alice", "secret")));
     let guard = Guard::load(AccessOptions { password_file, ..AccessOptions::default() }).unwrap();
     let certified = |username| Attempt { is_certified: true, ..attempt(username, None) };
-    assert_eq!(guard.authenticate(&certified(Some("device-7"))), Ok(()));
+    assert_eq!(guard.authenticate(&certified(Some("device-7"))), Ok(Standing::Proven));
     assert_eq!(guard.authenticate(&certified(None)), NOT);
+}
+
+/// An error with its causes, as the log shows it.
+fn whole(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[test]
@@ -133,7 +152,7 @@ fn a_file_that_cannot_be_used_is_named_with_its_line() {
     let load = |password_file: Option<&PathBuf>, acl_file: Option<&PathBuf>| {
         let (password_file, acl_file) = (password_file.cloned(), acl_file.cloned());
         let options = AccessOptions { password_file, acl_file, ..AccessOptions::default() };
-        Guard::load(options).unwrap_err().to_string()
+        whole(&Guard::load(options).unwrap_err())
     };
     let error = load(Some(&passwords), None);
     for word in ["the password file ", "/passwords: line 2: ", "`bob` is not hashed", "primer passwd -U"] {
@@ -166,7 +185,7 @@ fn a_reload_changes_all_or_nothing() {
     assert_eq!(says(&guard), (true, false, true, false));
     place.file("passwords", &line("bob", "bobs"));
     place.file("acl", "topic b\ntpoic c\n");
-    assert!(guard.reload().unwrap_err().to_string().contains("line 2"));
+    assert!(whole(&guard.reload().unwrap_err()).contains("line 2"));
     assert_eq!(says(&guard), (true, false, true, false), "the password file was fine, and waits for the other");
     place.file("acl", "topic b\n");
     let loaded = guard.reload().unwrap();

@@ -8,6 +8,7 @@ use std::{
 use primer::{drops::Reason, journal};
 use primer_mqtt::{
     Version,
+    auth::scram::Credentials,
     codec::{
         FiltersBuf,
         packet::{Ack, Connect, Packet, PacketId, Publish, QoS, Subscribe, SubscribeOptions, Unsubscribe, Will},
@@ -16,13 +17,35 @@ use primer_mqtt::{
 };
 
 use super::{super::*, Client, HERE, PATIENCE};
-use crate::access::{AccessOptions, Guard};
+use crate::access::{AccessOptions, Attempt, Guard, Standing};
 
 /// A broker with an ACL file of the test's own.
 struct Fixture {
     broker: Broker,
     guard: Guard,
     rules: Rules,
+}
+
+/// Takes every user name for proved: passwords are no matter of these tests.
+#[derive(Debug)]
+struct Trusting;
+
+impl Authenticator for Trusting {
+    fn authenticate(&self, _: &Attempt<'_>) -> Result<Standing, ReasonCode> {
+        Ok(Standing::Proven)
+    }
+
+    fn is_slow(&self) -> bool {
+        false
+    }
+
+    fn credentials(&self, _: &str) -> Option<Credentials> {
+        None
+    }
+
+    fn offers_scram(&self) -> bool {
+        false
+    }
 }
 
 /// The ACL file, which goes with the test.
@@ -46,7 +69,7 @@ impl Fixture {
             DataOptions { directory: directory.to_owned(), store, probe: None }
         });
         let options = Options { listeners: Vec::new(), sys_interval: Duration::ZERO, data, ..Options::default() };
-        let broker = Broker::start(options, guard.clone(), guard.clone()).unwrap();
+        let broker = Broker::start(options, Trusting, guard.clone()).unwrap();
         Self { broker, guard, rules: Rules(file) }
     }
 

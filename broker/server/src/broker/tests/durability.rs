@@ -105,3 +105,15 @@ async fn a_queue_keeps_its_word() {
     kept.broker.hub.node.journal().unwrap().store().close();
     assert_eq!(client.read().await, "PubAck 1");
 }
+
+/// A delayed publish is for the topic behind the delay.
+#[tokio::test]
+async fn a_delayed_publish_waits_as_its_topic_says() {
+    let kept = Kept::start("delayed", Duration::from_secs(3600), &[("fast/#", Sync::Never)]);
+    let mut client = Client::connected(&kept.broker, "writer").await;
+    keep(&mut client, &["$delayed/60/fast/1".to_owned(), "$delayed/60/slow/1".to_owned()]).await;
+    assert_eq!(client.read().await, "PubAck 1");
+    assert_eq!(client.read().await, "PingResp");
+    kept.broker.hub.node.journal().unwrap().store().close();
+    assert_eq!(client.read().await, "PubAck 2");
+}

@@ -99,14 +99,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let answer = match read_request(&mut stream).await? {
-        Ok(request) => answer(&request, options),
+        Ok(request) => answer(&request, options).map(|bytes| (bytes, request.headers().contains_key(ORIGIN))),
         Err(refusal) => Err(refusal),
     };
     match answer {
-        Ok(bytes) => {
+        Ok((bytes, is_of_a_page)) => {
             stream.write_all(&bytes).await?;
             stream.flush().await?;
-            Ok(WebSocket::new(stream))
+            Ok(WebSocket { is_of_a_page, ..WebSocket::new(stream) })
         }
         Err(refusal) => {
             stream.write_all(&refusal.bytes()).await?;
