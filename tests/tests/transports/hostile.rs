@@ -194,9 +194,9 @@ fn who_guesses_passwords_has_to_wait() {
     }
     assert!(!broker.stderr().contains("waits"), "the first are free");
     assert_eq!(try_it("192.0.2.66", "wrong!"), 4);
-    let _line = broker.wait_for_line("192.0.2.66:1 waits");
+    let _line = broker.wait_for_line("192.0.2.66 waits");
     assert_eq!(try_it("192.0.2.7", "secret"), 0, "another address does not wait");
-    assert!(!broker.stderr().contains("192.0.2.7:1 waits"));
+    assert!(!broker.stderr().contains("192.0.2.7 waits"));
     assert_eq!(try_it("192.0.2.66", "secret"), 0, "and the right password is let in after the wait");
 }
 
