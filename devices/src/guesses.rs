@@ -84,8 +84,8 @@ impl Guesses {
         self.failing.put(lane, Known { failures, last_ms: now_ms }, LANES_MAX);
     }
 
-    /// A password was right: the user has a lane of its own from now on. What others have failed at is not forgotten, or
-    /// whoever has one password could guess all.
+    /// A password was right: the user has a lane of its own from now on. What others have failed at is not forgotten,
+    /// or whoever has one password could guess all.
     pub fn succeeded(&mut self, ip: IpAddr, user: u64, now_ms: u64) {
         let from = From::of(ip);
         self.failing.take(Lane { from, user: Some(user) });
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(guesses.failing.entries.len(), 1, "who is forgotten takes no memory");
     }
 
-    /// A plant behind one address: a device with an old password slows down who is not known there yet, and nobody else.
+    /// A plant behind one address: a device with an old password slows down who is not known there yet, nobody else.
     #[test]
     fn a_user_that_has_come_in_has_a_lane_of_its_own() {
         let mut guesses = Guesses::default();

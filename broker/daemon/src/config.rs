@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use primer_config::{Flags, Settings, explain};
 
-use crate::{machine::ThisMachine, serve::Said};
+use crate::{files_of_config, machine::ThisMachine, serve::Said};
 
 /// What is to be done with a configuration. Options and variables count as they do for `primer serve`.
 #[derive(Debug, Subcommand)]
@@ -54,8 +54,13 @@ pub(crate) fn run(what: Config) -> anyhow::Result<ExitCode> {
 
 /// Says whether the configuration is in order.
 pub(crate) fn check(flags: &Flags) -> anyhow::Result<ExitCode> {
-    for warning in load(flags)?.warnings {
+    let settings = load(flags)?;
+    for warning in &settings.warnings {
         println!("warning: {warning}");
+    }
+    let faults = files_of_config::faults(&settings);
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\n"));
     }
     println!("ok");
     Ok(ExitCode::SUCCESS)

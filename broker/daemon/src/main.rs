@@ -8,6 +8,7 @@ mod config;
 mod control;
 mod data;
 mod dump;
+mod files_of_config;
 mod import;
 mod machine;
 mod passwd;

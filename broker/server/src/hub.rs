@@ -26,6 +26,7 @@ use crate::{
     access::{Authenticator, Decider},
     batch::{Batch, Publication},
     counters::{Counters, Gauge},
+    denials::Denials,
     fanout::Subscription,
     limits::{CONTROL_TASKS_MAX, PASSWORD_CHECKS_MAX},
     listener::Door,
@@ -85,6 +86,7 @@ pub(crate) struct Hub {
     /// Salts of unknown users.
     pub(crate) secret: [u8; 32],
     pub(crate) password_checks: Arc<Semaphore>,
+    pub(crate) denials: Denials,
     /// Turns at passwords.
     pub(crate) turns: Turns,
     /// Requests with commands about queues that may be carried out.
@@ -126,6 +128,7 @@ impl Hub {
             decider,
             hasher: foldhash::fast::RandomState::default(),
             secret,
+            denials: Denials::default(),
             turns: Turns::default(),
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
             control_tasks: Arc::new(Semaphore::new(CONTROL_TASKS_MAX)),

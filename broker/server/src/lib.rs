@@ -17,6 +17,7 @@ mod connection;
 mod control;
 mod counters;
 mod delivery;
+mod denials;
 mod durable;
 mod events;
 mod fanout;

@@ -43,6 +43,9 @@ pub(crate) const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Days before its end from which the log says once a day that a certificate ends.
 pub(crate) const CERTIFICATE_DAYS_WARNED: i64 = 14;
 
+/// Lines a second that the log has of what clients may not do.
+pub(crate) const DENIALS_A_SECOND_MAX: u32 = 10;
+
 /// How long a closing connection may take to write its last bytes.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 

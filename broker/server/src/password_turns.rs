@@ -1,7 +1,7 @@
 //! Turns at passwords: how many attempts of an address are looked at at a time, in which order, and after which wait.
 //!
-//! `primer_devices::Guesses` says how long; here one waits. Attempts of a lane that has not failed too often are looked at
-//! a few at a time, those of one that has one after another, in the order in which they came.
+//! `primer_devices::Guesses` says how long; here one waits. Attempts of a lane that has not failed too often are looked
+//! at a few at a time, those of one that has one after another, in the order in which they came.
 
 use std::{hash::BuildHasher, net::IpAddr, sync::Arc, time::Duration};
 
@@ -23,8 +23,8 @@ pub(crate) struct Turns {
     gates: Mutex<HashMap<Lane, Arc<Semaphore>>>,
 }
 
-/// An attempt that is being looked at. Dropped without an outcome it tells nothing: neither that a password was right nor
-/// that it was wrong.
+/// An attempt that is being looked at. Dropped without an outcome it tells nothing: neither that a password was right
+/// nor that it was wrong.
 #[derive(Debug)]
 pub(crate) struct Turn<'h> {
     hub: &'h Hub,

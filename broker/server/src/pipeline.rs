@@ -79,6 +79,9 @@ pub(crate) fn publish(
     match admit(hub, identity, burst.first()) {
         Err(why) => {
             hub.node.drops.add(reason_of(why), burst.len() as u64);
+            if why == Refused::NotAuthorized {
+                tell_denied(hub, batch.now_ms, identity, burst.first());
+            }
             if why == Refused::NotAuthorized && hub.options.drops_denied && !is_v5(cell) {
                 return votes.close(hub, batch, burst); // nobody is to have it
             }
@@ -122,6 +125,15 @@ pub(crate) fn publish(
         }
     }
     votes.close(hub, batch, burst);
+}
+
+/// In the form of mosquitto's log, for those who look for that.
+fn tell_denied(hub: &Hub, now_ms: u64, identity: &Identity, publication: &Publication<'_>) {
+    let Publication { topic, qos, retain, .. } = publication;
+    let (client, topic) = (identity.client_id.escape_debug(), topic.escape_debug());
+    let (qos, retain) = (*qos as u8, u8::from(*retain));
+    hub.denials
+        .tell(now_ms, format_args!("PUBLISH from {client} (q{qos}, r{retain}, '{topic}'): it may not write there"));
 }
 
 fn is_v5(cell: &Cell) -> bool {

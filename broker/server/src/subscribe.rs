@@ -172,7 +172,12 @@ fn judge<'a>(hub: &Hub, identity: &Identity, whole: &'a str, options: SubscribeO
     let reading = reading(hub, identity, (whole, address), is_routed);
     let refused = match address {
         Some(Address::Wrong) => Some(ReasonCode::TOPIC_FILTER_INVALID),
-        _ if reading == Reading::None => Some(ReasonCode::NOT_AUTHORIZED),
+        _ if reading == Reading::None => {
+            let (client, filter) = (identity.client_id.escape_debug(), whole.escape_debug());
+            let now_ms = hub.node.clock.now_ms();
+            hub.denials.tell(now_ms, format_args!("SUBSCRIBE from {client} ('{filter}'): it may read nothing of it"));
+            Some(ReasonCode::NOT_AUTHORIZED)
+        }
         _ => None,
     };
     Wanted { whole, filter, group, options, refused, is_new: true, address, is_routed, reading }

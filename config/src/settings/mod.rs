@@ -19,7 +19,7 @@ use primer_mqtt::codec::packet::QoS;
 
 use crate::{
     Machine,
-    effective::Effective,
+    effective::{Effective, table_of},
     layers::{self, Flags},
     problem::{Faults, Origin, Problem, Problems},
     value::{Value, quoted},
@@ -107,6 +107,13 @@ pub fn load(flags: &Flags, environment: &BTreeMap<String, String>, machine: &dyn
 }
 
 impl Settings {
+    /// How many listeners have an address that is neither the default nor from `-p` and `--bind`.
+    #[must_use]
+    pub fn listeners_of_file(&self) -> usize {
+        let bind = |(transport, name)| self.effective.origin(&format!("{}.bind", table_of(transport, name)));
+        self.effective.listeners().map(bind).filter(|origin| matches!(origin, Origin::File { .. })).count()
+    }
+
     /// Whether nobody has said where to listen.
     #[must_use]
     pub fn has_default_listener(&self) -> bool {
@@ -131,7 +138,7 @@ impl Settings {
         let listeners = [(old, new, "it is taken away"), (new, old, "it is new")];
         for (those, others, says) in listeners {
             for (transport, name) in those.listeners().filter(|it| !others.listeners().any(|other| other == *it)) {
-                let name = crate::effective::table_of(transport, name);
+                let name = table_of(transport, name);
                 differences.push(Difference { name, is_live: false, says: says.to_owned() });
             }
         }

@@ -41,3 +41,19 @@ fn a_denied_publish_is_acknowledged_and_dropped_where_that_is_wanted() {
     // A client that can be told is told.
     assert_eq!(Client::v5(broker.addr(), "new").publish("b", "denied", 1), 0x87);
 }
+
+/// Whoever writes an ACL file has to see what it denies; a device that tries for ever must not fill the log.
+#[test]
+fn what_is_denied_is_told_in_the_log() {
+    let broker = serve("");
+    let mut client = Client::v5(broker.addr(), "curious");
+    assert_eq!(client.publish("b", "denied", 1), 0x87);
+    let _line = broker.wait_for_line("Denied PUBLISH from curious (q1, r0, 'b')");
+    assert_eq!(client.subscribe("$SYS/#", 1), 0x87);
+    let _line = broker.wait_for_line("Denied SUBSCRIBE from curious ('$SYS/#')");
+    for _ in 0..500 {
+        client.publish("b", "denied", 1);
+    }
+    let lines = broker.stderr().lines().filter(|line| line.contains("Denied PUBLISH")).count();
+    assert!(lines < 250, "{lines} lines");
+}

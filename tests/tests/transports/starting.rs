@@ -11,6 +11,13 @@ fn does_not_start(place: &Place, config: &str, words: &[&str]) {
         assert!(story.contains(word), "no {word:?} in: {story}");
     }
     assert!(!story.contains("panicked"), "{story}");
+    // And whoever asks first is told the same.
+    let path = place.arg("primer.toml");
+    let checked = primer_harness::ran::run(&["config", "check", "--config", &path], b"");
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    for word in words {
+        assert!(checked.stderr.contains(word), "no {word:?} in: {checked:?}");
+    }
 }
 
 fn ssl(certificate: &str, key: &str) -> String {
@@ -53,8 +60,12 @@ fn a_port_that_is_taken_is_named_with_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let config = format!("[listeners.tcp.second]\nbind = '{address}'\n");
-    does_not_start(&place, &config, &["tcp:second", &address.to_string(), "ss -tlnp"]);
-    does_not_start(&place, "[listeners.tcp.far]\nbind = '192.0.2.1:1883'\n", &["tcp:far", "192.0.2.1:1883"]);
+    let story = place.launch(&config).try_start().unwrap_err();
+    for word in ["tcp:second", &address.to_string(), "ss -tlnp"] {
+        assert!(story.contains(word), "no {word:?} in: {story}");
+    }
+    let story = place.launch("[listeners.tcp.far]\nbind = '192.0.2.1:1883'\n").try_start().unwrap_err();
+    assert!(story.contains("tcp:far") && story.contains("192.0.2.1:1883"), "{story}");
 }
 
 #[test]
@@ -65,6 +76,13 @@ fn a_file_of_passwords_or_rights_that_is_wrong_is_named_with_its_line() {
     does_not_start(&place, "[access]\npassword_file = 'passwords'\n", &["passwords", "line 2", "primer passwd -U"]);
     does_not_start(&place, "[access]\npassword_file = 'gone'\n", &["gone"]);
     does_not_start(&place, "[access]\nacl_file = 'acl'\n", &["acl", "line 2", "reed"]);
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_one_is_named() {
+    let place = Place::new();
+    std::fs::write(place.path().join("file"), "mine").unwrap();
+    does_not_start(&place, "[storage]\ndirectory = 'file'\n", &["data directory", "file"]);
 }
 
 #[test]

@@ -164,8 +164,8 @@ fn what_is_not_tls_is_told_so_in_the_log() {
     let _line = broker.wait_for_line("this looks like TLS");
 }
 
-/// A listener where the certificate is the name: without one a client is nobody, whatever it calls itself, and one whose
-/// certificate has no name does not come in.
+/// A listener where the certificate is the name: without one a client is nobody, whatever it calls itself, and one
+/// whose certificate has no name does not come in.
 #[test]
 fn nobody_is_somebody_by_saying_so() {
     let (place, mut authority) = Place::with_certificates();

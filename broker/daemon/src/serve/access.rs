@@ -9,7 +9,7 @@ use primer_config::Access;
 use primer_mqtt::auth::scram::{Credentials, SALT_BYTES};
 
 /// Reads the files.
-pub(super) fn guard(access: &Access) -> anyhow::Result<Guard> {
+pub(crate) fn guard(access: &Access) -> anyhow::Result<Guard> {
     Guard::load(options(access)?).map_err(anyhow::Error::from)
 }
 

@@ -19,7 +19,7 @@ use primer_config::{Flags, Settings};
 use primer_mapping::{Host, Mapping};
 use tokio::signal::unix::{SignalKind, signal};
 
-pub(crate) use self::flags::Said;
+pub(crate) use self::{access::guard, flags::Said};
 use self::{log::Level, reload::Running};
 use crate::{config, machine, probe, systemd};
 
@@ -62,7 +62,7 @@ async fn serve(started: &Settings, flags: &Flags, level: &Level) -> anyhow::Resu
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-    let guard = access::guard(&settings.access).context("the broker did not start")?;
+    let guard = guard(&settings.access).context("the broker did not start")?;
     let mut parts = None;
     let rules = settings.rules.clone();
     let prepare = |node: &Node| parts = Some((node.clone(), Mapping::start(node, Host::new(), rules)));

@@ -19,8 +19,8 @@ pub(super) struct Running<'b> {
 }
 
 impl Running<'_> {
-    /// Reads the configuration, the files that it names, and takes them; answers whether the configuration was in order.
-    /// It blocks as long as the disk does.
+    /// Reads the configuration, the files that it names, and takes them; answers whether the configuration was in
+    /// order. It blocks as long as the disk does.
     pub(super) fn reload(&self, settings: &mut Settings, flags: &Flags) -> bool {
         let new = match config::load(flags) {
             Ok(new) => new,

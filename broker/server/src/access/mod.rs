@@ -24,8 +24,8 @@ pub struct Identity {
     pub peer: SocketAddr,
     /// What the user name is worth.
     pub standing: Standing,
-    /// Whether it is a program of this machine: not a page in a browser of this machine, and nobody of whom a proxy does
-    /// not say where it comes from.
+    /// Whether it is a program of this machine: not a page in a browser of this machine, and nobody of whom a proxy
+    /// does not say where it comes from.
     pub is_local: bool,
 }
 
