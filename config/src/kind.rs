@@ -156,7 +156,7 @@ impl Kind {
             Self::Networks => "a list of addresses and networks: [\"192.0.2.1\", \"10.0.0.0/8\"]".to_owned(),
             Self::Origins => "a list of origins: [\"https://example.org\"]".to_owned(),
             Self::Filters => "a list of topic filters: [\"telemetry/#\"]".to_owned(),
-            Self::Users => "a list of users, each with a name: [\"NAME:PASSWORD\"]".to_owned(),
+            Self::Users => "a list of users, each with a name and a password: [\"NAME:PASSWORD\"]".to_owned(),
             Self::Certificates => "a list of certificates: [{ certfile = \"FILE\", keyfile = \"FILE\" }]".to_owned(),
             Self::Mode => "rights as for chmod: \"0660\"".to_owned(),
         }
@@ -325,7 +325,7 @@ fn filter(text: &str) -> Option<String> {
 }
 
 fn user(text: &str) -> Option<(String, String)> {
-    let (name, password) = text.split_once(':').filter(|(name, _)| !name.is_empty())?;
+    let (name, password) = text.split_once(':').filter(|(name, password)| !name.is_empty() && !password.is_empty())?;
     Some((name.to_owned(), password.to_owned()))
 }
 

@@ -20,5 +20,5 @@ pub mod passwords;
 pub use self::{
     acl::{Acl, AclError, Client, Reading},
     guesses::{Guesses, Lane},
-    passwords::{Hash, Kind, PasswordFileError, Passwords},
+    passwords::{Hash, Kind, PasswordFileError, Passwords, Scratch},
 };

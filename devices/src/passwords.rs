@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 pub use self::{
     edit::{hash_plain, remove, set},
-    hash::{Hash, HashError, Kind},
+    hash::{Hash, HashError, Kind, Scratch},
 };
 use crate::limits::FILE_BYTES_MAX;
 
@@ -114,13 +114,15 @@ impl Passwords {
     /// most common kind of hash, so that names cannot be found out.
     #[must_use]
     pub fn verify(&self, user: &str, password: &[u8]) -> bool {
-        match self.users.get(user) {
-            Some(hash) => hash.verify(password),
-            None => {
-                let _it_only_takes_its_time = self.decoy.as_ref().is_some_and(|decoy| decoy.verify(password));
-                false
-            }
-        }
+        self.verify_in(user, password, &mut Scratch::default())
+    }
+
+    /// The same in memory that was used before: Argon2 wants many megabytes for each check.
+    #[must_use]
+    pub fn verify_in(&self, user: &str, password: &[u8], scratch: &mut Scratch) -> bool {
+        let known = self.users.get(user);
+        let hash = known.or(self.decoy.as_ref());
+        hash.is_some_and(|hash| hash.verify_in(password, scratch)) && known.is_some()
     }
 
     /// Whether there is this user.

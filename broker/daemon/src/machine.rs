@@ -33,6 +33,9 @@ pub(crate) struct ThisMachine;
 impl Machine for ThisMachine {
     fn read(&self, file: &Path) -> io::Result<String> {
         let mut text = String::new();
+        if !fs::metadata(file)?.is_file() {
+            return Err(io::Error::other("it is no regular file")); // a pipe would be waited for
+        }
         fs::File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
         Ok(text)
     }

@@ -235,7 +235,7 @@ async fn wait_for_turn<'h>(hub: &'h Hub, request: &Request, origin: &Origin) -> 
     let username = request.username.as_deref().filter(|_| !has_method && origin.certified.is_none());
     match (has_method, username) {
         (false, None) => None,
-        (_, name) => Some(hub.turns.wait(hub, origin.peer.ip(), name.unwrap_or_default()).await),
+        (_, name) => Some(hub.turns.wait(hub, origin.guesses_as(), name.unwrap_or_default()).await),
     }
 }
 

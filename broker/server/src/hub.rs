@@ -19,7 +19,7 @@ use primer_core::{
     deadlines::Deadlines,
     message::Message,
 };
-use primer_mqtt::codec::packet::QoS;
+use primer_mqtt::{ReasonCode, codec::packet::QoS};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
@@ -173,6 +173,11 @@ impl Hub {
     /// Notes that it has, before the sessions are gone over.
     pub(crate) fn note_access_change(&self) {
         self.access_changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// What a client hears that may not do something.
+    pub(crate) const fn denial(&self) -> ReasonCode {
+        if self.options.reveals_denials { ReasonCode::NOT_AUTHORIZED } else { ReasonCode::UNSPECIFIED_ERROR }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -148,6 +148,9 @@ pub(crate) const CONTROL_PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 /// How long the end of a connection waits for the store to say what became of its publishes.
 pub(crate) const STORE_PATIENCE: Duration = Duration::from_secs(3);
 
+/// Certificates that a listener sends in a handshake: a chain has a few, and a handshake has its bound.
+pub(crate) const CHAIN_MAX: usize = 16;
+
 /// Bytes of a file with certificates, keys or revocation lists: a list of a million certificates, and no more.
 pub(crate) const PEM_BYTES_MAX: u64 = 64 * 1024 * 1024;
 

@@ -445,7 +445,7 @@ pub(crate) fn settle(hub: &Hub, acks: &mut Acks, state: &mut State) -> Result<()
                 if let (Some(durable), Some(packet_id)) = (&mut state.durable, token.exactly_once()) {
                     durable.remove(schema::by_packet_id(schema::INBOUND, packet_id));
                 }
-                let refused = state.machine.refuse(token, code_of(why), &why.to_string(), &mut state.outbox);
+                let refused = state.machine.refuse(token, code_of(hub, why), &why.to_string(), &mut state.outbox);
                 result = result.and(refused);
             }
         }
@@ -467,10 +467,10 @@ pub(crate) fn expires_at_ms(now_ms: u64, expiry_s: Option<u32>) -> u64 {
     expiry_s.map_or(NEVER_MS, |seconds| now_ms + u64::from(seconds) * 1000)
 }
 
-fn code_of(why: Refused) -> ReasonCode {
+fn code_of(hub: &Hub, why: Refused) -> ReasonCode {
     match why {
         Refused::ByRule(code) => ReasonCode(code),
-        Refused::NotAuthorized => ReasonCode::NOT_AUTHORIZED,
+        Refused::NotAuthorized => hub.denial(),
         Refused::InvalidTopic | Refused::Deleted => ReasonCode::TOPIC_NAME_INVALID,
         Refused::Stopping | Refused::DiskFailed => ReasonCode::IMPLEMENTATION_SPECIFIC,
         _ => ReasonCode::QUOTA_EXCEEDED,

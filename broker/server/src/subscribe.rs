@@ -176,7 +176,7 @@ fn judge<'a>(hub: &Hub, identity: &Identity, whole: &'a str, options: SubscribeO
             let (client, filter) = (identity.client_id.escape_debug(), whole.escape_debug());
             let now_ms = hub.node.clock.now_ms();
             hub.denials.tell(now_ms, format_args!("SUBSCRIBE from {client} ('{filter}'): it may read nothing of it"));
-            Some(ReasonCode::NOT_AUTHORIZED)
+            Some(hub.denial())
         }
         _ => None,
     };

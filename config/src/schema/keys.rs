@@ -96,6 +96,13 @@ const ACCESS: &[Key] = &[
          connection is closed, or it is acknowledged and dropped, as mosquitto does. MQTT 5.0 clients are told \
          either way.",
     ),
+    Key::new(
+        "reveal_denials",
+        Boolean,
+        Value("true"),
+        "Whether clients of MQTT 5.0 hear that they may not do something (0x87), and not only that it was not done \
+         (0x80).",
+    ),
 ];
 
 const MQTT: &[Key] = &[

@@ -114,6 +114,18 @@ impl Settings {
         self.effective.listeners().map(bind).filter(|origin| matches!(origin, Origin::File { .. })).count()
     }
 
+    /// Whether there is anything that a password is checked against.
+    #[must_use]
+    pub fn asks_for_passwords(&self) -> bool {
+        self.access.password_file.is_some() || !self.access.users.is_empty()
+    }
+
+    /// Whether somebody has said what becomes of clients without a user name.
+    #[must_use]
+    pub fn says_allow_anonymous(&self) -> bool {
+        self.effective.origin("access.allow_anonymous") != Origin::Default
+    }
+
     /// Whether nobody has said where to listen.
     #[must_use]
     pub fn has_default_listener(&self) -> bool {
@@ -200,6 +212,7 @@ fn broker(effective: &Effective, machine: &dyn Machine) -> Options {
         node_name: effective.text("node.name").unwrap_or_default().to_owned(),
         data: data(effective, machine, overflow == "drop_oldest"),
         durability: durability(effective),
+        reveals_denials: is("access.reveal_denials"),
         drops_denied: effective.text("access.denied_publish") == Some("drop"),
         connections_max: to_usize(number("mqtt.max_connections")),
         connection_rate_max: to_u32(number("mqtt.max_connection_rate")),

@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::{
     Engine,
     alphabet::STANDARD as ALPHABET,
@@ -107,7 +107,7 @@ impl Hash {
         check_kind(kind)?;
         check_salt(salt)?;
         let len = if let Kind::Argon2id { .. } = kind { ARGON2_HASH_BYTES } else { SHA512_BYTES };
-        let hash = compute(kind, password, salt, len)?.into();
+        let hash = compute(kind, password, salt, len, &mut Scratch::default())?.into();
         Ok(Self { kind, salt: salt.into(), hash })
     }
 
@@ -149,7 +149,13 @@ impl Hash {
     /// Whether this is the password. Takes as long for a wrong one.
     #[must_use]
     pub fn verify(&self, password: &[u8]) -> bool {
-        compute(self.kind, password, &self.salt, self.hash.len()).is_ok_and(|hash| hash.ct_eq(&self.hash).into())
+        self.verify_in(password, &mut Scratch::default())
+    }
+
+    /// The same in memory that was used before.
+    pub(super) fn verify_in(&self, password: &[u8], scratch: &mut Scratch) -> bool {
+        let hash = compute(self.kind, password, &self.salt, self.hash.len(), scratch);
+        hash.is_ok_and(|hash| hash.ct_eq(&self.hash).into())
     }
 
     /// How it was hashed.
@@ -241,7 +247,12 @@ fn check_salt(salt: &[u8]) -> Result<(), HashError> {
     Ok(())
 }
 
-fn compute(kind: Kind, password: &[u8], salt: &[u8], len: usize) -> Result<Vec<u8>, HashError> {
+/// Memory of Argon2, to be used again. Given back after each check it would not go back to the system: an allocator keeps
+/// blocks of this size, for each thread.
+#[derive(Debug, Default)]
+pub struct Scratch(Vec<Block>);
+
+fn compute(kind: Kind, password: &[u8], salt: &[u8], len: usize, scratch: &mut Scratch) -> Result<Vec<u8>, HashError> {
     let mut hash = vec![0; len];
     match kind {
         Kind::Sha512 => hash = Sha512::new().chain_update(password).chain_update(salt).finalize().to_vec(),
@@ -249,8 +260,12 @@ fn compute(kind: Kind, password: &[u8], salt: &[u8], len: usize) -> Result<Vec<u
         Kind::Argon2id { memory_kib, passes, lanes } => {
             let failed = |error: argon2::Error| HashError::Failed(error.to_string());
             let params = Params::new(memory_kib, passes, lanes, Some(len)).map_err(failed)?;
+            let Scratch(blocks) = scratch;
+            if blocks.len() < params.block_count() {
+                blocks.resize(params.block_count(), Block::default());
+            }
             let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-            argon2.hash_password_into(password, salt, &mut hash).map_err(failed)?;
+            argon2.hash_password_into_with_memory(password, salt, &mut hash, blocks).map_err(failed)?;
         }
     }
     Ok(hash)

@@ -29,6 +29,13 @@ impl Running<'_> {
                 return false;
             }
         };
+        if settings.asks_for_passwords() && !new.asks_for_passwords() && !new.says_allow_anonymous() {
+            tracing::error!(
+                "the configuration names no users any more, which would let anybody in, and stays as it was: if that is \
+                 meant, write access.allow_anonymous = true"
+            );
+            return false;
+        }
         for (pattern, definition) in &new.broker.queues {
             if let Err(error) = self.node.define(pattern, definition.clone()) {
                 tracing::error!(%error, "the queues {pattern} stay as they were");

@@ -13,8 +13,7 @@ pub(super) fn tell(settings: &Settings, broker: &Broker, begun: Instant) {
         tracing::info!("MQTT 3.1, 3.1.1 and 5.0{over} on {} ({}), for {who}", entrance.place, entrance.name);
     }
     if !broker.addresses().is_empty() && broker.addresses().iter().all(|address| address.ip().is_loopback()) {
-        let knows_users = settings.access.password_file.is_some() || !settings.access.users.is_empty();
-        let users = if knows_users { "" } else { "; --user NAME:PASSWORD asks for passwords" };
+        let users = if settings.asks_for_passwords() { "" } else { "; --user NAME:PASSWORD asks for passwords" };
         match settings.listeners_of_file() {
             0 => tracing::info!("Only this machine can connect: --bind 0.0.0.0 lets others{users}"),
             _ => tracing::info!("Only this machine can connect: `bind` of the listeners says where others can"),

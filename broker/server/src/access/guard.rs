@@ -15,8 +15,8 @@ use std::{
     },
 };
 
-use parking_lot::RwLock;
-use primer_devices::{Acl, AclError, Client, PasswordFileError, Passwords, Reading, limits::FILE_BYTES_MAX};
+use parking_lot::{Mutex, RwLock};
+use primer_devices::{Acl, AclError, Client, PasswordFileError, Passwords, Reading, Scratch, limits::FILE_BYTES_MAX};
 use primer_mqtt::{ReasonCode, auth::scram::Credentials, codec::packet::QoS};
 
 use super::{Attempt, Authenticator, Decider, Identity, Open, Standing, is_sys};
@@ -95,6 +95,8 @@ pub struct Guard(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     present: RwLock<Arc<Present>>,
+    /// Memory of checks, as much as there were at a time.
+    scratches: Mutex<Vec<Scratch>>,
     /// Whether there is an ACL file: publishers ask for each burst, and without one no lock is taken.
     has_acl: AtomicBool,
 }
@@ -116,7 +118,8 @@ impl Guard {
     pub fn load(options: AccessOptions) -> Result<Self, AccessError> {
         let present = Present::read(options)?;
         let has_acl = AtomicBool::new(present.acl.is_some());
-        Ok(Self(Arc::new(Shared { present: RwLock::new(Arc::new(present)), has_acl })))
+        let present = RwLock::new(Arc::new(present));
+        Ok(Self(Arc::new(Shared { present, scratches: Mutex::default(), has_acl })))
     }
 
     /// Reads the files again. All that they say takes effect at once, or nothing. The broker then has to be told
@@ -146,6 +149,13 @@ impl Guard {
     #[must_use]
     pub fn loaded(&self) -> Loaded {
         self.now().loaded()
+    }
+
+    fn is_right(&self, present: &Present, username: &str, password: &[u8]) -> bool {
+        let mut scratch = self.0.scratches.lock().pop().unwrap_or_default();
+        let is_right = present.is_right(username, password, &mut scratch);
+        self.0.scratches.lock().push(scratch);
+        is_right
     }
 
     fn now(&self) -> Arc<Present> {
@@ -182,15 +192,15 @@ impl Present {
         self.passwords.is_some() || !self.users.is_empty()
     }
 
-    fn is_right(&self, username: &str, password: &[u8]) -> bool {
+    fn is_right(&self, username: &str, password: &[u8], scratch: &mut Scratch) -> bool {
         if let Some(credentials) = self.users.get(username) {
             if let Some(passwords) = self.passwords.as_ref().filter(|passwords| passwords.users().len() > 0) {
-                let _it_only_takes_its_time = passwords.verify(username, password); // as every other name does
+                let _it_only_takes_its_time = passwords.verify_in(username, password, scratch); // as every other name does
             }
             return credentials.verify(password);
         }
         match &self.passwords {
-            Some(passwords) if passwords.users().len() > 0 => passwords.verify(username, password),
+            Some(passwords) if passwords.users().len() > 0 => passwords.verify_in(username, password, scratch),
             _ => {
                 // An unknown name takes as long as a known one, so that names cannot be found out.
                 let _it_only_takes_its_time = self.users.values().next().is_some_and(|one| one.verify(password));
@@ -207,7 +217,7 @@ impl Authenticator for Guard {
         match attempt.username {
             Some(_) if attempt.is_certified => Ok(Standing::Proven),
             Some(username) if present.has_users() => match attempt.password {
-                Some(password) if present.is_right(username, password) => Ok(Standing::Proven),
+                Some(password) if self.is_right(&present, username, password) => Ok(Standing::Proven),
                 _ => Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD),
             },
             _ if allows_anonymous => Ok(Standing::Claimed),
@@ -272,6 +282,9 @@ fn read_acl(path: &Path) -> Result<Acl, AccessError> {
 fn read(path: &Path) -> Result<(Vec<u8>, bool), AccessError> {
     use std::os::unix::fs::PermissionsExt;
     let failed = |source| AccessError::Read { path: path.to_owned(), source };
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(failed(io::Error::other("it is no regular file"))); // a pipe would be waited for
+    }
     let file = File::open(path).map_err(failed)?;
     let is_public = file.metadata().map_err(failed)?.permissions().mode() & 0o004 != 0;
     let mut bytes = Vec::new();

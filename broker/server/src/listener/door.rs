@@ -1,7 +1,7 @@
 //! What stands between a listening socket and MQTT: whom a listener lets in, and what comes before CONNECT.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -21,6 +21,9 @@ use crate::{
         websocket,
     },
 };
+
+/// Where clients of a Unix socket come from: this machine.
+pub(super) const UNIX_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A byte stream of any kind.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -95,6 +98,15 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
+    /// The address that wrong passwords are counted for. Who comes by a Unix socket has one of its own: whoever guesses
+    /// from this machine, or by a proxy on it, does not slow down its operator.
+    pub(crate) fn guesses_as(&self) -> IpAddr {
+        match self.door.options.bind {
+            Bind::Unix { .. } | Bind::GivenUnix(_) if self.peer == UNIX_PEER => Ipv6Addr::UNSPECIFIED.into(),
+            _ => self.peer.ip(),
+        }
+    }
+
     pub(crate) fn new(peer: SocketAddr, door: Arc<Door>) -> Self {
         Self { peer, door, certified: None, is_local: is_loopback(peer) }
     }

@@ -4,12 +4,7 @@ mod bind;
 mod door;
 mod proxy;
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -17,7 +12,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use self::door::Counted;
+use self::door::{Counted, UNIX_PEER};
 pub(crate) use self::{
     bind::{Listening, bind},
     door::{Door, Origin},
@@ -41,7 +36,7 @@ pub(crate) async fn run(hub: Arc<Hub>, listening: Listening, door: Arc<Door>) {
                 let wait_ms = hub.accept_rate.lock().spend(1, hub.node.clock.now_ms());
                 match accepted {
                     Accepted::Tcp(stream, peer) => enter(&hub, &door, stream, peer),
-                    Accepted::Unix(stream) => enter(&hub, &door, stream, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+                    Accepted::Unix(stream) => enter(&hub, &door, stream, UNIX_PEER),
                 }
                 if wait_ms > 0 {
                     sleep(Duration::from_millis(wait_ms)).await; // the others wait in the kernel's queue

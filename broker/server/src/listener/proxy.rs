@@ -116,8 +116,12 @@ fn second(command: u8, family: u8, rest: &[u8]) -> Result<Told, ProxyError> {
             (Some(canonical(Ipv6Addr::from(*source).into(), port.unwrap_or_default())), added)
         }
         0x31 => (None, rest.get(216..).ok_or_else(short)?), // a Unix socket of the proxy's machine
-        _ => return Ok(Told::default()),
+        0x00 => return Ok(Told::default()),
+        _ => return Err(ProxyError::Damaged("its family and protocol are none of a byte stream")),
     };
+    if !is_whole(added) {
+        return Err(ProxyError::Damaged("what is added to its addresses does not end where it should"));
+    }
     Ok(Told { source, common_name: common_name(added) })
 }
 
@@ -140,6 +144,17 @@ fn common_name(added: &[u8]) -> Option<String> {
     let name = find(parts, SSL_COMMON_NAME)?;
     // As for a certificate that the broker itself has seen, one with a control character is no name.
     String::from_utf8(name.to_vec()).ok().filter(|name| !name.is_empty() && !name.chars().any(char::is_control))
+}
+
+/// Whether these are (type, length, value), to the last byte.
+fn is_whole(mut parts: &[u8]) -> bool {
+    while let Some(([_, high, low], rest)) = parts.split_first_chunk::<3>() {
+        let Some((_, next)) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low]))) else {
+            return false;
+        };
+        parts = next;
+    }
+    parts.is_empty()
 }
 
 /// The value of a type among (type, length, value).
@@ -210,6 +225,8 @@ mod tests {
             &version2(0x21, 0x11, &[0; 11]),
             &version2(0x21, 0x21, &[0; 35]),
             &version2(0x21, 0x31, &[0; 215]),
+            &version2(0x21, 0x12, &[0; 12]),
+            &version2(0x21, 0x11, &[&[0; 12][..], &[4, 0xff, 0xff]].concat()),
             &version2(0x21, 0x11, &[0; 5000]),
         ] {
             let (told, _) = read_all(bytes).await;

@@ -57,6 +57,9 @@ pub struct Options {
     /// Whether a publish that its client may not make is acknowledged and dropped, as other brokers do, before MQTT
     /// 5.0, which has no word for it. Otherwise its connection is closed. A client of 5.0 is told (0x87) either way.
     pub drops_denied: bool,
+    /// Whether clients of MQTT 5.0 are told that they may not do something (0x87), and not only that it was not done
+    /// (0x80).
+    pub reveals_denials: bool,
     /// Queues by pattern: what they are to be.
     pub queues: Vec<(String, Definition)>,
     /// Where it listens, and how.
@@ -102,6 +105,7 @@ impl Default for Options {
             data: None,
             durability: Vec::new(),
             drops_denied: false,
+            reveals_denials: true,
             queues: Vec::new(),
             listeners: ListenerOptions::local(1883),
             node_name: "primer".to_owned(),

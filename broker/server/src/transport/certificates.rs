@@ -25,7 +25,10 @@ use x509_parser::{
 };
 
 use super::server_names::ServerNames;
-use crate::{limits::PEM_BYTES_MAX, options::TlsOptions};
+use crate::{
+    limits::{CHAIN_MAX, PEM_BYTES_MAX},
+    options::TlsOptions,
+};
 
 /// Why TLS cannot be served with these files. Nothing was changed by the attempt.
 #[derive(Debug, thiserror::Error)]
@@ -162,6 +165,10 @@ impl Reader {
                 format!("{error} (RSA of 2048 to 8192 bits, ECDSA P-256 or P-384, Ed25519 do)"),
             )
         })?;
+        if chain.len() > CHAIN_MAX {
+            let why = format!("there are {} of them, and a client takes {CHAIN_MAX} at most", chain.len());
+            return Err(damaged(path, "the certificates", why));
+        }
         let first = chain.first().cloned().unwrap_or_else(|| CertificateDer::from(Vec::new()));
         let (_, own) = X509Certificate::from_der(&first)
             .map_err(|error| damaged(path, "the first certificate", error.to_string()))?;
@@ -231,6 +238,10 @@ impl Reader {
 /// Reads a file of bounded length; something that never ends (a device, a pipe) is left after that.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    let there = fs::metadata(path)?;
+    if !there.is_file() && !there.is_dir() {
+        return Err(io::Error::other("it is no regular file")); // a pipe would be waited for
+    }
     fs::File::open(path)?.take(PEM_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > PEM_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {PEM_BYTES_MAX} bytes")));

@@ -12,8 +12,8 @@ use x509_parser::{
 /// Who a client is by its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientName {
-    /// The first common name of the subject; `None` where there is none, or one with a control character in it, which
-    /// is no name for a user.
+    /// The common name of the subject; `None` where there is none, or several, or one with a control character in it,
+    /// which is no name for a user.
     pub common: Option<String>,
     /// The whole subject as RFC 4514 writes it: `CN=sensor 7,O=Example`, the most specific part first. Empty for a
     /// certificate without a subject.
@@ -27,7 +27,9 @@ impl ClientName {
     /// What is wrong with the certificate.
     pub(super) fn of(certificate: &[u8]) -> Result<Self, String> {
         let (_, certificate) = X509Certificate::from_der(certificate).map_err(|error| error.to_string())?;
-        let common = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+        let mut names = certificate.subject().iter_common_name();
+        // Of two, nobody can say which is meant.
+        let common = names.next().filter(|_| names.next().is_none()).and_then(|name| name.as_str().ok());
         Ok(Self {
             common: common.filter(|name| !name.chars().any(char::is_control)).map(str::to_owned),
             subject: write(certificate.subject()),

@@ -202,6 +202,9 @@ impl Decoder {
             return Ok(false);
         }
         self.head_len = 0;
+        if (length_bytes == 2 && length < 126) || (length_bytes == 8 && length <= u64::from(u16::MAX)) {
+            return Err(End::fault("a frame whose length is written longer than it has to be"));
+        }
         if length >> 63 != 0 {
             return Err(End::fault("a frame whose length is no number"));
         }
