@@ -154,7 +154,7 @@ impl<'a> Client<'a> {
                 let _ = timeout(patience, sending).await;
             }
             None => {
-                sending.await.map_err(|error| Failure::Lost { place, why: error.to_string() })?;
+                sending.await.map_err(|error| Failure::Lost { place, why: link::reason(&error) })?;
             }
         }
         // A connection that is closed while there is something to read is reset, and the broker may lose what it has
@@ -242,7 +242,11 @@ impl<'a> Client<'a> {
     }
 
     fn broken(&self, violation: Violation) -> Failure {
-        Failure::Protocol { place: self.options.server.place(), violation }
+        let place = self.options.server.place();
+        if self.tls.is_none() && self.session.is_answered_by_tls() {
+            return Failure::TlsPort { place };
+        }
+        Failure::Protocol { place, violation }
     }
 }
 
