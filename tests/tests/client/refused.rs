@@ -69,6 +69,13 @@ fn a_port_of_tls_is_told() {
 }
 
 #[test]
+fn a_port_that_closes_without_an_answer_may_be_one_of_tls() {
+    let port = fake::broker(&[(0, b"")]);
+    let left = end(start(&mut ours(port, "pub", &["-t", "a", "-m", "x"])), b"");
+    left.failed(7, &["before it answered (is this a TLS port? --cafile, or --tls-use-os-certs)"]);
+}
+
+#[test]
 fn wrong_words_are_said_with_the_way_to_the_help() {
     let left = end(start(&mut ours(1, "sub", &["-t", "a", "--bogus"])), b"");
     left.failed(1, &["Error: unknown option '--bogus'.", "Use 'primer sub --help' to see usage."]);
