@@ -1,7 +1,7 @@
 //! Carries bytes between a session and its connection, and keeps that alive. No decisions about messages.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -116,7 +116,10 @@ impl<'a> Client<'a> {
                         self.session.received(self.buffer.get(..len).unwrap_or_default());
                     }
                     Ok(Moved::Wrote) => self.sent = Instant::now(),
-                    Err(error) => return Ok(self.lose(reason(&error))),
+                    Err(error) => {
+                        let why = self.why_lost(&error);
+                        return Ok(self.lose(why));
+                    }
                 },
                 () = wait(deadline) => {
                     if self.is_asked || !self.session.is_connected() {
@@ -154,7 +157,7 @@ impl<'a> Client<'a> {
                 let _ = timeout(patience, sending).await;
             }
             None => {
-                sending.await.map_err(|error| Failure::Lost { place, why: error.to_string() })?;
+                sending.await.map_err(|error| Failure::Lost { place, why: link::reason(&error) })?;
             }
         }
         // A connection that is closed while there is something to read is reset, and the broker may lose what it has
@@ -177,11 +180,11 @@ impl<'a> Client<'a> {
     }
 
     fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Moved>> {
-        let Some(link) = &mut self.link else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let Some(link) = &mut self.link else { return Poll::Ready(Err(ErrorKind::NotConnected.into())) };
         let output = self.session.output();
         if let Some(unsent) = output.get(self.written..).filter(|unsent| !unsent.is_empty()) {
             match Pin::new(&mut *link).poll_write(context, unsent) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(len)) => {
                     self.written += len;
                     self.is_flushed = false;
@@ -209,7 +212,7 @@ impl<'a> Client<'a> {
         match Pin::new(&mut *link).poll_read(context, &mut buf) {
             Poll::Ready(Ok(())) if buf.filled().is_empty() => {
                 let why = "the broker closed the connection";
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, why)))
+                Poll::Ready(Err(io::Error::new(ErrorKind::UnexpectedEof, why)))
             }
             Poll::Ready(Ok(())) => Poll::Ready(Ok(Moved::Read(buf.filled().len()))),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -241,8 +244,22 @@ impl<'a> Client<'a> {
         (seconds > 0).then(|| self.heard.min(self.sent) + Duration::from_secs(seconds.into()))
     }
 
+    /// OpenSSL closes a port of TLS without an alert, when what comes is no TLS.
+    fn why_lost(&self, error: &io::Error) -> String {
+        let is_closed = matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset);
+        let hint = match is_closed && self.tls.is_none() && !self.session.is_connected() {
+            true => " before it answered (is this a TLS port? --cafile, or --tls-use-os-certs)",
+            false => "",
+        };
+        format!("{}{hint}", reason(error))
+    }
+
     fn broken(&self, violation: Violation) -> Failure {
-        Failure::Protocol { place: self.options.server.place(), violation }
+        let place = self.options.server.place();
+        if self.tls.is_none() && self.session.is_answered_by_tls() {
+            return Failure::TlsPort { place };
+        }
+        Failure::Protocol { place, violation }
     }
 }
 

@@ -29,6 +29,9 @@ pub(crate) enum Failure {
     /// What the broker sends is not MQTT.
     #[error("Error: {place} broke the protocol: {} [{}]", violation.detail, violation.clause)]
     Protocol { place: String, violation: Violation },
+    /// The broker answers CONNECT with an alert of TLS.
+    #[error("Error: {place} answers in TLS: this looks like a TLS port: give --cafile, or --tls-use-os-certs")]
+    TlsPort { place: String },
     /// The broker does not take it.
     #[error("Error: {0}")]
     Publish(#[from] PublishError),
@@ -54,7 +57,7 @@ impl Failure {
         match self {
             Self::Refused { code, .. } => *code,
             Self::Lost { .. } | Self::Ended { .. } => 7,
-            Self::Protocol { .. } => 2,
+            Self::Protocol { .. } | Self::TlsPort { .. } => 2,
             _ => 1,
         }
     }

@@ -159,11 +159,16 @@ async fn connect_to(address: SocketAddr, bind: Option<IpAddr>) -> Result<TcpStre
     Ok(stream)
 }
 
-/// What the system says, in the words of people.
+/// What the system or TLS says, in the words of people.
 pub(crate) fn reason(error: &io::Error) -> String {
+    // A broker refuses a client's certificate after the handshake of TLS 1.3: this comes at any read.
+    if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
+        return tls::words(error);
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::ConnectionReset => "connection reset".to_owned(),
+        io::ErrorKind::UnexpectedEof => "the broker closed the connection".to_owned(),
         _ => error.to_string(),
     }
 }

@@ -81,6 +81,8 @@ pub(crate) struct Server {
     pub(crate) unix: Option<PathBuf>,
     pub(crate) bind: Option<IpAddr>,
     pub(crate) websocket: bool,
+    /// Where WebSocket is asked for; begins with a slash.
+    pub(crate) websocket_path: Option<String>,
     pub(crate) proxy: Option<Url>,
     pub(crate) tls: Tls,
 }

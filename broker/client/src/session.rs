@@ -285,6 +285,11 @@ impl<'a> Session<'a> {
         Ok(self.events.pop_front())
     }
 
+    /// Whether the broker's first bytes are those of a TLS alert (RFC 8446, 5.1) instead of CONNACK.
+    pub(crate) fn is_answered_by_tls(&self) -> bool {
+        !self.server.is_connected && self.unread.starts_with(&[0x15, 0x03])
+    }
+
     /// What is to be written; the writer takes off the front what it has written.
     pub(crate) fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output

@@ -119,6 +119,14 @@ impl<'a> Subscriber<'a> {
             let codes: Vec<String> = codes.iter().map(u8::to_string).collect();
             print_lines(&[format!("Subscribed (mid: {mid}): {}", codes.join(", "))]);
         }
+        for (filter, code) in self.options.topics.iter().zip(codes).filter(|(_, code)| **code >= 0x80) {
+            let name = match self.options.version.is_v5() {
+                true => format!(": {}", ReasonCode(*code).name()),
+                false => String::new(),
+            };
+            let why = format!("Warning: the subscription to {filter:?} was refused (0x{code:02x}{name}).");
+            complain(self.options, &why);
+        }
         if codes.iter().all(|code| *code >= 0x80) {
             complain(self.options, "All subscription requests were denied.");
             self.then = Then::Ends;

@@ -58,6 +58,24 @@ fn a_server_that_is_no_broker_is_told() {
 }
 
 #[test]
+fn a_port_of_tls_is_told() {
+    let port = fake::broker(&[(CONNECT, b"\x15\x03\x03\x00\x02\x02\x32")]);
+    for (tool, args) in
+        [("pub", &["-t", "a", "-m", "x"][..]), ("sub", &["-t", "a"]), ("rr", &["-t", "a", "-e", "b", "-n"])]
+    {
+        let left = end(start(&mut ours(port, tool, args)), b"");
+        left.failed(2, &["this looks like a TLS port: give --cafile, or --tls-use-os-certs.\n"]);
+    }
+}
+
+#[test]
+fn a_port_that_closes_without_an_answer_may_be_one_of_tls() {
+    let port = fake::broker(&[(0, b"")]);
+    let left = end(start(&mut ours(port, "pub", &["-t", "a", "-m", "x"])), b"");
+    left.failed(7, &["before it answered (is this a TLS port? --cafile, or --tls-use-os-certs)"]);
+}
+
+#[test]
 fn wrong_words_are_said_with_the_way_to_the_help() {
     let left = end(start(&mut ours(1, "sub", &["-t", "a", "--bogus"])), b"");
     left.failed(1, &["Error: unknown option '--bogus'.", "Use 'primer sub --help' to see usage."]);

@@ -142,7 +142,22 @@ fn a_broker_that_gives_no_sign_of_life_is_left() {
 fn denied_subscriptions_end_it() {
     let port = fake::broker(&[(CONNECT, b"\x20\x02\x00\x00"), (SUBSCRIBE, b"\x90\x04\x00\x01\x80\x80")]);
     let left = end(start(&mut ours(port, "sub", &["-t", "a", "-t", "b"])), b"");
-    assert_eq!(left.stderr, "All subscription requests were denied.\n");
+    let warning = |filter| format!("Warning: the subscription to \"{filter}\" was refused (0x80).\n");
+    let all = format!("{}{}All subscription requests were denied.\n", warning("a"), warning("b"));
+    assert_eq!((left.code, left.stderr), (Some(0), all));
+}
+
+#[test]
+fn one_denied_subscription_of_several_is_said() {
+    for (version, connack, suback, says) in [
+        ("311", &b"\x20\x02\x00\x00"[..], &b"\x90\x04\x00\x01\x00\x80"[..], "(0x80)"),
+        ("5", b"\x20\x03\x00\x00\x00", b"\x90\x05\x00\x01\x00\x00\x87", "(0x87: not authorized)"),
+    ] {
+        let port = fake::broker(Vec::leak(vec![(CONNECT, connack), (SUBSCRIBE, suback)]));
+        let left = end(start(&mut ours(port, "sub", &["-V", version, "-t", "a", "-t", "$SYS/#", "-E"])), b"");
+        let all = format!("Warning: the subscription to \"$SYS/#\" was refused {says}.\n");
+        assert_eq!((left.code, left.stdout(), &*left.stderr), (Some(0), "", &*all), "{version}");
+    }
 }
 
 #[test]

@@ -91,7 +91,7 @@ async fn websocket_carries_bytes_however_they_are_cut() {
         #[expect(clippy::result_large_err, reason = "the signature is the library's")]
         let check = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
             let protocol = request.headers().get("Sec-WebSocket-Protocol").cloned();
-            asked = Some((request.uri().path().to_owned(), protocol.clone()));
+            asked = Some((request.uri().to_string(), protocol.clone()));
             if let Some(protocol) = protocol {
                 response.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
             }
@@ -107,10 +107,11 @@ async fn websocket_carries_bytes_however_they_are_cut() {
             }
         }
     });
-    let server = Server { websocket: true, ..server_at(port) };
+    let websocket_path = Some("/a/b?c=d".to_owned());
+    let server = Server { websocket: true, websocket_path, ..server_at(port) };
     let mut link = open(&server, None).await.unwrap();
     let (path, protocol) = receiver.await.unwrap().expect("a request");
-    assert_eq!((&*path, protocol.unwrap().to_str().unwrap()), ("/mqtt", "mqtt"));
+    assert_eq!((&*path, protocol.unwrap().to_str().unwrap()), ("/a/b?c=d", "mqtt"));
     assert_eq!(say(&mut link, b"hello").await, b"hello");
     link.shutdown().await.unwrap();
     assert_eq!(link.read(&mut [0; 8]).await.unwrap(), 0);
@@ -125,7 +126,7 @@ async fn a_server_without_websocket_is_told() {
         let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
     });
     let why = refused(&Server { websocket: true, ..server_at(port) }).await;
-    assert!(why.contains("it answers 404 Not Found: is this a WebSocket port"), "{why}");
+    assert!(why.contains("it answers at /mqtt (--ws-path) 404 Not Found: is this a WebSocket port"), "{why}");
 }
 
 /// A proxy that expects these bytes and gives these, in turn.

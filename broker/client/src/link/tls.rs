@@ -6,13 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
+    ClientConfig, RootCertStore,
+    client::WebPkiServerVerifier,
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     version::{TLS12, TLS13},
 };
 use tokio_rustls::TlsConnector;
@@ -22,6 +19,10 @@ use crate::options::{Server, Tls};
 
 #[cfg(test)]
 mod tests;
+mod verify;
+mod words;
+
+pub(super) use words::words;
 
 /// What the options say about TLS, with all files read.
 pub(crate) type Config = Arc<ClientConfig>;
@@ -54,21 +55,22 @@ fn make(tls: &Tls) -> Result<ClientConfig, String> {
         Some(_) => &[&TLS13],
         None => &[&TLS13, &TLS12],
     };
-    let roots = Arc::new(roots(tls)?);
+    let trusted = match &tls.cafile {
+        Some(path) => certificates(path, "--cafile")?,
+        None => Vec::new(),
+    };
+    let roots = Arc::new(roots(tls, &trusted)?);
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions);
     let builder = builder.map_err(|error| format!("these options leave no way to speak TLS: {error}"))?;
     let inner = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider).build();
     let inner = inner.map_err(|error| format!("whom to trust: {error}"))?;
-    let builder = if tls.insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(inner)))
-    } else {
-        builder.with_webpki_verifier(inner)
-    };
+    let verifier = verify::Verifier { inner, trusted, takes_any_name: tls.insecure };
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match (&tls.cert, &tls.key) {
         (Some(cert), Some(key)) => {
             let (chain, private) = (certificates(cert, "--cert")?, private_key(key)?);
             let made = builder.with_client_auth_cert(chain, private);
-            made.map_err(|error| format!("--cert {} and --key {}: {error}", cert.display(), key.display()))?
+            made.map_err(|error| words::own(&error, cert, key))?
         }
         _ => builder.with_no_client_auth(),
     };
@@ -93,14 +95,13 @@ fn provider(ciphers: Option<&str>) -> Result<CryptoProvider, String> {
     Ok(provider)
 }
 
-fn roots(tls: &Tls) -> Result<RootCertStore, String> {
+/// `trusted` are the certificates of `--cafile`.
+fn roots(tls: &Tls, trusted: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    if let Some(path) = &tls.cafile {
-        for certificate in certificates(path, "--cafile")? {
-            let added = roots.add(certificate);
-            added
-                .map_err(|error| format!("--cafile {}: a certificate in it cannot be used: {error}", path.display()))?;
-        }
+    let cafile = tls.cafile.as_deref().unwrap_or(Path::new("")).display();
+    for certificate in trusted {
+        let added = roots.add(certificate.clone());
+        added.map_err(|error| format!("--cafile {cafile}: {}", words::authority(&error)))?;
     }
     if let Some(path) = &tls.capath {
         add_directory(&mut roots, path)?;
@@ -161,76 +162,16 @@ pub(super) async fn wrap(config: &Config, server: &Server, link: Link) -> Result
     let name = name.map_err(|_| failed(format!("{:?} is no name that a certificate can have", server.host())))?;
     match TlsConnector::from(Arc::clone(config)).connect(name, link).await {
         Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => Err(failed(explain(&error, server))),
+        Err(error) => Err(failed(explain(&error))),
     }
 }
 
 /// The reason, and what can be done.
-fn explain(error: &io::Error, server: &Server) -> String {
-    let inner = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
-    match inner {
-        // A bad signature is that of another authority of the same name.
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
-            "its certificate is not of an authority that is trusted here: name that with --cafile".to_owned()
-        }
-        Some(Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        )) => {
-            format!("its certificate is not for the name {:?}: connect by its name, or with --insecure", server.host())
-        }
-        Some(Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
-            "its certificate has expired".to_owned()
-        }
-        Some(Error::InvalidMessage(_)) => "it does not speak TLS: is this the port for TLS?".to_owned(),
-        Some(error) => error.to_string(),
-        None if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => {
             "it closed the connection: is this the port for TLS?".to_owned()
         }
-        None => super::reason(error),
-    }
-}
-
-/// Checks all but the name: `--insecure`.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for AnyName {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        // The name is the last that is looked at: whoever gets so far has passed all else.
-        match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            other => other,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        _ => super::reason(error),
     }
 }

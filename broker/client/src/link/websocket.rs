@@ -8,7 +8,11 @@ use futures_util::{Sink, Stream as _};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
-    tungstenite::{Bytes, Error, Message, client::IntoClientRequest, http::HeaderValue},
+    tungstenite::{
+        Bytes, Error, Message,
+        client::IntoClientRequest,
+        http::{HeaderValue, StatusCode},
+    },
 };
 
 use super::{Link, LinkError};
@@ -17,18 +21,25 @@ use crate::options::Server;
 /// The largest piece that is put into one message.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
+/// Where brokers have it.
+const PATH_DEFAULT: &str = "/mqtt";
+
 /// Asks the server for MQTT on WebSocket.
 pub(super) async fn wrap(server: &Server, link: Link) -> Result<Link, LinkError> {
     let failed = |why: String| LinkError::WebSocket { place: server.place(), why };
     // TLS is beneath, and the scheme says nothing here.
     let host = if server.unix.is_some() { "localhost".to_owned() } else { server.place() };
-    let mut request = format!("ws://{host}/mqtt").into_client_request().map_err(|error| failed(error.to_string()))?;
+    let path = server.websocket_path.as_deref().unwrap_or(PATH_DEFAULT);
+    let mut request = format!("ws://{host}{path}").into_client_request().map_err(|error| failed(error.to_string()))?;
     request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("mqtt"));
     match client_async(request, link).await {
         Ok((socket, _)) => Ok(Box::new(Socket { socket, rest: Bytes::new() })),
         Err(Error::Http(response)) => {
-            Err(failed(format!("it answers {}: is this a WebSocket port of the broker?", response.status())))
+            let status = response.status();
+            let path = if status == StatusCode::NOT_FOUND { format!("at {path} (--ws-path) ") } else { String::new() };
+            Err(failed(format!("it answers {path}{status}: is this a WebSocket port of the broker?")))
         }
+        Err(Error::Io(error)) => Err(failed(super::reason(&error))),
         Err(error) => Err(failed(format!("{error}: is this a WebSocket port of the broker?"))),
     }
 }

@@ -45,6 +45,14 @@ fn go_together(options: &Options) -> Result<(), &'static str> {
     };
     let wrong = [
         (options.no_retained && options.retained_only, "-R and --retained-only together print nothing"),
+        (
+            options.password.is_some() && options.username.is_none() && !options.version.is_v5(),
+            "a password needs a user name: -u NAME, or -V 5",
+        ),
+        (
+            options.server.websocket_path.is_some() && !options.server.websocket,
+            "--ws-path is for WebSocket: say --ws, or ws:// or wss:// in -L",
+        ),
         (tls.cert.is_some() != tls.key.is_some(), "--cert and --key go together: one of them is missing"),
         (
             tls.cert.is_some() && !options.server.is_tls() && !tls.is_off,

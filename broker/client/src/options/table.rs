@@ -54,7 +54,15 @@ pub(super) const FLAGS: &[Flag] = &[
          certificates of the system unless --cafile or --capath is given. Nothing in it is percent-decoded.",
     ),
     flag(None, "unix", &["PATH"], "psr", SERVER, "Connect through this Unix socket instead of TCP."),
-    flag(None, "ws", &[], "psr", SERVER, "Speak MQTT inside WebSocket, at the path /mqtt."),
+    flag(None, "ws", &[], "psr", SERVER, "Speak MQTT inside WebSocket."),
+    flag(
+        None,
+        "ws-path",
+        &["PATH"],
+        "psr",
+        SERVER,
+        "The path at which WebSocket is asked for; what follows the host in -L is a topic. [default: /mqtt]",
+    ),
     flag(Some('A'), "bind", &["ADDRESS"], "psr", SERVER, "The address of this machine to connect from."),
     flag(
         None,

@@ -89,7 +89,7 @@ impl Options {
     /// Takes an option with one value.
     fn value(&mut self, name: &str, value: &OsStr) -> Result<(), String> {
         match name {
-            "host" | "port" | "url" | "unix" | "bind" | "proxy" => self.server_value(name, value),
+            "host" | "port" | "url" | "unix" | "bind" | "ws-path" | "proxy" => self.server_value(name, value),
             "cafile"
             | "capath"
             | "cert"
@@ -117,6 +117,13 @@ impl Options {
             "bind" => {
                 let why = || "it is no IP address of this machine".to_owned();
                 server.bind = Some(text(value)?.parse().map_err(|_| why())?);
+            }
+            "ws-path" => {
+                let path = text(value)?;
+                if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+                    return Err("it is a path as /mqtt: a slash, and then no spaces and no '#'".to_owned());
+                }
+                server.websocket_path = Some(path);
             }
             "proxy" => {
                 let url = url::parse(&text(value)?)?;

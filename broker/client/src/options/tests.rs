@@ -127,8 +127,19 @@ fn a_url_says_it_all() {
     assert_eq!((options.server.port(), options.server.websocket, options.server.is_tls()), (1883, true, false));
     let options = subscribe("-L wss://broker/a");
     assert_eq!((options.server.port(), options.server.websocket, options.server.is_tls()), (8883, true, true));
+    let options = subscribe("-L ws://broker/a --ws-path /other/mqtt");
+    assert_eq!(
+        (&*options.topics, options.server.websocket_path.as_deref()),
+        (&["a".to_owned()][..], Some("/other/mqtt"))
+    );
     refused(Tool::Subscribe, &["-L", "mqtt://broker"], "no topic");
     refused(Tool::Subscribe, &["-L", "http://broker/a"], "http:// is not one of mqtt://");
+}
+
+#[test]
+fn a_password_needs_a_user_name_before_mqtt_5() {
+    assert_eq!(subscribe("-t a -V 5 -P pw").password.as_deref(), Some(&b"pw"[..]));
+    assert_eq!(subscribe("-t a -u me -P pw").username.as_deref(), Some("me"));
 }
 
 #[test]
@@ -243,6 +254,11 @@ fn what_cannot_be_is_said_with_its_option() {
         (Tool::Publish, &["-A", "eth0"], "-A \"eth0\": it is no IP address"),
         (Tool::Publish, &["-S"], "DNS SRV records are not supported"),
         (Tool::Publish, &["--proxy", "http://p"], "http:// is no proxy that is known"),
+        (Tool::Publish, &["--ws", "--ws-path", "mqtt"], "--ws-path \"mqtt\": it is a path as /mqtt"),
+        (Tool::Publish, &["--ws", "--ws-path", "/a b"], "--ws-path \"/a b\": it is a path as /mqtt"),
+        (Tool::Publish, &["-t", "a", "-n", "--ws-path", "/a"], "--ws-path is for WebSocket: say --ws"),
+        (Tool::Publish, &["-t", "a", "-n", "-P", "pw"], "a password needs a user name: -u NAME, or -V 5"),
+        (Tool::Subscribe, &["-V", "31", "-t", "a", "-P", "pw"], "a password needs a user name"),
         (Tool::Publish, &["--psk", "AB"], "pre-shared keys is not supported"),
         (Tool::Publish, &["--tls-engine", "pkcs11"], "engines are not supported"),
         (Tool::Publish, &["--tls-version", "tlsv1.1"], "TLS before 1.2"),

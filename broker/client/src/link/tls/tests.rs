@@ -3,8 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::{ServerConfig, server::WebPkiClientVerifier};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::{
+    ConfigBuilder, ServerConfig,
+    client::danger::ServerCertVerifier,
+    pki_types::UnixTime,
+    server::{WantsServerCert, WebPkiClientVerifier},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -53,6 +58,14 @@ async fn rig(test: &str, name: &str, wants_client: bool) -> Rig {
     } else {
         builder.unwrap().with_no_client_auth()
     };
+    let port = Some(serve(builder, &cert, &key).await);
+    let tls = Tls { cafile: Some(folder.join("ca.pem")), ..Tls::default() };
+    let server = Server { host: Some("localhost".to_owned()), port, tls, ..Server::default() };
+    Rig { folder, server }
+}
+
+/// Serves with this certificate, and gives the port.
+async fn serve(builder: ConfigBuilder<ServerConfig, WantsServerCert>, cert: &Certificate, key: &KeyPair) -> u16 {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = builder.with_single_cert(vec![cert.der().clone()], key).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -69,8 +82,24 @@ async fn rig(test: &str, name: &str, wants_client: bool) -> Rig {
             });
         }
     });
-    let tls = Tls { cafile: Some(folder.join("ca.pem")), ..Tls::default() };
-    let server = Server { host: Some("localhost".to_owned()), port: Some(port), tls, ..Server::default() };
+    port
+}
+
+/// A server with a certificate that it has signed itself.
+async fn alone(test: &str, change: impl FnOnce(&mut CertificateParams)) -> Rig {
+    let folder = std::env::temp_dir().join(format!("primer-client-tls-{}-{test}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    change(&mut params);
+    let key = KeyPair::generate().unwrap();
+    let cert = params.self_signed(&key).unwrap();
+    fs::write(folder.join("server.pem"), cert.pem()).unwrap();
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let port = Some(serve(builder, &cert, &key).await);
+    let tls = Tls { cafile: Some(folder.join("server.pem")), ..Tls::default() };
+    let server = Server { host: Some("localhost".to_owned()), port, tls, ..Server::default() };
     Rig { folder, server }
 }
 
@@ -79,7 +108,7 @@ async fn greet(server: &Server) -> Result<String, String> {
     let config = config(server).map_err(|error| error.to_string())?;
     let mut link = open(server, config.as_ref()).await.map_err(|error| error.to_string())?;
     let mut text = String::new();
-    link.read_to_string(&mut text).await.map_err(|error| error.to_string())?;
+    link.read_to_string(&mut text).await.map_err(|error| crate::link::reason(&error))?;
     Ok(text)
 }
 
@@ -119,10 +148,100 @@ async fn insecure_still_wants_a_trusted_authority() {
 #[tokio::test]
 async fn a_client_shows_its_certificate() {
     let mut rig = rig("client", "localhost", true).await;
-    greet(&rig.server).await.expect_err("no certificate");
+    let why = greet(&rig.server).await.expect_err("no certificate");
+    assert_eq!(why, "the broker wants a client certificate: --cert and --key");
     rig.server.tls.cert = Some(rig.folder.join("client.pem"));
     rig.server.tls.key = Some(rig.folder.join("client.key"));
     assert_eq!(greet(&rig.server).await.as_deref(), Ok("hi"));
+}
+
+#[tokio::test]
+async fn a_client_of_another_authority_is_told_so() {
+    let mut rig = rig("stranger", "localhost", true).await;
+    let other = self::rig("other-stranger", "localhost", true).await;
+    rig.server.tls.cert = Some(other.folder.join("client.pem"));
+    rig.server.tls.key = Some(other.folder.join("client.key"));
+    let why = greet(&rig.server).await.expect_err("another authority");
+    assert!(why.contains("the client certificate (--cert): it is of another authority of the same name"), "{why}");
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_of_the_cafile_is_taken() {
+    let mut rig = alone("alone", |_| ()).await;
+    assert_eq!(greet(&rig.server).await.as_deref(), Ok("hi"));
+    rig.server.host = Some("127.0.0.1".to_owned());
+    let why = greet(&rig.server).await.expect_err("another name");
+    assert!(why.contains("the broker's certificate is not for the name \"127.0.0.1\""), "{why}");
+    rig.server.tls.insecure = true;
+    assert_eq!(greet(&rig.server).await.as_deref(), Ok("hi"));
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_that_is_not_in_the_cafile_is_refused() {
+    let (mut rig, other) = (alone("unknown", |_| ()).await, alone("known", |_| ()).await);
+    rig.server.tls.cafile = Some(other.folder.join("server.pem"));
+    for insecure in [false, true] {
+        rig.server.tls.insecure = insecure;
+        let why = greet(&rig.server).await.expect_err("another certificate of the same name");
+        assert!(
+            why.contains("is an authority's certificate (CA:TRUE) used as a server's: make it with -addext"),
+            "{why}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_has_to_be_in_time() {
+    let past = |params: &mut CertificateParams| params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    let why = greet(&alone("past", past).await.server).await.expect_err("in the past");
+    assert!(why.ends_with("the broker's certificate has expired"), "{why}");
+    let future = |params: &mut CertificateParams| params.not_before = rcgen::date_time_ymd(4000, 1, 1);
+    let why = greet(&alone("future", future).await.server).await.expect_err("in the future");
+    assert!(why.contains("the broker's certificate is not valid yet"), "{why}");
+}
+
+#[tokio::test]
+async fn a_certificate_without_names_is_told_from_one_with_others() {
+    let mut rig = alone("nameless", |params| params.subject_alt_names.clear()).await;
+    let why = greet(&rig.server).await.expect_err("no names");
+    assert!(why.contains("has no subjectAltName") && why.contains("-addext subjectAltName=DNS:localhost"), "{why}");
+    rig.server.host = Some("127.0.0.1".to_owned());
+    let why = greet(&rig.server).await.expect_err("no names");
+    assert!(why.contains("-addext subjectAltName=IP:127.0.0.1"), "{why}");
+}
+
+/// As `openssl x509 -req` without `-extfile` makes one.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBJDCBywIUPmTfshhVSe+JX9lMjEmZjFUP+YUwCgYIKoZIzj0EAwIwFDESMBAG\n\
+A1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyOTAyMjYwOVoYDzIxMjYxMTA1MDIyNjA5\n\
+WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n\
+AAR1DUJDsk0Lkdouov41OMYAe3iZ5esbZ4ZnMnAz8d+WUL4nCzFmFgUFn/XgZgYN\n\
+6/T8THkegem09uCQx0y+RYP4MAoGCCqGSM49BAMCA0gAMEUCIGRg1gYD6pcpRUTp\n\
+DjZb2zuwJdIUrsj88Iyf9lX6IuRdAiEA3usJeIS0mg3CKXBI3W40dgeF7bG3ByDT\n\
+WffKltdZp+w=\n\
+-----END CERTIFICATE-----\n";
+
+#[test]
+fn a_certificate_of_version_1_is_named_so() {
+    let rest = "of X.509 version 1, which this client does not take: have its authority issue one of version 3";
+    let old = CertificateDer::from_pem_slice(VERSION_1.as_bytes()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(old.clone()).unwrap();
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()));
+    let verifier =
+        verify::Verifier { inner: builder.build().unwrap(), trusted: vec![old.clone()], takes_any_name: true };
+    let name = ServerName::try_from("localhost").unwrap();
+    let error = verifier.verify_server_cert(&old, &[], &name, &[], UnixTime::now()).expect_err("version 1");
+    assert!(words(&error).contains(&format!("the broker's certificate is {rest}")), "{error}");
+
+    let key = PrivateKeyDer::try_from(KeyPair::generate().unwrap().serialize_der()).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    let error = builder.with_client_auth_cert(vec![old], key).expect_err("version 1");
+    let why = words::own(&error, Path::new("me.pem"), Path::new("me.key"));
+    assert!(why.contains(&format!("--cert me.pem: the certificate is {rest}")), "{why}");
 }
 
 #[tokio::test]
@@ -168,6 +287,8 @@ fn files_that_are_not_what_they_should_be_are_named() {
     refused(Tls { capath: Some("/no/such".into()), ..Tls::default() }, "--capath /no/such: ");
     refused(with(none.clone(), none.clone()), "--cert ");
     refused(with(ca.clone(), none.clone()), "none.pem: it has no private key");
+    let other = write("other.key", &KeyPair::generate().unwrap().serialize_pem());
+    refused(with(ca.clone(), other), "other.key: it is not the key of the certificate --cert ");
     refused(with(ca.clone(), write("locked.key", locked)), "locked.key: it is locked with a password");
     let ciphers = Tls { ciphers: Some("RC4-MD5".to_owned()), ..with(None, None) };
     refused(ciphers, "--ciphers: \"RC4-MD5\" is not supported; these are: ECDHE-");
