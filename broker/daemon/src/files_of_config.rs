@@ -1,4 +1,5 @@
-//! What the configuration names, read as the broker will read it: so that what `primer config check` calls "ok" is served.
+//! What the configuration names, read as the broker will read it: so that what `primer config check` calls "ok" is
+//! served.
 
 use std::{collections::BTreeSet, fs, path::Path};
 

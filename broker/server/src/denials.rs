@@ -1,4 +1,5 @@
-//! What clients may not do, told in the log: a few lines a second, so that a device that tries for ever does not fill it.
+//! What clients may not do, told in the log: a few lines a second, so that a device that tries for ever does not fill
+//! it.
 
 use std::fmt;
 

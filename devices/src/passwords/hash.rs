@@ -247,8 +247,8 @@ fn check_salt(salt: &[u8]) -> Result<(), HashError> {
     Ok(())
 }
 
-/// Memory of Argon2, to be used again. Given back after each check it would not go back to the system: an allocator keeps
-/// blocks of this size, for each thread.
+/// Memory of Argon2, to be used again. Given back after each check it would not go back to the system: an allocator
+/// keeps blocks of this size, for each thread.
 #[derive(Debug, Default)]
 pub struct Scratch(Vec<Block>);
 

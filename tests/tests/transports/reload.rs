@@ -93,3 +93,34 @@ fn a_wrong_configuration_leaves_a_running_broker_as_it_was() {
     let _path = write(place.path(), "primer.toml", "[mqtt]\nmax_qos = 1\n");
     broker.hang_up_and_wait("mqtt.max_qos");
 }
+
+/// A full disk, or an editor caught in the middle, must not open a broker.
+#[test]
+fn a_configuration_that_lost_its_users_opens_nothing() {
+    let place = Place::new();
+    let mut broker = place.serve("[access]\nusers = ['van:secret']\n");
+    let _path = write(place.path(), "primer.toml", "");
+    broker.hang_up_and_wait("names no users any more");
+    let port = broker.port().to_string();
+    stays_out(&["-p", &port]);
+    let _path = write(place.path(), "primer.toml", "[access]\nallow_anonymous = true\n");
+    broker.hang_up_and_wait("Reloaded");
+    goes_through(&broker, &["-p", &port]);
+}
+
+/// A pipe in the place of a file is not waited for.
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused() {
+    let place = Place::new();
+    write_acl(&place, "topic #\n");
+    let mut broker = place.serve("[access]\nacl_file = 'acl'\n");
+    for name in ["acl", "primer.toml"] {
+        std::fs::remove_file(place.path().join(name)).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(place.path().join(name)).status().unwrap();
+        assert!(made.success());
+        broker.hang_up_and_wait("no regular file");
+    }
+    goes_through(&broker, &["-p", &broker.port().to_string()]);
+    broker.terminate();
+    assert!(broker.wait(primer_harness::TIMEOUT).is_some_and(|status| status.success()));
+}

@@ -31,8 +31,8 @@ impl Running<'_> {
         };
         if settings.asks_for_passwords() && !new.asks_for_passwords() && !new.says_allow_anonymous() {
             tracing::error!(
-                "the configuration names no users any more, which would let anybody in, and stays as it was: if that is \
-                 meant, write access.allow_anonymous = true"
+                "the configuration names no users any more, which would let anybody in, and stays as it was: if that \
+                 is meant, write access.allow_anonymous = true"
             );
             return false;
         }

@@ -195,7 +195,8 @@ impl Present {
     fn is_right(&self, username: &str, password: &[u8], scratch: &mut Scratch) -> bool {
         if let Some(credentials) = self.users.get(username) {
             if let Some(passwords) = self.passwords.as_ref().filter(|passwords| passwords.users().len() > 0) {
-                let _it_only_takes_its_time = passwords.verify_in(username, password, scratch); // as every other name does
+                // As every other name does.
+                let _it_only_takes_its_time = passwords.verify_in(username, password, scratch);
             }
             return credentials.verify(password);
         }
