@@ -67,6 +67,13 @@ const OF_LISTENERS: &[&str] = &[
 /// Words about access, which with `per_listener_settings` are about the listener that they follow.
 const OF_ACCESS: &[&str] = &["allow_anonymous", "password_file", "acl_file", "psk_file"];
 
+/// Words whose value stays as it is, and their keys.
+const PLAIN: &[(&str, &str)] = &[("max_keepalive", "mqtt.max_keep_alive"), ("sys_interval", "sys.interval")];
+
+/// Words that are true or false, and their keys.
+const SWITCHES: &[(&str, &str)] =
+    &[("queue_qos0_messages", "sessions.queue_qos0"), ("retain_available", "mqtt.retain_available")];
+
 /// A primer.toml in the making.
 #[derive(Debug, Default)]
 pub(super) struct Written {
@@ -153,6 +160,15 @@ fn parted(lines: &[Line], is_own: bool) -> (Vec<Line>, Vec<Listener>) {
 
 /// One line about the broker.
 fn whole(line: &Line, written: &mut Written, report: &mut Report) {
+    if let Some((_, key)) = PLAIN.iter().find(|(word, _)| *word == line.word) {
+        return written.key(key, &line.value, line, report);
+    }
+    if let Some((_, key)) = SWITCHES.iter().find(|(word, _)| *word == line.word) {
+        if let Some(value) = boolean(line, report) {
+            written.key(key, &value, line, report);
+        }
+        return;
+    }
     let is_zero = line.value == "0";
     match line.word.as_str() {
         // These are read together with others.
@@ -188,35 +204,11 @@ fn whole(line: &Line, written: &mut Written, report: &mut Report) {
         "max_queued_bytes" => written.key("sessions.max_queued_bytes", &line.value, line, report),
         "max_packet_size" if is_zero => written.key("mqtt.max_packet_size", "268435460", line, report),
         "max_packet_size" => written.key("mqtt.max_packet_size", &line.value, line, report),
-        "message_size_limit" => {
-            let Ok(bytes) = line.value.parse::<u64>() else {
-                return report.fault(&line.origin, line.key(), format!("`{}` is no number of bytes", line.value));
-            };
-            if bytes > 0 && !written.keys.contains_key("mqtt.max_packet_size") {
-                line.note(
-                    Other,
-                    report,
-                    "it bounds payloads; mqtt.max_packet_size bounds packets, and gets 64 KiB more",
-                );
-                let bytes = bytes.saturating_add(BESIDE_PAYLOAD_BYTES).min(268_435_460);
-                written.key("mqtt.max_packet_size", &bytes.to_string(), line, report);
-            }
-        }
-        "max_keepalive" => written.key("mqtt.max_keep_alive", &line.value, line, report),
+        "message_size_limit" => payloads(line, written, report),
         "memory_limit" if is_zero => {}
         "memory_limit" => written.key("node.memory_limit", &line.value, line, report),
         "global_max_connections" if line.value == "-1" => {}
         "global_max_connections" => written.key("mqtt.max_connections", &line.value, line, report),
-        "queue_qos0_messages" => {
-            if let Some(value) = boolean(line, report) {
-                written.key("sessions.queue_qos0", &value, line, report);
-            }
-        }
-        "retain_available" => {
-            if let Some(value) = boolean(line, report) {
-                written.key("mqtt.retain_available", &value, line, report);
-            }
-        }
         "persistent_client_expiration" => match expiry(&line.value) {
             Some(value) => written.key("mqtt.max_session_expiry", &quoted(&value), line, report),
             None => {
@@ -224,7 +216,6 @@ fn whole(line: &Line, written: &mut Written, report: &mut Report) {
                 report.fault(&line.origin, line.key(), says);
             }
         },
-        "sys_interval" => written.key("sys.interval", &line.value, line, report),
         "allow_zero_length_clientid" if boolean(line, report).as_deref() == Some("false") => {
             line.note(Lost, report, "a client without an identifier gets one");
         }
@@ -239,6 +230,18 @@ fn whole(line: &Line, written: &mut Written, report: &mut Report) {
                 line.note(group, report, why);
             }
         }
+    }
+}
+
+/// A bound of payloads becomes one of packets, unless there is one.
+fn payloads(line: &Line, written: &mut Written, report: &mut Report) {
+    let Ok(bytes) = line.value.parse::<u64>() else {
+        return report.fault(&line.origin, line.key(), format!("`{}` is no number of bytes", line.value));
+    };
+    if bytes > 0 && written.get("mqtt.max_packet_size").is_none() {
+        line.note(Other, report, "it bounds payloads; mqtt.max_packet_size bounds packets, and gets 64 KiB more");
+        let bytes = bytes.saturating_add(BESIDE_PAYLOAD_BYTES).min(268_435_460);
+        written.key("mqtt.max_packet_size", &bytes.to_string(), line, report);
     }
 }
 

@@ -13,9 +13,6 @@ use super::{
 };
 use crate::{schema::Transport, value::quoted};
 
-/// Words that only a listener with TLS can keep.
-const OF_CLIENTS: [&str; 3] = ["require_certificate", "use_identity_as_username", "use_subject_as_username"];
-
 /// Words that make a listener out of the one of `port`, where neither that nor an address is said.
 const OF_SAFETY: &[&str] = &[
     "certfile",
@@ -100,91 +97,6 @@ impl Listener {
         for line in self.lines.iter().filter(|line| !unsafe_lines.contains(&line.word.as_str())) {
             self.line(line, transport, &name, (is_own, has_plugin), written, report);
         }
-    }
-
-    /// Whether its TLS is by pre-shared keys.
-    fn wants_keys(&self) -> bool {
-        self.get("certfile").is_none() && ["psk_hint", "psk_file"].iter().any(|word| self.get(word).is_some())
-    }
-
-    /// The words without which it would let in, or show, more than it did: it is off then. Each is noted.
-    fn unsafe_lines(&self, transport: Transport, written: &Written, report: &mut Report) -> Vec<&'static str> {
-        let is_on = |word: &str| self.get(word).is_some_and(|line| !matches!(&*line.value, "false" | "0"));
-        let has_address = self.begun.as_ref().is_some_and(|line| line.value.contains(char::is_whitespace))
-            || self.get("bind_address").is_some();
-        let has_all = self.get("certfile").is_some() && self.get("keyfile").is_some();
-        let is_halved = !has_all && !self.wants_keys();
-        let needs_authorities = self.get("cafile").is_none() && OF_CLIENTS.iter().any(|word| is_on(word));
-        let is_other_file = |word: &str| {
-            let read = written.get(&format!("access.{word}"));
-            self.get(word).is_some_and(|line| read != Some(&quoted(&line.value)))
-        };
-        let keys = "TLS by pre-shared keys is not there: this listener would be in the clear, so it is off; give it \
-                    certificates (certfile, keyfile)";
-        let file = "one file is for all listeners, and it is another one: this listener would go by that, so it is off";
-        let mut found = Vec::new();
-        for (word, is_lost, says) in [
-            ("psk_hint", self.wants_keys(), keys),
-            ("psk_file", self.wants_keys(), keys),
-            ("certfile", is_halved, "there is no keyfile with it: the listener would have no TLS, so it is off"),
-            ("keyfile", is_halved, "there is no certfile with it: the listener would have no TLS, so it is off"),
-            (
-                "capath",
-                needs_authorities,
-                "a folder of authorities is not read, and clients could not be told by their certificates: the \
-                 listener is off; put the authorities into one file, and name that with `cafile`",
-            ),
-            (
-                "tls_keyform",
-                transport.is_encrypted() && self.get("tls_keyform").is_some_and(|line| line.value != "pem"),
-                "a key that is no PEM file is not read: the listener is off; give it one with `keyfile`",
-            ),
-            (
-                "mount_point",
-                true,
-                "topics cannot be moved below another, and clients would see all: the listener is off; an ACL can say \
-                 what they may",
-            ),
-            (
-                "bind_interface",
-                !has_address,
-                "an interface cannot be named, and all addresses would be more: the listener is off; give its address \
-                 in `bind`",
-            ),
-            (
-                "socket_domain",
-                !has_address && self.get("socket_domain").is_some_and(|line| line.value == "ipv6"),
-                "all addresses are those of IPv4 as well: the listener is off; give its addresses in `bind`",
-            ),
-            (
-                "use_username_as_clientid",
-                is_on("use_username_as_clientid"),
-                "clients keep the identifiers that they send, and one could take that of another: the listener is \
-                 off; take `enabled` out if that may be",
-            ),
-            (
-                "proxy_protocol_v2_require_tls",
-                is_on("proxy_protocol_v2_require_tls"),
-                "whether a client came to the proxy by TLS is not asked: the listener is off; take `enabled` out if \
-                 the proxy has nothing but TLS",
-            ),
-            ("password_file", is_other_file("password_file"), file),
-            ("acl_file", is_other_file("acl_file"), file),
-        ] {
-            if let Some(line) = self.get(word).filter(|_| is_lost) {
-                report.lost(&line.origin, line.key(), says);
-                found.push(word);
-            }
-        }
-        for word in OF_CLIENTS {
-            if let Some(line) = self.get(word).filter(|_| is_on(word) && !transport.is_encrypted()) {
-                let says = "without a certificate and its key the listener has no TLS, and clients could not be told \
-                            by theirs: it is off; give it certfile, keyfile and cafile";
-                report.lost(&line.origin, line.key(), says);
-                found.push(word);
-            }
-        }
-        found
     }
 
     fn line(

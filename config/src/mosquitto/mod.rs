@@ -5,6 +5,7 @@ mod convert;
 mod listener;
 mod reader;
 mod report;
+mod safety;
 mod words;
 
 use std::{fmt::Write, path::Path};
