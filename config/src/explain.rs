@@ -17,8 +17,8 @@ use crate::{
 
 /// Everything about one key; `None` if there is no key or table of this name.
 ///
-/// A table, as `mqtt`, gives a line for each of its keys. A word of mosquitto's leads to the keys that it became, and the
-/// last part of a key to all that end so.
+/// A table, as `mqtt`, gives a line for each of its keys. A word of mosquitto's leads to the keys that it became, and
+/// the last part of a key to all that end so.
 #[must_use]
 pub fn key(settings: &Settings, name: &str) -> Option<String> {
     if let Some(entry) = settings.effective.get(name) {

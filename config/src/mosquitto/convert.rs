@@ -221,7 +221,7 @@ fn whole(line: &Line, written: &mut Written, report: &mut Report) {
         }
         // Losing it would let clients in that mosquitto keeps out.
         "clientid_prefixes" => {
-            let says = "it keeps clients out, and has no counterpart: an ACL (`pattern` with %c) or a rule can do that; \
+            let says = "it keeps clients out, and has no counterpart: an ACL (%c in a `pattern`) or a rule may do; \
                         take the line out of a copy, and import that";
             report.fault(&line.origin, line.key(), says);
         }
@@ -284,7 +284,7 @@ fn log_level(global: &[Line], written: &mut Written, report: &mut Report) {
     let Some((level, line)) = loudest else { return };
     // Quieter than that is silence: what people look for in the log is all at this level.
     let level = if level < 2 && line.value != "none" {
-        line.note(Other, report, "clients that are refused, and where it listens, are told at level info: that is set");
+        line.note(Other, report, "clients that are refused, and where it listens, are told at level info: it is that");
         2
     } else {
         level
