@@ -5,18 +5,20 @@ use std::fmt::Write;
 use crate::{
     Settings,
     effective::Entry,
+    mosquitto,
     nearest::nearest,
     problem::Origin,
     quantity::{size_text, time_text},
     queues::key_of,
-    schema::{Default, Takes, variable_of},
+    schema::{Default, LISTENER_KEYS, Takes, variable_of},
     settings::definition_toml,
     value::Value,
 };
 
 /// Everything about one key; `None` if there is no key or table of this name.
 ///
-/// A table, as `mqtt`, gives a line for each of its keys.
+/// A table, as `mqtt`, gives a line for each of its keys. A word of mosquitto's leads to the keys that it became, and
+/// the last part of a key to all that end so.
 #[must_use]
 pub fn key(settings: &Settings, name: &str) -> Option<String> {
     if let Some(entry) = settings.effective.get(name) {
@@ -24,13 +26,36 @@ pub fn key(settings: &Settings, name: &str) -> Option<String> {
     }
     let below = format!("{name}.");
     let text = lines(settings, |key, _| key.starts_with(&below) || key == name);
-    (!text.is_empty()).then_some(text)
+    if !text.is_empty() {
+        return Some(text);
+    }
+    if let Some(keys) = mosquitto::keys_of(name).filter(|keys| !keys.is_empty()) {
+        let head = format!("mosquitto's {name} is {} here\n", keys.join(" and "));
+        let entries =
+            keys.iter().filter_map(|key| settings.effective.get(key).map(|entry| about(settings, key, entry)));
+        return Some(entries.fold(head, |text, about| text + &about));
+    }
+    let end = format!(".{name}");
+    let ending: Vec<_> = settings.effective.entries().filter(|(whole, _)| whole.ends_with(&end)).collect();
+    match ending.as_slice() {
+        [] => None,
+        [(whole, entry)] => Some(about(settings, whole, entry)),
+        _ => Some(lines(settings, |key, _| key.ends_with(&end))),
+    }
 }
 
 /// What is said of a name that is neither a key nor a table.
 #[must_use]
 pub fn unknown(settings: &Settings, name: &str) -> String {
     let names: Vec<String> = settings.effective.entries().map(|(name, _)| name).collect();
+    if let Some(why) = mosquitto::why_none(name) {
+        return format!("it is mosquitto's, and there is no such key: {why}");
+    }
+    if let Some(listener) = LISTENER_KEYS.iter().find(|it| it.key.name == name) {
+        let kinds: Vec<String> =
+            listener.of.iter().map(|kind| format!("listeners.{}.NAME.{name}", kind.name())).collect();
+        return format!("it is a key of listeners, and there is none that has it: {}", kinds.join(", "));
+    }
     let last = name.rsplit('.').next().unwrap_or(name);
     let by_last = names.iter().find(|known| known.ends_with(&format!(".{last}"))).map(String::as_str);
     match nearest(name, names.iter().map(String::as_str)).or(by_last) {

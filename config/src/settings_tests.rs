@@ -517,3 +517,61 @@ fn a_reload_knows_what_it_can_take() {
     assert_eq!(differences, wanted);
     assert_eq!(old.differences(&old), []);
 }
+
+#[test]
+fn a_word_of_mosquitto_s_and_the_last_part_of_a_key_are_explained() {
+    let machine = Imagined::default();
+    let settings = machine.load(&Flags::default()).unwrap();
+    for (word, texts) in [
+        (
+            "max_inflight_messages",
+            &[
+                "mosquitto's max_inflight_messages is mqtt.max_inflight and mqtt.receive_maximum here\n",
+                "mqtt.max_inflight = 512\n",
+                "mqtt.receive_maximum = 1024\n",
+            ][..],
+        ),
+        ("password_file", &["access.password_file is not set"]),
+        (
+            "allow_anonymous",
+            &["is access.allow_anonymous here\n", "access.allow_anonymous is not set; here it is true"],
+        ),
+        ("persistence_location", &["is storage.directory here\n", "storage.directory is not set"]),
+        ("port", &["listeners.tcp.default.bind = "]),
+        ("receive_maximum", &["mqtt.receive_maximum = 1024\n", "reload"]),
+        ("enabled", &["listeners.tcp.default.enabled = true\n"]),
+    ] {
+        let text = explain::key(&settings, word).unwrap_or_else(|| panic!("{word} is not found"));
+        assert!(texts.iter().all(|wanted| text.contains(wanted)), "{word}: {text}");
+    }
+    for (word, says) in [
+        ("autosave_interval", "it is mosquitto's, and there is no such key: Primer writes each message"),
+        ("certfile", "it is a key of listeners, and there is none that has it: listeners.ssl.NAME.certfile, "),
+    ] {
+        assert!(explain::key(&settings, word).is_none(), "{word}");
+        let text = explain::unknown(&settings, word);
+        assert!(text.contains(says), "{word}: {text}");
+    }
+}
+
+#[test]
+fn a_file_in_mosquitto_s_words_is_told_as_one() {
+    for (text, line) in [("listener 1883\nallow_anonymous true\n", 1), ("# mine\n\nport 1883\n", 3)] {
+        let faults = Imagined::default().file("primer.toml", text).load(&Flags::default()).unwrap_err().to_string();
+        let says = format!(
+            "primer.toml:{line}: this looks like a mosquitto.conf: `primer import primer.toml` makes a \
+                            configuration of it"
+        );
+        assert_eq!(faults, says);
+    }
+    for (text, says) in [
+        ("port = 1\n", "primer.toml:1: port: there is no such key here; did you mean `listeners.tcp.default.bind`?"),
+        ("max_inflight_messages = 1\n", "did you mean `mqtt.max_inflight`?"),
+        ("port 1 = 2 = 3\n", "this looks like"),
+        ("other 1\n", "primer.toml:1: column "),
+        ("port = = 1\n", "primer.toml:1: column "),
+    ] {
+        let faults = Imagined::default().file("primer.toml", text).load(&Flags::default()).unwrap_err().to_string();
+        assert!(faults.contains(says), "{text}: {faults}");
+    }
+}

@@ -27,7 +27,7 @@ pub(crate) struct Explain {
     /// All keys, those that nobody set as well.
     #[arg(long)]
     all: bool,
-    /// A key, as `mqtt.max_qos`, or a table, as `mqtt`.
+    /// A key, as `mqtt.max_qos`; its last part; a table, as `mqtt`; or mosquitto's word, as `max_inflight_messages`.
     #[arg(value_name = "KEY")]
     key: Option<String>,
     #[command(flatten)]

@@ -21,13 +21,14 @@ pub(crate) struct Import {
 }
 
 pub(crate) fn run(arguments: &Import) -> anyhow::Result<ExitCode> {
+    if let Some(output) = arguments.output.as_ref().filter(|output| output.symlink_metadata().is_ok()) {
+        bail!("{}: it is there already, and is not replaced: move it away, or name another", output.display());
+    }
     if arguments.file.extension().is_some_and(|extension| extension == "toml") {
         bail!("{}: it is TOML; a mosquitto.conf is wanted", arguments.file.display());
     }
     let imported = mosquitto::import(&arguments.file, &ThisMachine)?;
-    for note in &imported.notes {
-        eprintln!("{note}");
-    }
+    eprint!("{}", imported.told());
     match &arguments.output {
         None => print!("{}", imported.toml),
         Some(output) => {

@@ -13,6 +13,7 @@ use toml::{
 use super::{Setting, setting, unknown};
 use crate::{
     kind::Given,
+    mosquitto,
     problem::{Origin, Problems},
     queues::{self, QueueRule},
     schema::{self, Transport},
@@ -77,6 +78,12 @@ impl<'a> Reader<'a> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         if errors.is_empty() {
             return Some(table.into_inner());
+        }
+        if let Some(line) = mosquitto::first_line_of_one(self.text) {
+            let file = self.file.display();
+            let says = format!("this looks like a mosquitto.conf: `primer import {file}` makes a configuration of it");
+            self.problems.fault(&Origin::file(self.file, line), "", says);
+            return None;
         }
         for error in errors {
             let at = error.span().unwrap_or_default().start;

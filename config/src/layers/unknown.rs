@@ -1,6 +1,7 @@
 //! What is said of a word that is none of the table's.
 
 use crate::{
+    mosquitto,
     nearest::nearest,
     schema::{SECTIONS, Transport, named_keys, section, variable_of},
 };
@@ -13,6 +14,10 @@ pub(super) fn table(name: &str) -> String {
         (Some(meant), _) => format!("there is no such table; did you mean `{meant}`?"),
         (None, Some((whole, _))) => format!("there is no such key here; did you mean `{whole}`?"),
         (None, None) => {
+            // As `port`, which is a listener's.
+            if let Some([first, ..]) = mosquitto::keys_of(name) {
+                return format!("there is no such key here; did you mean `{first}`?");
+            }
             let names: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
             format!("there is no such table; there are {}, listeners and queues", names.join(", "))
         }

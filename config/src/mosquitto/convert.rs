@@ -4,10 +4,18 @@ use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use toml::de::DeValue;
 
-use super::{listener::Listener, reader::Line, words};
+use super::{
+    listener::Listener,
+    reader::Line,
+    report::{
+        Group::{Lost, Other},
+        Report,
+    },
+    words,
+};
 use crate::{
     kind::Given,
-    problem::{Origin, Problems},
+    problem::Origin,
     schema::{self, SECTIONS, Transport},
     value::quoted,
 };
@@ -41,6 +49,7 @@ const OF_LISTENERS: &[&str] = &[
     "websockets_headers_size",
     "max_connections",
     "max_qos",
+    "maximum_qos",
     "max_topic_alias",
     "mount_point",
     "bind_interface",
@@ -52,10 +61,18 @@ const OF_LISTENERS: &[&str] = &[
     "listener_allow_anonymous",
     "disable_client_cert_date_checks",
     "max_topic_alias_broker",
+    "listener_auto_id_prefix",
 ];
 
 /// Words about access, which with `per_listener_settings` are about the listener that they follow.
-const OF_ACCESS: &[&str] = &["allow_anonymous", "password_file", "acl_file"];
+const OF_ACCESS: &[&str] = &["allow_anonymous", "password_file", "acl_file", "psk_file"];
+
+/// Words whose value stays as it is, and their keys.
+const PLAIN: &[(&str, &str)] = &[("max_keepalive", "mqtt.max_keep_alive"), ("sys_interval", "sys.interval")];
+
+/// Words that are true or false, and their keys.
+const SWITCHES: &[(&str, &str)] =
+    &[("queue_qos0_messages", "sessions.queue_qos0"), ("retain_available", "mqtt.retain_available")];
 
 /// A primer.toml in the making.
 #[derive(Debug, Default)]
@@ -68,66 +85,96 @@ pub(super) struct Written {
 type WrittenListener = (Transport, String, Vec<(String, String)>);
 
 /// Writes all that has a counterpart, and notes what has none.
-pub(super) fn convert(lines: &[Line], problems: &mut Problems) -> Written {
+pub(super) fn convert(lines: &[Line], report: &mut Report) -> Written {
     let mut written = Written::default();
-    let is_own = lines.iter().any(|line| line.word == "per_listener_settings" && line.value == "true");
-    let (global, listeners) = parted(lines, is_own);
-    for line in &global {
-        whole(line, &mut written, problems);
+    for line in lines.iter().filter(|line| !words::is_known(&line.word)) {
+        report.fault(&line.origin, line.key(), words::unknown(&line.word));
     }
-    storage(&global, &mut written, problems);
-    log_level(&global, &mut written, problems);
+    let is_own = lines.iter().rev().find(|line| line.word == "per_listener_settings");
+    let is_own = is_own.and_then(|line| boolean(line, report)).is_some_and(|value| value == "true");
+    let (global, listeners) = parted(lines, is_own);
+    bridges(&global, report);
+    for line in global.iter().filter(|line| !words::is_of_bridge(&line.word) && words::is_known(&line.word)) {
+        whole(line, &mut written, report);
+    }
+    storage(&global, &mut written, report);
+    log_level(&global, &mut written, report);
     let said: Vec<&Listener> = listeners.iter().filter(|listener| listener.is_said()).collect();
-    access(&global, &listeners, &said, is_own, &mut written, problems);
-    shared(&listeners, "max_qos", "mqtt.max_qos", &mut written, problems);
-    shared(&listeners, "max_topic_alias", "mqtt.topic_alias_maximum", &mut written, problems);
+    access(&global, &listeners, &said, is_own, &mut written, report);
+    shared(&listeners, "max_qos", "mqtt.max_qos", &mut written, report);
+    shared(&listeners, "max_topic_alias", "mqtt.topic_alias_maximum", &mut written, report);
+    let has_plugin = lines.iter().any(|line| words::is_of_plugin(&line.word));
     for listener in &said {
-        listener.write(is_own, &mut written, problems);
+        listener.write(is_own, has_plugin, &mut written, report);
     }
     // Without one that is told of, what is said of it is about the one on this machine alone.
-    for listener in listeners.iter().filter(|listener| !listener.is_said()) {
-        for line in listener.lines.iter().filter(|line| !matches!(line.word.as_str(), "max_qos" | "max_topic_alias")) {
-            match line.word.as_str() {
-                "max_connections" if line.value == "-1" => {}
-                "max_connections" => written.key("mqtt.max_connections", &line.value, line, problems),
-                word if words::reason(word).starts_with("it is not known") => {
-                    problems.warn(&line.origin, line.key(), "it is about a listener, and none is named before it");
-                }
-                word => problems.warn(&line.origin, line.key(), words::reason(word)),
-            }
+    for line in listeners.iter().filter(|listener| !listener.is_said()).flat_map(|listener| &listener.lines) {
+        match line.word.as_str() {
+            "max_qos" | "max_topic_alias" => {}
+            "max_connections" if line.value == "-1" => {}
+            "max_connections" => written.key("mqtt.max_connections", &line.value, line, report),
+            word => match words::reason(word) {
+                Some((group, why)) => line.note(group, report, why),
+                None => line.note(Lost, report, "it is about a listener, and none is named before it"),
+            },
         }
     }
-    problems.warnings.sort_by_key(|note| place(&note.origin));
     written
+}
+
+/// One note for each bridge, and one for each line that would be a bridge's and has none before it.
+fn bridges(global: &[Line], report: &mut Report) {
+    let mut is_begun = false;
+    for line in global.iter().filter(|line| words::is_of_bridge(&line.word)) {
+        let Some((group, why)) = words::reason(&line.word).filter(|_| line.word == "connection" || !is_begun) else {
+            continue;
+        };
+        is_begun |= line.word == "connection";
+        let name = if line.word == "connection" { format!("{}: ", line.value) } else { String::new() };
+        line.note(group, report, &format!("{name}{why}"));
+    }
 }
 
 /// What is about the broker, and what about each listener. The first listener is the one of `port`.
 fn parted(lines: &[Line], is_own: bool) -> (Vec<Line>, Vec<Listener>) {
     let mut global = Vec::new();
     let mut listeners = vec![Listener::default()];
-    let mut is_bridge = false;
     for line in lines {
-        is_bridge = line.word == "connection" || is_bridge && line.word != "listener";
-        let is_listener_s = !is_bridge
-            && (OF_LISTENERS.contains(&line.word.as_str()) || is_own && OF_ACCESS.contains(&line.word.as_str()));
+        // What follows a bridge and is none of its words is about the listener before it.
+        let is_listener_s =
+            OF_LISTENERS.contains(&line.word.as_str()) || is_own && OF_ACCESS.contains(&line.word.as_str());
+        let mut line = line.clone();
+        if line.word == "maximum_qos" {
+            "max_qos".clone_into(&mut line.word);
+        }
         if line.word == "listener" {
-            listeners.push(Listener { begun: Some(line.clone()), lines: Vec::new() });
+            listeners.push(Listener { begun: Some(line), lines: Vec::new() });
         } else if let Some(listener) = listeners.last_mut().filter(|_| is_listener_s) {
-            listener.lines.push(line.clone());
+            listener.lines.push(line);
         } else {
-            global.push(line.clone());
+            global.push(line);
         }
     }
     (global, listeners)
 }
 
 /// One line about the broker.
-fn whole(line: &Line, written: &mut Written, problems: &mut Problems) {
+fn whole(line: &Line, written: &mut Written, report: &mut Report) {
+    if let Some((_, key)) = PLAIN.iter().find(|(word, _)| *word == line.word) {
+        return written.key(key, &line.value, line, report);
+    }
+    if let Some((_, key)) = SWITCHES.iter().find(|(word, _)| *word == line.word) {
+        if let Some(value) = boolean(line, report) {
+            written.key(key, &value, line, report);
+        }
+        return;
+    }
     let is_zero = line.value == "0";
     match line.word.as_str() {
         // These are read together with others.
         "per_listener_settings"
         | "persistence"
+        | "retained_persistence"
         | "persistence_location"
         | "log_type"
         | "allow_anonymous"
@@ -136,81 +183,87 @@ fn whole(line: &Line, written: &mut Written, problems: &mut Problems) {
         "log_dest" if line.value == "stderr" || line.value == "stdout" => {}
         "max_inflight_messages" => {
             let value = if is_zero { "65535" } else { &line.value };
-            written.key("mqtt.max_inflight", value, line, problems);
-            written.key("mqtt.receive_maximum", value, line, problems);
+            written.key("mqtt.max_inflight", value, line, report);
+            written.key("mqtt.receive_maximum", value, line, report);
         }
         "max_queued_messages" | "max_queued_bytes" if is_zero => {
             line.note(
-                problems,
+                Other,
+                report,
                 "a queue without a bound is not there; Primer's default holds, and node.memory_limit for all together",
             );
         }
         "max_queued_messages" => {
             line.note(
-                problems,
+                Other,
+                report,
                 "when a queue is full mosquitto drops the newest message, Primer the oldest (sessions.overflow)",
             );
-            written.key("sessions.max_queued_messages", &line.value, line, problems);
+            written.key("sessions.max_queued_messages", &line.value, line, report);
         }
-        "max_queued_bytes" => written.key("sessions.max_queued_bytes", &line.value, line, problems),
-        "max_packet_size" if is_zero => written.key("mqtt.max_packet_size", "268435460", line, problems),
-        "max_packet_size" => written.key("mqtt.max_packet_size", &line.value, line, problems),
-        "message_size_limit" => {
-            let Ok(bytes) = line.value.parse::<u64>() else {
-                return problems.fault(&line.origin, line.key(), format!("`{}` is no number of bytes", line.value));
-            };
-            if bytes > 0 && !written.keys.contains_key("mqtt.max_packet_size") {
-                line.note(problems, "it bounds payloads; mqtt.max_packet_size bounds packets, and gets 64 KiB more");
-                let bytes = bytes.saturating_add(BESIDE_PAYLOAD_BYTES).min(268_435_460);
-                written.key("mqtt.max_packet_size", &bytes.to_string(), line, problems);
-            }
-        }
-        "max_keepalive" => written.key("mqtt.max_keep_alive", &line.value, line, problems),
+        "max_queued_bytes" => written.key("sessions.max_queued_bytes", &line.value, line, report),
+        "max_packet_size" if is_zero => written.key("mqtt.max_packet_size", "268435460", line, report),
+        "max_packet_size" => written.key("mqtt.max_packet_size", &line.value, line, report),
+        "message_size_limit" => payloads(line, written, report),
         "memory_limit" if is_zero => {}
-        "memory_limit" => written.key("node.memory_limit", &line.value, line, problems),
+        "memory_limit" => written.key("node.memory_limit", &line.value, line, report),
         "global_max_connections" if line.value == "-1" => {}
-        "global_max_connections" => written.key("mqtt.max_connections", &line.value, line, problems),
-        "queue_qos0_messages" => {
-            if let Some(value) = boolean(line, problems) {
-                written.key("sessions.queue_qos0", &value, line, problems);
-            }
-        }
-        "retain_available" => {
-            if let Some(value) = boolean(line, problems) {
-                written.key("mqtt.retain_available", &value, line, problems);
-            }
-        }
+        "global_max_connections" => written.key("mqtt.max_connections", &line.value, line, report),
         "persistent_client_expiration" => match expiry(&line.value) {
-            Some(value) => written.key("mqtt.max_session_expiry", &quoted(&value), line, problems),
+            Some(value) => written.key("mqtt.max_session_expiry", &quoted(&value), line, report),
             None => {
                 let says = format!("`{}` is no time: a number and h, d, w, m or y", line.value);
-                problems.fault(&line.origin, line.key(), says);
+                report.fault(&line.origin, line.key(), says);
             }
         },
-        "sys_interval" => written.key("sys.interval", &line.value, line, problems),
-        word => line.note(problems, words::reason(word)),
+        "allow_zero_length_clientid" if boolean(line, report).as_deref() == Some("false") => {
+            line.note(Lost, report, "a client without an identifier gets one");
+        }
+        // Losing it would let clients in that mosquitto keeps out.
+        "clientid_prefixes" => {
+            let says = "it keeps clients out, and has no counterpart: an ACL (%c in a `pattern`) or a rule may do; \
+                        take the line out of a copy, and import that";
+            report.fault(&line.origin, line.key(), says);
+        }
+        word => {
+            if let Some((group, why)) = words::reason(word) {
+                line.note(group, report, why);
+            }
+        }
     }
 }
 
-fn storage(global: &[Line], written: &mut Written, problems: &mut Problems) {
-    let last = |word: &str| global.iter().rev().find(|line| line.word == word);
-    let Some(line) = last("persistence") else {
-        if let Some(line) = last("persistence_location") {
-            problems.warn(&line.origin, line.key(), "it says where, but `persistence true` does not say that");
+/// A bound of payloads becomes one of packets, unless there is one.
+fn payloads(line: &Line, written: &mut Written, report: &mut Report) {
+    let Ok(bytes) = line.value.parse::<u64>() else {
+        return report.fault(&line.origin, line.key(), format!("`{}` is no number of bytes", line.value));
+    };
+    if bytes > 0 && written.get("mqtt.max_packet_size").is_none() {
+        line.note(Other, report, "it bounds payloads; mqtt.max_packet_size bounds packets, and gets 64 KiB more");
+        let bytes = bytes.saturating_add(BESIDE_PAYLOAD_BYTES).min(268_435_460);
+        written.key("mqtt.max_packet_size", &bytes.to_string(), line, report);
+    }
+}
+
+fn storage(global: &[Line], written: &mut Written, report: &mut Report) {
+    let last = |words: &[&str]| global.iter().rev().find(|line| words.contains(&line.word.as_str()));
+    let Some(line) = last(&["persistence", "retained_persistence"]) else {
+        if let Some(line) = last(&["persistence_location"]) {
+            report.other(&line.origin, line.key(), "it says where, but `persistence true` does not say that");
         }
         return;
     };
-    if boolean(line, problems).as_deref() != Some("true") {
+    if boolean(line, report).as_deref() != Some("true") {
         return;
     }
-    let location = last("persistence_location").map_or("", |line| line.value.as_str());
+    let location = last(&["persistence_location"]).map_or("", |line| line.value.as_str());
     let directory = Path::new(location).join("primer");
-    written.key("storage.directory", &quoted(&directory.to_string_lossy()), line, problems);
+    written.key("storage.directory", &quoted(&directory.to_string_lossy()), line, report);
     let says = "what mosquitto.db has is not taken over; Primer's files get a folder of their own";
-    problems.warn(&line.origin, line.key(), says);
+    report.lost(&line.origin, line.key(), says);
 }
 
-fn log_level(global: &[Line], written: &mut Written, problems: &mut Problems) {
+fn log_level(global: &[Line], written: &mut Written, report: &mut Report) {
     const LEVELS: [&str; 4] = ["error", "warn", "info", "debug"];
     let mut loudest = None;
     for line in global.iter().filter(|line| line.word == "log_type") {
@@ -220,7 +273,7 @@ fn log_level(global: &[Line], written: &mut Written, problems: &mut Problems) {
             "notice" | "information" | "subscribe" | "unsubscribe" => 2,
             "debug" | "all" => 3,
             other => {
-                problems.warn(&line.origin, line.key(), format!("{other} is not told apart; see log.level"));
+                report.other(&line.origin, line.key(), format!("{other} is not told apart; see log.level"));
                 continue;
             }
         };
@@ -228,10 +281,16 @@ fn log_level(global: &[Line], written: &mut Written, problems: &mut Problems) {
             loudest = Some((level, line));
         }
     }
-    if let Some((level, line)) = loudest
-        && let Some(level) = LEVELS.get(level)
-    {
-        written.key("log.level", &quoted(level), line, problems);
+    let Some((level, line)) = loudest else { return };
+    // Quieter than that is silence: what people look for in the log is all at this level.
+    let level = if level < 2 && line.value != "none" {
+        line.note(Other, report, "clients that are refused, and where it listens, are told at level info: it is that");
+        2
+    } else {
+        level
+    };
+    if let Some(level) = LEVELS.get(level) {
+        written.key("log.level", &quoted(level), line, report);
     }
 }
 
@@ -242,32 +301,41 @@ fn access(
     said: &[&Listener],
     is_own: bool,
     written: &mut Written,
-    problems: &mut Problems,
+    report: &mut Report,
 ) {
     for (word, key) in [("password_file", "access.password_file"), ("acl_file", "access.acl_file")] {
         let of_listeners = listeners.iter().filter_map(|listener| listener.get(word));
         let lines: Vec<&Line> = global.iter().filter(|line| line.word == word).chain(of_listeners).collect();
         let Some(first) = (if is_own { lines.first() } else { lines.last() }) else { continue };
-        if let Some(value) = path(first, problems) {
-            written.key(key, &value, first, problems);
+        if let Some(value) = path(first, report) {
+            written.key(key, &value, first, report);
         }
         if is_own && said.len() > 1 {
             let says = format!("{key} is for all listeners, and not for this one alone");
-            problems.warn(&first.origin, first.key(), says);
+            report.other(&first.origin, first.key(), says);
         }
-        for other in lines.iter().filter(|other| other.value != first.value) {
+        for other in lines.iter().filter(|other| !is_own && other.value != first.value) {
             let says = format!("one file is for all listeners: this one is not read, {} is", first.value);
-            problems.warn(&other.origin, other.key(), says);
+            report.lost(&other.origin, other.key(), says);
         }
     }
     if written.keys.contains_key("access.acl_file") {
         // Clients that were written for mosquitto know no other answer before MQTT 5.0.
         written.keys.insert("access.denied_publish".to_owned(), quoted("drop"));
     }
-    match global.iter().rev().find(|line| line.word == "allow_anonymous") {
+    let anonymous = global.iter().rev().find(|line| line.word == "allow_anonymous");
+    if let Some(plugin) = global.iter().find(|line| words::is_of_plugin(&line.word)) {
+        // The plugin decided who is let in: without it nobody is who names no user.
+        written.keys.insert("access.allow_anonymous".to_owned(), "false".to_owned());
+        let origin = anonymous.filter(|line| line.value != "false").map_or(&plugin.origin, |line| &line.origin);
+        let says = "it is false, as a plugin decided who is let in; what the plugin refused clients is not refused \
+                    any more: write an acl_file";
+        return report.lost(origin, "allow_anonymous", says);
+    }
+    match anonymous {
         Some(line) => {
-            if let Some(value) = boolean(line, problems) {
-                written.key("access.allow_anonymous", &value, line, problems);
+            if let Some(value) = boolean(line, report) {
+                written.key("access.allow_anonymous", &value, line, report);
             }
         }
         None if !said.is_empty() && !written.keys.contains_key("access.password_file") => {
@@ -280,7 +348,7 @@ fn access(
             if !are_all_said {
                 let origin = said.first().and_then(|it| it.begun.as_ref()).map(|line| line.origin.clone());
                 let says = "mosquitto lets nobody in without a user name unless it says so, and no users are named";
-                problems.warn(&origin.unwrap_or_default(), "allow_anonymous", says);
+                report.other(&origin.unwrap_or_default(), "allow_anonymous", says);
             }
         }
         None => {}
@@ -288,26 +356,22 @@ fn access(
 }
 
 /// What mosquitto has for each listener, and Primer for the broker: the least of all.
-fn shared(listeners: &[Listener], word: &str, key: &str, written: &mut Written, problems: &mut Problems) {
+fn shared(listeners: &[Listener], word: &str, key: &str, written: &mut Written, report: &mut Report) {
     let lines: Vec<&Line> = listeners.iter().filter_map(|listener| listener.get(word)).collect();
     let number = |line: &&&Line| line.value.parse::<u64>().unwrap_or(u64::MAX);
     if let Some(least) = lines.iter().min_by_key(number) {
-        written.key(key, &least.value, least, problems);
+        written.key(key, &least.value, least, report);
         let said = listeners.iter().filter(|listener| listener.is_said()).count();
         if said > 1 {
-            problems.warn(
-                &least.origin,
-                least.key(),
-                format!("{key} is for all listeners, and not for this one alone"),
-            );
+            report.other(&least.origin, least.key(), format!("{key} is for all listeners, and not for this one alone"));
         }
     }
 }
 
 impl Written {
     /// Writes a key of the broker, if its value is allowed.
-    fn key(&mut self, name: &str, value: &str, line: &Line, problems: &mut Problems) {
-        if is_allowed(name, value, line.key(), &line.origin, problems) {
+    fn key(&mut self, name: &str, value: &str, line: &Line, report: &mut Report) {
+        if is_allowed(name, value, line.key(), &line.origin, report) {
             self.keys.insert(name.to_owned(), value.to_owned());
         }
     }
@@ -329,10 +393,10 @@ impl Written {
         key: &str,
         value: &str,
         origin: &Origin,
-        problems: &mut Problems,
+        report: &mut Report,
     ) {
         let whole = format!("listeners.{}.{name}.{key}", transport.name());
-        if !is_allowed(&whole, value, key, origin, problems) {
+        if !is_allowed(&whole, value, key, origin, report) {
             return;
         }
         let keys = self.listeners.iter_mut().find(|(other, taken, _)| *other == transport && taken == name);
@@ -341,6 +405,11 @@ impl Written {
             keys.retain(|(there, _)| there != key);
             keys.push((key.to_owned(), value.to_owned()));
         }
+    }
+
+    /// The file that is read for all listeners, as TOML.
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.keys.get(key).map(String::as_str)
     }
 
     pub(super) fn to_toml(&self) -> String {
@@ -369,29 +438,31 @@ impl Written {
 }
 
 /// Whether a key takes a value, given as TOML.
-fn is_allowed(name: &str, value: &str, word: &str, origin: &Origin, problems: &mut Problems) -> bool {
+fn is_allowed(name: &str, value: &str, word: &str, origin: &Origin, report: &mut Report) -> bool {
     let Some(key) = schema::find(name) else { return false };
     let read = match DeValue::parse(value) {
         Ok(value) => key.kind.read(Given::Toml(value.get_ref()), Path::new("")).map(drop),
         Err(_) => Err(format!("`{value}` is not {}", key.kind.allowed())),
     };
-    read.map_err(|says| problems.fault(origin, word, says)).is_ok()
+    read.map_err(|says| report.fault(origin, word, says)).is_ok()
 }
 
 /// `true` or `false`, or a fault.
-pub(super) fn boolean(line: &Line, problems: &mut Problems) -> Option<String> {
+pub(super) fn boolean(line: &Line, report: &mut Report) -> Option<String> {
     let value = line.value.to_ascii_lowercase();
-    if value == "true" || value == "false" {
-        return Some(value);
+    match value.as_str() {
+        "true" | "1" => return Some("true".to_owned()),
+        "false" | "0" => return Some("false".to_owned()),
+        _ => {}
     }
-    problems.fault(&line.origin, line.key(), format!("`{}` is not true or false", line.value));
+    report.fault(&line.origin, line.key(), format!("`{}` is not true or false", line.value));
     None
 }
 
 /// A path; mosquitto takes a relative one from where it was started, Primer from the folder of the file.
-pub(super) fn path(line: &Line, problems: &mut Problems) -> Option<String> {
+pub(super) fn path(line: &Line, report: &mut Report) -> Option<String> {
     if Path::new(&line.value).is_relative() {
-        problems.warn(&line.origin, line.key(), "a relative path is taken from the folder of the primer.toml");
+        report.other(&line.origin, line.key(), "a relative path is taken from the folder of the primer.toml");
     }
     Some(quoted(&line.value))
 }
@@ -409,11 +480,4 @@ fn expiry(text: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!("{}{unit}", number.checked_mul(factor)?))
-}
-
-fn place(origin: &Origin) -> (String, usize) {
-    match origin {
-        Origin::File { file, line } => (file.to_string_lossy().into_owned(), *line),
-        _ => (String::new(), 0),
-    }
 }

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::report::{Group, Report};
 use crate::{
     Machine,
     limits::{FILE_BYTES_MAX, INCLUDED_FILES_MAX},
-    problem::{Origin, Problems},
+    problem::Origin,
 };
 
 /// A line that says something.
@@ -26,19 +27,19 @@ impl Line {
     }
 
     /// Notes something about it.
-    pub(super) fn note(&self, problems: &mut Problems, says: &str) {
-        problems.warn(&self.origin, self.key(), says);
+    pub(super) fn note(&self, group: Group, report: &mut Report, says: &str) {
+        report.note(group, &self.origin, self.key(), says);
     }
 }
 
-pub(super) fn read(file: &Path, machine: &dyn Machine, problems: &mut Problems) -> Vec<Line> {
+pub(super) fn read(file: &Path, machine: &dyn Machine, report: &mut Report) -> Vec<Line> {
     let mut lines = Vec::new();
-    for line in of_file(file, machine, problems) {
+    for line in of_file(file, machine, report) {
         if line.word == "include_dir" {
-            for file in included(&line, machine, problems) {
-                for line in of_file(&file, machine, problems) {
+            for file in included(&line, machine, report) {
+                for line in of_file(&file, machine, report) {
                     if line.word == "include_dir" {
-                        problems.fault(&line.origin, line.key(), "a file that is included includes no other");
+                        report.fault(&line.origin, line.key(), "a file that is included includes no other");
                     } else {
                         lines.push(line);
                     }
@@ -51,15 +52,15 @@ pub(super) fn read(file: &Path, machine: &dyn Machine, problems: &mut Problems) 
     lines
 }
 
-fn of_file(file: &Path, machine: &dyn Machine, problems: &mut Problems) -> Vec<Line> {
+fn of_file(file: &Path, machine: &dyn Machine, report: &mut Report) -> Vec<Line> {
     let text = match machine.read(file) {
         Ok(text) if text.len() as u64 <= FILE_BYTES_MAX => text,
         Ok(_) => {
-            problems.fault(&Origin::file(file, 0), "", format!("it has more than {} MiB", FILE_BYTES_MAX >> 20));
+            report.fault(&Origin::file(file, 0), "", format!("it has more than {} MiB", FILE_BYTES_MAX >> 20));
             return Vec::new();
         }
         Err(error) => {
-            problems.fault(&Origin::file(file, 0), "", format!("cannot read it: {error}"));
+            report.fault(&Origin::file(file, 0), "", format!("cannot read it: {error}"));
             return Vec::new();
         }
     };
@@ -77,20 +78,20 @@ fn of_file(file: &Path, machine: &dyn Machine, problems: &mut Problems) -> Vec<L
 }
 
 /// The *.conf of a folder, in the order of their names.
-fn included(line: &Line, machine: &dyn Machine, problems: &mut Problems) -> Vec<PathBuf> {
+fn included(line: &Line, machine: &dyn Machine, report: &mut Report) -> Vec<PathBuf> {
     match machine.list(Path::new(&line.value)) {
         Ok(mut files) => {
             files.retain(|file| file.extension().is_some_and(|extension| extension == "conf"));
             files.sort();
             if files.len() > INCLUDED_FILES_MAX {
                 let says = format!("it has {} files; {INCLUDED_FILES_MAX} at most", files.len());
-                problems.fault(&line.origin, line.key(), says);
+                report.fault(&line.origin, line.key(), says);
                 files.clear();
             }
             files
         }
         Err(error) => {
-            problems.fault(&line.origin, line.key(), format!("cannot read {}: {error}", line.value));
+            report.fault(&line.origin, line.key(), format!("cannot read {}: {error}", line.value));
             Vec::new()
         }
     }

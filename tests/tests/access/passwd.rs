@@ -10,6 +10,9 @@ use primer_harness::{Launch, peers, ran, ran::Ran};
 
 use crate::place::Place;
 
+/// What is said after a change of a file that was there.
+const RELOAD: &str = "a running broker reads it again with kill -HUP\n";
+
 #[track_caller]
 fn passwd(arguments: &[&str], input: &str) -> Ran {
     ran::run(&[&["passwd"], arguments].concat(), input.as_bytes())
@@ -26,16 +29,29 @@ fn users_are_added_changed_and_removed_and_all_else_stays() {
     fs::write(&file, format!("# people\n{}\n# devices\n", place.read("users"))).expect("the file");
     fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).expect("its mode");
     let owner = fs::metadata(&file).expect("the file").uid();
-    assert_eq!(passwd(&["-b", "-H", "sha512", &file, "dev 1", "a:b"], "").text(), "dev 1: added\n");
-    assert_eq!(passwd(&["-b", &file, "alice", "new"], "").text(), "alice: has a new password\n");
+    assert_eq!(passwd(&["-b", "-H", "sha512", &file, "dev 1", "a:b"], "").text(), format!("dev 1: added\n{RELOAD}"));
+    assert_eq!(passwd(&["-b", &file, "alice", "new"], "").text(), format!("alice: has a new password\n{RELOAD}"));
     let text = place.read("users");
     assert!(text.starts_with("# people\nalice:$argon2id$") && text.contains("\n\n# devices\ndev 1:$6$"), "{text}");
     let users = place.passwords("users");
     assert!(users.verify("alice", b"new") && !users.verify("alice", b"secret") && users.verify("dev 1", b"a:b"));
-    assert_eq!(passwd(&["-D", &file, "dev 1"], "").text(), "dev 1: removed\n");
+    assert_eq!(passwd(&["-D", &file, "dev 1"], "").text(), format!("dev 1: removed\n{RELOAD}"));
     let after = fs::metadata(&file).expect("the file");
     assert_eq!((after.permissions().mode() & 0o777, after.uid()), (0o640, owner), "it keeps its mode and owner");
     assert_eq!(place.names(), ["users"], "nothing is left beside it");
+}
+
+#[test]
+fn a_file_that_begins_anew_says_how_many_users_it_had() {
+    let place = Place::new();
+    let file = place.path("users");
+    fs::write(&file, "# people\nalice:x\n\nbob:y\n  carol:z\n").expect("a file");
+    let said = |count: &str| format!("dora: added\nreplaced a file with {count}\n{RELOAD}");
+    assert_eq!(passwd(&["-c", "-b", "-H", "sha512", &file, "dora", "x"], "").text(), said("3 users"));
+    assert_eq!(passwd(&["-c", "-b", "-H", "sha512", &file, "dora", "x"], "").text(), said("1 user"));
+    fs::write(&file, "").expect("a file");
+    let text = passwd(&["-c", "-b", "-H", "sha512", &file, "dora", "x"], "");
+    assert_eq!(text.text(), format!("dora: added\n{RELOAD}"));
 }
 
 #[test]
@@ -54,7 +70,10 @@ fn plain_passwords_are_hashed_and_hashes_are_left_alone() {
     let place = Place::new();
     let file = place.path("users");
     fs::write(&file, "alice:secret\n# bob is next\nbob:pass word\n").expect("a file");
-    assert_eq!(passwd(&["-U", "-H", "sha512-pbkdf2", "-I", "1000", &file], "").text(), "2 passwords hashed\n");
+    assert_eq!(
+        passwd(&["-U", "-H", "sha512-pbkdf2", "-I", "1000", &file], "").text(),
+        format!("2 passwords hashed\n{RELOAD}")
+    );
     let text = place.read("users");
     assert!(text.contains("\n# bob is next\nbob:$7$1000$"), "{text}");
     assert!(place.passwords("users").verify("bob", b"pass word"));

@@ -60,6 +60,7 @@ fn a_value_is_explained_with_where_it_comes_from() {
     said.says(&["mqtt.max_qos = 1  # primer.toml:2\n", "storage.gather = \"20ms\"  # --gather\n"]);
     assert!(!said.stdout.contains("default"), "{}", said.stdout);
     explain("--all", &[]).says(&["listeners.tcp.default.bind = \"localhost:1883\"  # default\n"]);
+    explain("max_inflight_messages", &[]).says(&["mosquitto's max_inflight_messages is mqtt.max_inflight and "]);
     explain("mqtt.max_qoss", &[]).refuses(&["mqtt.max_qoss: there is no such key; did you mean `mqtt.max_qos`?"]);
 }
 

@@ -28,6 +28,13 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
     })
 }
 
+/// How many users a file has that is about to be replaced, whatever else is in it; none if it cannot be read.
+pub(super) fn users(path: &Path) -> usize {
+    let bytes = fs::read(path).unwrap_or_default();
+    let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.filter(|line| !line.starts_with(b"#") && line.contains(&b':')).count()
+}
+
 /// Replaces a file, which keeps its owner, and its mode unless it begins anew; one that is new is for its owner alone.
 pub(super) fn write(path: &Path, text: &str, is_new: bool) -> anyhow::Result<()> {
     // A link stays one.

@@ -12,6 +12,9 @@ use primer_devices::{
     passwords::{self, Hash, HashError, Kind},
 };
 
+/// Said after a change.
+const RELOAD: &str = "a running broker reads it again with kill -HUP";
+
 /// Bytes of a password: MQTT has two for its length.
 const PASSWORD_BYTES_MAX: usize = 65_535;
 
@@ -89,8 +92,16 @@ pub(crate) fn run(passwd: &Passwd) -> anyhow::Result<()> {
     }
     let is_known = passwords::remove(&before, user).with_context(|| file::at(&passwd.file))?.is_some();
     let after = passwords::set(&before, user, &hash).with_context(|| file::at(&passwd.file))?;
+    let dropped = if passwd.create { file::users(&passwd.file) } else { 0 };
+    let is_there = passwd.file.exists();
     file::write(&passwd.file, &after, passwd.create)?;
     println!("{user}: {}", if is_known { "has a new password" } else { "added" });
+    if dropped > 0 {
+        println!("replaced a file with {dropped} user{}", if dropped == 1 { "" } else { "s" });
+    }
+    if is_there {
+        println!("{RELOAD}");
+    }
     Ok(())
 }
 
@@ -105,6 +116,9 @@ fn update(passwd: &Passwd, kind: Kind) -> anyhow::Result<()> {
         file::write(&passwd.file, &after, false)?;
     }
     println!("{hashed} passwords hashed");
+    if hashed > 0 {
+        println!("{RELOAD}");
+    }
     Ok(())
 }
 
@@ -113,7 +127,7 @@ fn delete(passwd: &Passwd, user: &str) -> anyhow::Result<()> {
     let after = passwords::remove(&before, user).with_context(|| file::at(&passwd.file))?;
     let Some(after) = after else { bail!("there is no user `{user}` in {}", passwd.file.display()) };
     file::write(&passwd.file, &after, false)?;
-    println!("{user}: removed");
+    println!("{user}: removed\n{RELOAD}");
     Ok(())
 }
 
