@@ -37,7 +37,7 @@ pub(super) fn read(
             _ => {
                 if name.contains("__") {
                     problems.fault(&origin, "", unknown::variable(name));
-                } else if let Some(meant) = with_too_few_underscores(name) {
+                } else if let Some(meant) = nearly(name) {
                     problems.fault(&origin, "", format!("there is no such variable; did you mean {meant}?"));
                 }
                 continue;
@@ -112,15 +112,21 @@ pub fn ip_address(text: &str) -> Result<IpAddr, String> {
     })
 }
 
-/// The variable that was meant where `_` stands for `__`: a slip that would leave the broker as open as it was.
-fn with_too_few_underscores(name: &str) -> Option<String> {
+/// The variable that was meant where `_` stands for `__`, or the table is left out: a slip that would leave the broker
+/// as open as it was.
+fn nearly(name: &str) -> Option<String> {
     let bare = |name: &str| name.replace("__", "_");
     let is_secret_file =
         |key: &Key, variable: &str| key.is_secret() && bare(&format!("{variable}{FILE_SUFFIX}")) == name;
     let of_named = named_keys().find_map(|(key_name, key)| {
         let variable = variable_of(&key_name);
-        if bare(&variable) == name {
+        let is_last_part =
+            |name: &str| name.strip_prefix(VARIABLE_PREFIX).is_some_and(|rest| rest.eq_ignore_ascii_case(key.name));
+        if bare(&variable) == name || is_last_part(name) {
             return Some(variable);
+        }
+        if key.is_secret() && name.strip_suffix(FILE_SUFFIX).is_some_and(is_last_part) {
+            return Some(format!("{variable}{FILE_SUFFIX}"));
         }
         is_secret_file(key, &variable).then(|| format!("{variable}{FILE_SUFFIX}"))
     });
