@@ -20,6 +20,9 @@ pub(crate) enum Failure {
     /// The broker does not want us.
     #[error("Connection error: {says}")]
     Refused { code: u8, says: String },
+    /// What came cannot be printed.
+    #[error("Error: what came cannot be written to standard output: {0}")]
+    Output(io::Error),
     /// The connection ended before the work was done.
     #[error("Error: the connection to {place} was lost: {why}")]
     Lost { place: String, why: String },

@@ -21,9 +21,14 @@ pub(crate) struct Printer<'a> {
     dice: u64,
 }
 
-/// Nobody reads standard output any more.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Gone;
+/// Why nothing can be printed any more.
+#[derive(Debug)]
+pub(crate) enum Gone {
+    /// Nobody reads: whoever did has what it wanted.
+    Unread,
+    /// It cannot be written, as to a disk that is full.
+    Failed(io::Error),
+}
 
 impl<'a> Printer<'a> {
     pub(crate) fn new(options: &'a Options) -> Self {
@@ -35,7 +40,7 @@ impl<'a> Printer<'a> {
     /// Prints one.
     ///
     /// # Errors
-    /// Nobody reads.
+    /// It cannot be.
     pub(crate) fn print(&mut self, message: &Message) -> Result<(), Gone> {
         if self.options.random_filter < 10_000 && self.roll() >= self.options.random_filter {
             return Ok(());
@@ -55,7 +60,7 @@ impl<'a> Printer<'a> {
     /// Prints how many came since the last time.
     ///
     /// # Errors
-    /// Nobody reads.
+    /// It cannot be.
     pub(crate) fn print_rate(&mut self) -> Result<(), Gone> {
         let since = std::mem::take(&mut self.since);
         write(format!("{since}\n").as_bytes())
@@ -117,5 +122,6 @@ pub(crate) fn print_lines(lines: &[String]) {
 
 fn write(bytes: &[u8]) -> Result<(), Gone> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|_| Gone)
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    written.map_err(|error| if error.kind() == io::ErrorKind::BrokenPipe { Gone::Unread } else { Gone::Failed(error) })
 }

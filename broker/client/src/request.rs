@@ -9,7 +9,7 @@ use crate::{
     failure::{Failure, TIMED_OUT},
     limits::FAREWELL_PATIENCE,
     options::Options,
-    printer::Printer,
+    printer::{Gone, Printer},
     publish::{stop_for, warn},
     session::{Event, Message},
     source,
@@ -42,8 +42,9 @@ pub(crate) async fn run(options: &Options) -> Result<u8, Failure> {
                 }
                 Happening::Event(Event::Message(message)) => {
                     let is_it = is_response(options, &message);
-                    // Whether anybody reads it or not, it is the end.
-                    let _ = is_it.then(|| printer.print(&message));
+                    if is_it && let Err(Gone::Failed(error)) = printer.print(&message) {
+                        return Err(Failure::Output(error));
+                    }
                     client.session().acknowledge(&message);
                     if is_it {
                         break (0, ReasonCode::SUCCESS);

@@ -152,9 +152,13 @@ impl<'a> Subscriber<'a> {
             if options.remove_retained && message.retain {
                 client.session().publish(&message.topic, Vec::new(), true)?;
             }
-            if self.printer.print(message) == Err(Gone) {
-                self.then = Then::Ends;
-                return Ok(());
+            match self.printer.print(message) {
+                Ok(()) => {}
+                Err(Gone::Unread) => {
+                    self.then = Then::Ends;
+                    return Ok(());
+                }
+                Err(Gone::Failed(error)) => return Err(Failure::Output(error)),
             }
             self.printed = self.printed.saturating_add(1);
             if options.count == Some(self.printed) {

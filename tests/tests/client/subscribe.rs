@@ -192,3 +192,16 @@ fn each_topic_has_a_line_of_the_screen() {
         assert!(screen.contains(piece), "no {piece:?} in {screen:?}");
     }
 }
+
+/// What cannot be written is not acknowledged, and no success.
+#[test]
+fn a_disk_that_is_full_is_no_success() {
+    let broker = Broker::start();
+    publish(&broker, &["-t", "full", "-m", "x", "-r"]);
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("the device");
+    let mut command = ours(broker.port(), "sub", &["-t", "full", "-C", "1"]);
+    let output = command.stdout(full).stderr(std::process::Stdio::piped()).output().expect("the program");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("standard output"), "{said}");
+}
