@@ -51,9 +51,12 @@ fn what_is_denied_is_told_in_the_log() {
     let _line = broker.wait_for_line("Denied PUBLISH from curious (q1, r0, 'b')");
     assert_eq!(client.subscribe("$SYS/#", 1), 0x87);
     let _line = broker.wait_for_line("Denied SUBSCRIBE from curious ('$SYS/#')");
+    let begun = std::time::Instant::now();
     for _ in 0..500 {
         client.publish("b", "denied", 1);
     }
-    let lines = broker.stderr().lines().filter(|line| line.contains("Denied PUBLISH")).count();
-    assert!(lines < 250, "{lines} lines");
+    // Ten a second, of which the first and the last may be parts; however long it takes here.
+    let lines = broker.stderr().lines().filter(|line| line.contains("Denied PUBLISH")).count() as u64;
+    let lines_max = 10 * (begun.elapsed().as_secs() + 3);
+    assert!(lines <= lines_max.min(499), "{lines} lines");
 }
