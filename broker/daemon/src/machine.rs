@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, Read},
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
 };
 
@@ -33,7 +34,8 @@ pub(crate) struct ThisMachine;
 impl Machine for ThisMachine {
     fn read(&self, file: &Path) -> io::Result<String> {
         let mut text = String::new();
-        if !fs::metadata(file)?.is_file() {
+        let kind = fs::metadata(file)?.file_type();
+        if kind.is_fifo() || kind.is_socket() {
             return Err(io::Error::other("it is no regular file")); // a pipe would be waited for
         }
         fs::File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;

@@ -281,9 +281,10 @@ fn read_acl(path: &Path) -> Result<Acl, AccessError> {
 
 /// The bytes of a file, no more than are looked at, and whether anybody may read it.
 fn read(path: &Path) -> Result<(Vec<u8>, bool), AccessError> {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
     let failed = |source| AccessError::Read { path: path.to_owned(), source };
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+    let kind = std::fs::metadata(path).map_err(failed)?.file_type();
+    if kind.is_fifo() || kind.is_socket() {
         return Err(failed(io::Error::other("it is no regular file"))); // a pipe would be waited for
     }
     let file = File::open(path).map_err(failed)?;

@@ -6,6 +6,7 @@ use std::{
     fs,
     hash::{DefaultHasher, Hasher},
     io::{self, Read as _},
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -238,8 +239,8 @@ impl Reader {
 /// Reads a file of bounded length; something that never ends (a device, a pipe) is left after that.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let there = fs::metadata(path)?;
-    if !there.is_file() && !there.is_dir() {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_fifo() || kind.is_socket() {
         return Err(io::Error::other("it is no regular file")); // a pipe would be waited for
     }
     fs::File::open(path)?.take(PEM_BYTES_MAX + 1).read_to_end(&mut bytes)?;
