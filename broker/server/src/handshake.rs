@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use primer_mqtt::{
     ReasonCode, Version, Violation,
+    auth::scram::METHOD,
     codec::{self, Decoded, Role, Rules, packet::Packet},
     session::{Greeting, Terms, refuse_connect, write_auth},
 };
@@ -230,7 +231,11 @@ fn understand(hub: &Hub, buffer: &[u8]) -> Result<Request, Answer> {
 
 /// Waits until the address may try a password; `None` where there is none to be tried. The caller bounds the time.
 async fn wait_for_turn<'h>(hub: &'h Hub, request: &Request, origin: &Origin) -> Option<Turn<'h>> {
-    let has_method = request.terms.authentication_method.is_some();
+    let method = request.terms.authentication_method.as_deref();
+    if method.is_some_and(|method| method != METHOD) {
+        return None; // there is no such method, and so nothing to be tried
+    }
+    let has_method = method.is_some();
     // With a method the name stands in the exchange: all that use one share a lane.
     let username = request.username.as_deref().filter(|_| !has_method && origin.certified.is_none());
     match (has_method, username) {

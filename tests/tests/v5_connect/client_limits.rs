@@ -102,12 +102,15 @@ fn no_packet_is_larger_than_the_client_takes() {
 fn a_refusing_connack_leaves_out_what_does_not_fit() {
     let broker = Broker::with_args(&["--user", "ann:secret", "--max-qos", "0", "--no-retain"]);
     for maximum in 1..=60_u32 {
-        for packet in [
-            connect(V, "refused-size").user("ann").password(b"wrong"),
+        // More wrong passwords than these would have to wait.
+        let is_tried = [1, 4, 5, 20, 60].contains(&maximum);
+        let wrong_password = is_tried.then(|| connect(V, "refused-size").user("ann").password(b"wrong"));
+        let others = [
             connect(V, "refused-size").will(primer_harness::wire::Will::new("t", b"").qos(1)),
             connect(V, "refused-size").will(primer_harness::wire::Will::new("t", b"").retain()),
             connect(V, "refused-size").props(&[prop::authentication_method("unheard of")]),
-        ] {
+        ];
+        for packet in others.into_iter().chain(wrong_password) {
             let packet = packet.props(&[prop::maximum_packet_size(maximum)]);
             let packets = knock(broker.addr(), &packet.build()).recv_until_closed();
             assert!(packets.iter().all(|bytes| bytes.len() <= maximum as usize), "{maximum}: {packets:02x?}");
