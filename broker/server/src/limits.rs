@@ -12,6 +12,9 @@ pub(crate) const READS_PER_TURN_MAX: usize = 4;
 /// while others publish to it without a pause.
 pub(crate) const WRITES_PER_FLUSH_MAX: usize = 16;
 
+/// Bytes of publishes that wait while others, who became readable at the same time, have their turn.
+pub(crate) const COURTESY_BYTES_MAX: usize = 1024;
+
 /// Steps of one batch after which they are carried out, so that what a batch holds stays in cache.
 pub(crate) const BATCH_PACKETS_MAX: usize = 2048;
 
