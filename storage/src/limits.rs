@@ -107,8 +107,11 @@ pub const READ_ROWS_MAX: usize = 256;
 /// Groups between two tries whether waiting for more pays.
 pub const PACE_PROBE_EVERY: u32 = 16;
 
-/// Messages below which nobody is kept waiting: the few would pay for a gain that is small.
-pub const PACE_WAITING_MIN: usize = 8;
+/// Messages on their way below which nobody is kept waiting: the few would pay for a gain that is small.
+pub const PACE_MESSAGES_MIN: usize = 16;
+
+/// Bytes of messages that make a group so large that it does not wait for more: a commit's own 28 KB are a sixth of it.
+pub const GROUP_BYTES_WORTH: usize = 160 << 10;
 
 /// The longest wait for more, whatever a commit takes.
-pub const PACE_PATIENCE_MAX: Duration = Duration::from_millis(5);
+pub const PACE_PATIENCE_MAX: Duration = Duration::from_millis(10);

@@ -15,7 +15,7 @@ use crate::{
     draft::Draft,
     ledger::Ledger,
     limits::{ACTIVE_CACHE_BYTES, CLEAN_STEPS, IDLE_COMMIT, LAZY_FLUSH, SEGMENTS_RESERVED},
-    pace::Pace,
+    pace::{Pace, Waiting},
     record::{Kind, Seal},
     recover::Recovered,
     reserve::Reserve,
@@ -68,7 +68,8 @@ pub(crate) struct Writer {
     pub(crate) mend_at: Option<Instant>,
     pace: Pace,
     last_commit: Duration,
-    last_messages: usize,
+    /// Messages that waited or were answered when the last group had been written.
+    on_their_way: usize,
 }
 
 /// What the writer does next.
@@ -117,7 +118,7 @@ impl Writer {
             mend_at: None,
             pace: Pace::default(),
             last_commit: Duration::ZERO,
-            last_messages: 0,
+            on_their_way: 0,
         };
         writer.tend();
         writer
@@ -190,7 +191,8 @@ impl Writer {
         if !window.is_zero() && pending.messages < GATHER_BELOW {
             self.wait_for_messages(pending, GATHER_BELOW, window);
         }
-        if let Some(plan) = self.pace.plan(pending.messages, self.last_messages, self.last_commit) {
+        let waiting = Waiting { messages: pending.messages, bytes: pending.bytes };
+        if let Some(plan) = self.pace.plan(waiting, self.on_their_way, self.last_commit) {
             self.wait_for_messages(pending, plan.messages, plan.patience);
         }
         self.pace.learn(pending.messages);
@@ -209,12 +211,13 @@ impl Writer {
         let begun = Instant::now();
         let mut is_durable = true;
         let mut messages = 0;
+        let answered: usize = drafts.iter().map(Draft::messages).sum();
         for drafts in self.commits_of(drafts) {
             let (count, written) = self.commit(drafts);
             (messages, is_durable) = (messages + count, is_durable && written);
         }
         self.last_commit = begun.elapsed();
-        self.last_messages = usize::try_from(messages).unwrap_or(usize::MAX);
+        self.on_their_way = answered + self.shared.pending.lock().messages;
         self.shared.stats.commit(messages, self.last_commit);
         self.shared.end(group, is_durable);
         self.tend();
@@ -447,7 +450,7 @@ fn take_group(shared: &Shared, pending: &mut Pending, group: u64) -> Vec<Draft> 
         && let Some((_, draft)) = pending.drafts.pop_front()
     {
         pending.bytes -= draft.weight();
-        pending.messages -= draft.entries.len();
+        pending.messages -= draft.messages();
         drafts.push(draft);
     }
     pending.close_group(group);
