@@ -210,10 +210,11 @@ impl Broker {
         listener::admit(&self.hub, stream, Origin::new(peer, door));
     }
 
-    /// What clients may do has changed: has the decider asked anew about every subscription. What may not be read any
-    /// more is not delivered any more, also where it waits already; consumers leave queues that are not theirs; wills
-    /// that may not be published are given up. Of a session that nobody has connected to since the start, nobody is
-    /// known to be asked about: that follows when its client connects.
+    /// Who may connect or what clients may do has changed. Has the authenticator asked about everybody who is connected,
+    /// and disconnects who may not stay; and the decider about every subscription. What may not be read any more is not
+    /// delivered any more, also where it waits already; consumers leave queues that are not theirs; wills that may not
+    /// be published are given up. Of a session that nobody has connected to since the start, nobody is known to be
+    /// asked about: that follows when its client connects.
     ///
     /// This looks at each session, which takes its time where there are a million: do not call it where nothing may
     /// block.

@@ -83,10 +83,12 @@ pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
     if let Some(name) = &origin.certified {
         request.username = Some(Arc::clone(name));
     }
+    let asked_at = hub.access_changes();
+    let has_method = request.terms.authentication_method.is_some();
     let mut last_data = None;
     let mut standing = Standing::Proven;
     let turn = wait_for_turn(hub, &request, origin).await;
-    if request.terms.authentication_method.is_none() {
+    if !has_method {
         let admitted = admit(hub, &mut request, origin).await;
         end_turn(turn, admitted.map(|_| ()), ReasonCode::BAD_USER_NAME_OR_PASSWORD);
         match admitted {
@@ -115,6 +117,8 @@ pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
         peer: origin.peer,
         standing,
         is_local: origin.is_local,
+        is_certified: origin.certified.is_some() && !has_method,
+        allow_anonymous: origin.door.allow_anonymous(),
     });
     if let Some(will) = &request.will
         && !will.is_allowed(hub, &identity)
@@ -126,7 +130,12 @@ pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
         authentication_data: last_data.as_deref(),
     };
     match registry::open(hub, &identity, &request.terms, request.will.clone(), greeting).await {
-        Ok(cell) => Ok(Admitted { cell, identity, terms: request.terms, rest: buffer }),
+        Ok(cell) => {
+            if hub.access_changes() != asked_at {
+                cell.lock().access_changed(hub); // who went over the sessions meanwhile may not have seen this one
+            }
+            Ok(Admitted { cell, identity, terms: request.terms, rest: buffer })
+        }
         Err(reason) => refuse(hub, stream, &request.terms, reason, "the session is held by another connection").await,
     }
 }

@@ -5,3 +5,4 @@ mod acl;
 mod denied;
 mod passwd;
 mod place;
+mod reload;

@@ -187,6 +187,15 @@ impl Present {
         }
     }
 
+    /// Whether there is this user, with whatever password.
+    fn knows(&self, username: &str) -> bool {
+        self.users.contains_key(username) || self.passwords.as_ref().is_some_and(|file| file.knows(username))
+    }
+
+    fn allows_anonymous(&self, by_listener: Option<bool>) -> bool {
+        by_listener.unwrap_or(self.options.allow_anonymous)
+    }
+
     /// Whether there is anything that a user name could be checked against.
     fn has_users(&self) -> bool {
         self.passwords.is_some() || !self.users.is_empty()
@@ -214,15 +223,26 @@ impl Present {
 impl Authenticator for Guard {
     fn authenticate(&self, attempt: &Attempt<'_>) -> Result<Standing, ReasonCode> {
         let present = self.now();
-        let allows_anonymous = attempt.allow_anonymous.unwrap_or(present.options.allow_anonymous);
         match attempt.username {
             Some(_) if attempt.is_certified => Ok(Standing::Proven),
             Some(username) if present.has_users() => match attempt.password {
                 Some(password) if self.is_right(&present, username, password) => Ok(Standing::Proven),
                 _ => Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD),
             },
-            _ if allows_anonymous => Ok(Standing::Claimed),
+            _ if present.allows_anonymous(attempt.allow_anonymous) => Ok(Standing::Claimed),
             _ => Err(ReasonCode::NOT_AUTHORIZED),
+        }
+    }
+
+    fn may_stay(&self, identity: &Identity) -> bool {
+        let present = self.now();
+        match (&identity.username, identity.standing) {
+            _ if identity.is_certified => true,
+            // A new hash may be one of the same password: whoever proved one stays.
+            (Some(username), standing) if present.has_users() => {
+                standing == Standing::Proven && present.knows(username)
+            }
+            _ => present.allows_anonymous(identity.allow_anonymous),
         }
     }
 

@@ -27,6 +27,10 @@ pub struct Identity {
     /// Whether it is a program of this machine: not a page in a browser of this machine, and nobody of whom a proxy
     /// does not say where it comes from.
     pub is_local: bool,
+    /// Whether the user name stands in a client certificate that the listener has verified.
+    pub is_certified: bool,
+    /// What its listener says of clients without a user name; `None` if nothing.
+    pub allow_anonymous: Option<bool>,
 }
 
 /// What a user name is worth.
@@ -69,6 +73,13 @@ pub trait Authenticator: Send + Sync + 'static {
     /// # Errors
     /// 0x86 for a wrong user name or password, 0x87 for one that must not connect.
     fn authenticate(&self, attempt: &Attempt<'_>) -> Result<Standing, ReasonCode>;
+
+    /// Whether somebody who was let in may stay. Asked of all that are connected when access has changed
+    /// ([`Broker::access_changed`](crate::Broker::access_changed)); who may not is told 0x87 and disconnected. Passwords
+    /// are not kept, so one cannot be asked for again.
+    fn may_stay(&self, _: &Identity) -> bool {
+        true
+    }
 
     /// Whether [`authenticate`](Self::authenticate) computes or waits for long. Then it is called on a thread for
     /// blocking work, a few at a time.
@@ -200,7 +211,10 @@ mod tests {
         let may = |peer: &str, topic: &str| {
             let peer: SocketAddr = peer.parse().unwrap();
             let (standing, is_local) = (Standing::Claimed, is_loopback(peer));
-            let identity = Identity { client_id: "c".into(), username: None, peer, standing, is_local };
+            let (is_certified, allow_anonymous) = (false, None);
+            let client_id = "c".into();
+            let identity =
+                Identity { client_id, username: None, peer, standing, is_local, is_certified, allow_anonymous };
             Open.may_publish(&identity, topic, QoS::AtLeastOnce, false)
         };
         for (peer, is_here) in [

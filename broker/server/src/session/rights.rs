@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use primer::drops::Reason;
 use primer_core::backlog::Position;
+use primer_mqtt::ReasonCode;
 
 use super::State;
 use crate::{access::Identity, delivery::Queued, hub::Hub, schema, subscribe};
@@ -31,8 +32,15 @@ impl State {
         self.is_restricted = is_left || self.subscriptions.any(|whole| !subscribe::is_readable(hub, &reader, whole));
     }
 
-    /// Rights have changed: what may not be read, consumed or published any more is not.
+    /// Rights have changed: who would not be let in any more has to go, and what may not be read, consumed or published
+    /// any more is not.
     pub(crate) fn access_changed(&mut self, hub: &Hub) {
+        if let Some(identity) = &self.connected
+            && !hub.authenticator.may_stay(identity)
+        {
+            tracing::info!(client = &*self.client_id, "is not let in any more, and is disconnected");
+            self.close.get_or_insert(ReasonCode::NOT_AUTHORIZED);
+        }
         self.ask_anew(hub, true);
         if let (Some(will), Some(reader)) = (&self.will, &self.reader)
             && !will.is_allowed(hub, reader)

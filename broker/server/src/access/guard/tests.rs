@@ -62,7 +62,8 @@ fn attempt<'a>(username: Option<&'a str>, password: Option<&'a str>) -> Attempt<
 fn identity(username: Option<&str>, peer: &str) -> Identity {
     let peer: SocketAddr = peer.parse().unwrap();
     let (standing, is_local) = (Standing::Proven, crate::access::is_loopback(peer));
-    Identity { client_id: "c".into(), username: username.map(Into::into), peer, standing, is_local }
+    let (client_id, username) = ("c".into(), username.map(Into::into));
+    Identity { client_id, username, peer, standing, is_local, is_certified: false, allow_anonymous: None }
 }
 
 fn may_publish(guard: &Guard, identity: &Identity, topic: &str) -> bool {
@@ -199,6 +200,54 @@ fn a_reload_changes_all_or_nothing() {
     assert_eq!(loaded.to_string(), "1 users, no ACL file");
     assert_eq!(says(&guard), (false, true, true, true));
     assert!(!guard.restricts_reading() && guard.reload().is_ok());
+}
+
+/// mosquitto does so as well: a user who is removed because a device was stolen must not stay for as long as he likes.
+#[test]
+fn who_would_not_be_let_in_any_more_may_not_stay() {
+    let place = Place::new();
+    let file = |text: &str| Some(place.file("passwords", text));
+    let listed = |users: &[(&str, &str)]| {
+        users.iter().map(|(name, password)| ((*name).to_owned(), credentials(password))).collect::<Vec<_>>()
+    };
+    let options = AccessOptions {
+        allow_anonymous: true,
+        password_file: file(&format!("{}{}", line("alice", "secret"), line("bob", "bobs"))),
+        users: listed(&[("carol", "carols"), ("dave", "daves")]),
+        ..AccessOptions::default()
+    };
+    let guard = Guard::load(options.clone()).unwrap();
+    let proven = |name| guard.may_stay(&identity(Some(name), AWAY));
+    let all = || ["alice", "bob", "carol", "dave"].map(proven);
+    assert_eq!(all(), [true; 4]);
+    guard.reload().unwrap();
+    assert_eq!(all(), [true; 4], "nothing has changed");
+
+    file(&format!("{}{}", line("alice", "other"), line("carol", "carols")));
+    guard.reload_with(AccessOptions { users: listed(&[("dave", "other")]), ..options.clone() }).unwrap();
+    assert_eq!(all(), [true, false, true, true], "only bob is nowhere any more");
+    file("");
+    guard.reload_with(AccessOptions { users: Vec::new(), ..options.clone() }).unwrap();
+    assert_eq!(all(), [false; 4], "nobody is left");
+    let certified = Identity { is_certified: true, ..identity(Some("alice"), AWAY) };
+    assert!(guard.may_stay(&certified), "the listener has seen a certificate, and needs no password");
+}
+
+#[test]
+fn guests_may_stay_while_guests_are_let_in() {
+    let place = Place::new();
+    let guard = Guard::load(AccessOptions { allow_anonymous: true, ..AccessOptions::default() }).unwrap();
+    let guest = |name, allow_anonymous| {
+        let identity = identity(name, AWAY);
+        guard.may_stay(&Identity { standing: Standing::Claimed, allow_anonymous, ..identity })
+    };
+    assert!(guest(None, None) && guest(Some("alice"), None));
+    guard.reload_with(AccessOptions::default()).unwrap();
+    assert_eq!((guest(None, None), guest(None, Some(true)), guest(None, Some(false))), (false, true, false));
+    let password_file = Some(place.file("passwords", &line("alice", "secret")));
+    guard.reload_with(AccessOptions { allow_anonymous: true, password_file, ..AccessOptions::default() }).unwrap();
+    assert!(guest(None, None));
+    assert!(!guest(Some("alice"), None), "there are passwords now, and nobody has proved this name");
 }
 
 #[test]
