@@ -210,8 +210,8 @@ impl Broker {
         listener::admit(&self.hub, stream, Origin::new(peer, door));
     }
 
-    /// Who may connect or what clients may do has changed. Has the authenticator asked about everybody who is connected,
-    /// and disconnects who may not stay; and the decider about every subscription. What may not be read any more is not
+    /// Who may connect or what clients may do has changed. Has the authenticator asked about all who are connected, and
+    /// disconnects who may not stay; and the decider about every subscription. What may not be read any more is not
     /// delivered any more, also where it waits already; consumers leave queues that are not theirs; wills that may not
     /// be published are given up. Of a session that nobody has connected to since the start, nobody is known to be
     /// asked about: that follows when its client connects.

@@ -75,8 +75,8 @@ pub trait Authenticator: Send + Sync + 'static {
     fn authenticate(&self, attempt: &Attempt<'_>) -> Result<Standing, ReasonCode>;
 
     /// Whether somebody who was let in may stay. Asked of all that are connected when access has changed
-    /// ([`Broker::access_changed`](crate::Broker::access_changed)); who may not is told 0x87 and disconnected. Passwords
-    /// are not kept, so one cannot be asked for again.
+    /// ([`Broker::access_changed`](crate::Broker::access_changed)); who may not is told 0x87 and disconnected.
+    /// Passwords are not kept, so one cannot be asked for again.
     fn may_stay(&self, _: &Identity) -> bool {
         true
     }
