@@ -125,19 +125,29 @@ pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
     {
         return refuse(hub, stream, &request.terms, ReasonCode::NOT_AUTHORIZED, "the will's topic").await;
     }
-    let greeting = Greeting {
-        assigned_client_id: request.terms.assign_client_id.then_some(&*request.client_id),
-        authentication_data: last_data.as_deref(),
-    };
-    match registry::open(hub, &identity, &request.terms, request.will.clone(), greeting).await {
-        Ok(cell) => {
-            if hub.access_changes() != asked_at {
-                cell.lock().access_changed(hub); // who went over the sessions meanwhile may not have seen this one
-            }
-            Ok(Admitted { cell, identity, terms: request.terms, rest: buffer })
-        }
+    let opened = open(hub, &identity, &request, last_data.as_deref()).await;
+    if let Ok(cell) = &opened
+        && hub.access_changes() != asked_at
+    {
+        cell.lock().access_changed(hub); // who went over the sessions meanwhile may not have seen this one
+    }
+    match opened {
+        Ok(cell) => Ok(Admitted { cell, identity, terms: request.terms, rest: buffer }),
         Err(reason) => refuse(hub, stream, &request.terms, reason, "the session is held by another connection").await,
     }
+}
+
+async fn open(
+    hub: &Hub,
+    identity: &Arc<Identity>,
+    request: &Request,
+    data: Option<&[u8]>,
+) -> Result<Arc<Cell>, ReasonCode> {
+    let greeting = Greeting {
+        assigned_client_id: request.terms.assign_client_id.then_some(&*request.client_id),
+        authentication_data: data,
+    };
+    registry::open(hub, identity, &request.terms, request.will.clone(), greeting).await
 }
 
 async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
