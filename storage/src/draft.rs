@@ -112,11 +112,6 @@ impl Draft {
         self.memory.len() + self.changes_len
     }
 
-    /// How many messages a group has by it. One that only changes state counts as one: somebody waits for it as well.
-    pub(crate) fn messages(&self) -> usize {
-        self.entries.len().max(1)
-    }
-
     /// Adds a change of state.
     pub fn change(&mut self, change: Change) {
         self.changes_len += change.len();

@@ -42,7 +42,8 @@ impl Pace {
         let is_worth_it = on_their_way >= PACE_MESSAGES_MIN && (self.pays || self.since_probe >= PACE_PROBE_EVERY);
         // Nobody is waited for who takes his time.
         let wanted = (on_their_way - on_their_way / 16).min(waiting.enough()).min(GROUP_MESSAGES_MAX);
-        if !is_worth_it || wanted < larger(waiting.messages) {
+        // Changes of state alone are not kept waiting: the next messages may come only when they are answered.
+        if !is_worth_it || waiting.messages == 0 || wanted < larger(waiting.messages) {
             return None;
         }
         self.since_probe = 0;
@@ -121,6 +122,13 @@ mod tests {
     fn who_comes_again_is_waited_for_even_if_one_alone_is_there() {
         let mut pace = Pace { pays: true, ..Pace::default() };
         assert_eq!(pace.plan(waiting(1), 100, COMMIT).map(|plan| plan.messages), Some(94));
+    }
+
+    /// Of QoS 2 a publisher sends its next message when its PUBREL has been answered.
+    #[test]
+    fn changes_without_a_message_are_never_kept_waiting() {
+        let mut pace = Pace { pays: true, ..Pace::default() };
+        assert_eq!(pace.plan(waiting(0), 100, COMMIT), None);
     }
 
     #[test]

@@ -177,9 +177,9 @@ impl Pending {
         }
         let group = self.group;
         self.group_bytes += weight;
-        self.group_messages += draft.messages();
+        self.group_messages += draft.entries.len();
         self.bytes += weight;
-        self.messages += draft.messages();
+        self.messages += draft.entries.len();
         self.drafts.push_back((group, draft));
         if is_alone {
             self.close_group(group);

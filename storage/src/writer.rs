@@ -211,7 +211,7 @@ impl Writer {
         let begun = Instant::now();
         let mut is_durable = true;
         let mut messages = 0;
-        let answered: usize = drafts.iter().map(Draft::messages).sum();
+        let answered: usize = drafts.iter().map(|draft| draft.entries.len()).sum();
         for drafts in self.commits_of(drafts) {
             let (count, written) = self.commit(drafts);
             (messages, is_durable) = (messages + count, is_durable && written);
@@ -450,7 +450,7 @@ fn take_group(shared: &Shared, pending: &mut Pending, group: u64) -> Vec<Draft> 
         && let Some((_, draft)) = pending.drafts.pop_front()
     {
         pending.bytes -= draft.weight();
-        pending.messages -= draft.messages();
+        pending.messages -= draft.entries.len();
         drafts.push(draft);
     }
     pending.close_group(group);
