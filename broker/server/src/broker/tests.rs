@@ -1,6 +1,7 @@
 //! Streams that the host program brings, served like sockets.
 
 mod access;
+mod admission;
 mod courtesy;
 mod durability;
 mod ingress;
