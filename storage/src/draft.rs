@@ -153,6 +153,7 @@ impl Draft {
         let expires_unix_ms = expires_unix_ms.unwrap_or(NEVER_UNIX_MS);
         let content_len: usize = content.iter().map(|part| part.len()).sum();
         let rows = if destinations.bytes.len() + content_len + 32 <= PART_BYTES {
+            self.memory.reserve(HEADER_BYTES + destinations.bytes.len() + content_len + 32);
             record::begin(&mut self.memory, Kind::Message);
             message::put_head(&mut self.memory, expires_unix_ms, destinations.count, &destinations.bytes);
             content.iter().for_each(|part| self.memory.extend_from_slice(part));

@@ -263,15 +263,8 @@ impl Shared {
             self.has_failed.store(true, Ordering::Release);
         }
         self.done.fetch_max(group, Ordering::AcqRel);
-        let mut ready = Vec::new();
-        self.waiters.lock().retain_mut(|(waits_for, waker)| {
-            let waits = *waits_for > group;
-            if !waits {
-                ready.push(waker.clone());
-            }
-            waits
-        });
-        ready.into_iter().for_each(Waker::wake);
+        let ready: Vec<_> = self.waiters.lock().extract_if(.., |(waits_for, _)| *waits_for <= group).collect();
+        ready.into_iter().for_each(|(_, waker)| waker.wake());
         if !is_durable {
             self.call(); // what was to move has to go back
         }

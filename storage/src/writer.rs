@@ -211,15 +211,18 @@ impl Writer {
         let begun = Instant::now();
         let mut is_durable = true;
         let mut messages = 0;
+        let mut spent = Vec::new();
         let answered: usize = drafts.iter().map(|draft| draft.entries.len()).sum();
         for drafts in self.commits_of(drafts) {
-            let (count, written) = self.commit(drafts);
-            (messages, is_durable) = (messages + count, is_durable && written);
+            let (prepared, written) = self.commit(drafts);
+            (messages, is_durable) = (messages + prepared.messages(), is_durable && written);
+            spent.push(prepared);
         }
         self.last_commit = begun.elapsed();
         self.on_their_way = answered + self.shared.pending.lock().messages;
         self.shared.stats.commit(messages, self.last_commit);
         self.shared.end(group, is_durable);
+        drop(spent); // takes a while, and nobody has to wait for it
         self.tend();
         for _ in 0..CLEAN_STEPS {
             if self.cleaning.is_some() && self.is_pressed() && self.retry_at.is_none() {
@@ -247,8 +250,8 @@ impl Writer {
         commits
     }
 
-    /// Writes what is still wanted; answers how many messages that were, and whether all of it is durable.
-    fn commit(&mut self, mut drafts: Vec<Draft>) -> (u64, bool) {
+    /// Writes what is still wanted; answers what that was, and whether all of it is durable.
+    fn commit(&mut self, mut drafts: Vec<Draft>) -> (Prepared, bool) {
         let is_refused = self.refuse(&mut drafts);
         let mut prepared = Prepared::new(drafts, self.next_sequence, self.seal, &mut self.state);
         Stats::add(&self.shared.stats.skipped, prepared.skipped);
@@ -265,14 +268,14 @@ impl Writer {
                 if self.retry_at.is_some() && !prepared.is_empty() {
                     self.recover();
                 }
-                (messages, !is_refused)
+                (prepared, !is_refused)
             }
             Err(error) => {
                 tracing::error!(%error, messages, "a commit failed; its messages are refused");
                 Stats::add(&self.shared.stats.failed_commits, 1);
                 prepared.withdraw(&mut self.ledger);
                 self.fail(&error);
-                (0, false)
+                (Prepared::empty(self.next_sequence), false)
             }
         }
     }
@@ -445,7 +448,7 @@ impl Writer {
 
 /// The drafts of a group leave the pending ones.
 fn take_group(shared: &Shared, pending: &mut Pending, group: u64) -> Vec<Draft> {
-    let mut drafts = Vec::new();
+    let mut drafts = Vec::with_capacity(pending.drafts.len()); // most often all of them
     while pending.drafts.front().is_some_and(|(of, _)| *of == group)
         && let Some((_, draft)) = pending.drafts.pop_front()
     {
