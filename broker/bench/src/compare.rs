@@ -1,6 +1,6 @@
 //! Brokers side by side: each alone in turn, the same load from the same client, several times; medians and ratios.
 
-mod contestant;
+pub(crate) mod contestant;
 mod row;
 mod table;
 
@@ -115,7 +115,7 @@ impl Comparison {
                         Ok(report) => progress.say(&format!("  {}", summary(report))),
                         Err(error) => progress.say(&format!("  failed: {error}")),
                     }
-                    runs.push(result.map_err(|error| said(&error)));
+                    runs.push(result.map_err(|error| error.with_causes()));
                 }
             }
             let brokers = self.contestants.iter().zip(runs).map(|(contestant, runs)| medians(contestant, &runs));
@@ -143,17 +143,6 @@ fn summary(report: &Report) -> String {
         .lines()
         .filter(|line| ["received", "broker", "faults", "unsent", "error"].iter().any(|start| line.starts_with(start)));
     lines.collect::<Vec<_>>().join("\n  ")
-}
-
-/// An error with its causes.
-fn said(error: &BenchError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn medians(contestant: &Contestant, runs: &[Result<Report, String>]) -> Median {

@@ -88,3 +88,16 @@ pub enum BenchError {
         after: Duration,
     },
 }
+
+impl BenchError {
+    /// What it says, and why.
+    pub(crate) fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        text
+    }
+}

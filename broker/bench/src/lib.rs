@@ -11,6 +11,7 @@
 mod client;
 mod clock;
 pub mod compare;
+pub mod crash;
 mod error;
 mod flow;
 mod frame;

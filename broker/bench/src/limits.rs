@@ -70,3 +70,6 @@ pub(crate) const START_MAX: Duration = Duration::from_secs(30);
 
 /// How long a broker may take to stop before it is killed.
 pub(crate) const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// How long a broker that was killed may deliver nothing until what is missing is lost.
+pub(crate) const CRASH_PATIENCE: Duration = Duration::from_secs(3);

@@ -34,6 +34,21 @@ pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
     }
 }
 
+/// 0 where there is nothing to divide by.
+pub(crate) fn per(number: f64, of: f64) -> f64 {
+    if of > 0.0 { number / of } else { 0.0 }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for rates and ratios 53 bits are plenty")]
+pub(crate) const fn float(number: u64) -> f64 {
+    number as f64
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people to read")]
+pub(crate) fn whole(number: f64) -> String {
+    grouped(number.round() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

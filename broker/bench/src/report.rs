@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::{
-    number::{grouped, short},
+    number::{float, grouped, per, short, whole},
     process::Process,
     scenario::{Load, Loop, Scenario},
     stage::Outcome,
@@ -186,20 +186,6 @@ fn latency(histogram: &Histogram<u64>) -> Option<Latency> {
         p999_ms: at(0.999),
         max_ms: float(histogram.max()) / 1e6,
     })
-}
-
-fn per(number: f64, of: f64) -> f64 {
-    if of > 0.0 { number / of } else { 0.0 }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for rates and ratios 53 bits are plenty")]
-const fn float(number: u64) -> f64 {
-    number as f64
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people to read")]
-fn whole(number: f64) -> String {
-    grouped(number.round() as u64)
 }
 
 impl fmt::Display for Latency {

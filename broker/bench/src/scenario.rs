@@ -1,7 +1,7 @@
 //! The kinds of load: who publishes what, who subscribes to it, and in which stages.
 
 mod check;
-mod plans;
+pub(crate) mod plans;
 
 use std::{
     net::{SocketAddr, TcpStream, ToSocketAddrs},
@@ -209,7 +209,7 @@ impl Load {
         Ok(addresses.iter().find(answers).copied().unwrap_or(first))
     }
 
-    fn ground<'p>(&'p self, progress: &'p Progress) -> Result<Ground<'p>, BenchError> {
+    pub(crate) fn ground<'p>(&'p self, progress: &'p Progress) -> Result<Ground<'p>, BenchError> {
         let address = self.address()?;
         let process = match self.pid {
             Some(pid) => Some(Process::of_pid(pid).ok_or(BenchError::Process { pid })?),
@@ -236,6 +236,7 @@ impl Load {
             process,
             progress,
             stop: &self.stop,
+            at_end: None,
         })
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Ground<'p> {
     pub(crate) process: Option<Process>,
     pub(crate) progress: &'p Progress,
     pub(crate) stop: &'p Stop,
+    /// What is done to the broker when a stage is over, before its clients are told.
+    pub(crate) at_end: Option<&'p dyn Fn()>,
 }
 
 /// When a stage is over.
@@ -54,6 +56,8 @@ pub(crate) enum End {
     After { warm_up: Duration, duration: Duration },
     /// When every publisher has sent its messages and has them acknowledged.
     Published,
+    /// In the middle of the load, when so many messages have been answered. Nothing is drained.
+    Answered(u64),
     /// When so many messages have been received.
     Received(u64),
 }
@@ -132,6 +136,9 @@ impl Stage {
         let running = self.start(ground)?;
         let start = running.beginning(before);
         let measured = running.measure(start, end);
+        if let Some(act) = ground.at_end {
+            act();
+        }
         running.shared.enter(Phase::End);
         let connect_seconds = running.shared.connect_seconds();
         let done = running.join()?;

@@ -1,7 +1,9 @@
 //! `primer bench`: the command line of the load generator. Its flags are those of other MQTT benchmarks where they have
 //! one.
 
-use std::{process::ExitCode, time::Duration};
+mod crash;
+
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{ArgAction, Args, Subcommand};
@@ -50,6 +52,8 @@ enum Kind {
     Wildcard(LoadArguments),
     /// Brokers side by side: each is started, loaded and stopped in turn; medians and ratios.
     Compare(CompareArguments),
+    /// Is what was acknowledged still there? Each broker is killed in the middle of a load and started again.
+    Crash(crash::CrashArguments),
 }
 
 /// The options of a load. The exit code is 1 when anything was lost, doubled, reordered or refused.
@@ -196,13 +200,18 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn contestant(text: &str) -> Result<Contestant, String> {
+    named(text, Contestant::primer, Contestant::mosquitto)
+}
+
+/// A broker by its command, or one of the two that are known by name.
+fn named(text: &str, primer: fn(&Path) -> Contestant, mosquitto: fn() -> Contestant) -> Result<Contestant, String> {
     match (text.split_once('='), text) {
         (Some((name, command)), _) if !name.is_empty() && command.contains("{port}") => {
             Ok(Contestant { name: name.to_owned(), command: command.to_owned() })
         }
-        (None, "mosquitto") => Ok(Contestant::mosquitto()),
+        (None, "mosquitto") => Ok(mosquitto()),
         (None, "primer") => match std::env::current_exe() {
-            Ok(program) => Ok(Contestant::primer(&program)),
+            Ok(program) => Ok(primer(&program)),
             Err(error) => Err(format!("this program does not know where it is ({error}): write primer=COMMAND")),
         },
         _ => Err("write primer, mosquitto, or NAME=COMMAND with {port} in the command".to_owned()),
@@ -222,6 +231,7 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<ExitCode> {
     machine::raise_descriptor_limit().context("cannot raise the limit of file descriptors")?;
     let (scenario, arguments) = match bench.kind {
         Kind::Compare(arguments) => return compare(arguments),
+        Kind::Crash(arguments) => return crash::run(arguments),
         Kind::Conn(arguments) => (Scenario::Conn, arguments),
         Kind::Pub(arguments) => (Scenario::Pub, arguments),
         Kind::Sub(arguments) => (Scenario::Sub, arguments),

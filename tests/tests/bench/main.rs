@@ -5,6 +5,7 @@
 
 mod command_line;
 mod compare;
+mod crash;
 mod faulty;
 mod fixture;
 mod loads;

@@ -50,13 +50,47 @@ impl Contestant {
         Self { name: "mosquitto".to_owned(), command }
     }
 
+    /// This program with a data directory.
+    #[must_use]
+    pub fn durable_primer(program: &Path) -> Self {
+        let Self { name, command } = Self::primer(program);
+        Self { name, command: format!("{command} --data {{dir}}/data") }
+    }
+
+    /// mosquitto in its most durable setting: it saves all of its state after each change. It gives up being root, and
+    /// has to be able to write all the same.
+    #[must_use]
+    pub fn durable_mosquitto() -> Self {
+        let config = "persistence true\\npersistence_location {dir}/\\nautosave_on_changes true\\n\
+                      autosave_interval 1\\n";
+        let Self { name, command } = Self::mosquitto();
+        let command = command.replacen("printf '", &format!("chmod 777 {{dir}}; printf '{config}"), 1);
+        Self { name, command }
+    }
+
     /// Starts it, and waits until it accepts connections.
-    pub(super) fn start(&self, stop: &Stop) -> Result<Running, BenchError> {
-        let failed = |source| BenchError::Start { broker: self.name.clone(), command: self.command.clone(), source };
+    pub(crate) fn start(&self, stop: &Stop) -> Result<Running, BenchError> {
+        let failed = |source| self.failed(source);
         let port = free_port().map_err(failed)?;
         let folder = std::env::temp_dir().join(format!("primer-bench-{}-{port}", std::process::id()));
         let _ = fs::remove_dir_all(&folder); // of a process of the same number, which was killed
         fs::create_dir(&folder).map_err(failed)?;
+        self.start_in(folder, port, stop)
+    }
+
+    /// Starts it again after it was [killed](Running::kill), in the same folder.
+    pub(crate) fn start_again(&self, mut killed: Running, stop: &Stop) -> Result<Running, BenchError> {
+        let _ = killed.child.wait(); // what it had locked is free
+        let port = free_port().map_err(|source| self.failed(source))?;
+        self.start_in(std::mem::take(&mut killed.folder), port, stop)
+    }
+
+    fn failed(&self, source: io::Error) -> BenchError {
+        BenchError::Start { broker: self.name.clone(), command: self.command.clone(), source }
+    }
+
+    fn start_in(&self, folder: PathBuf, port: u16, stop: &Stop) -> Result<Running, BenchError> {
+        let failed = |source| self.failed(source);
         let filled = self.command.replace("{port}", &port.to_string()).replace("{dir}", &folder.display().to_string());
         let log = fs::File::create(folder.join("broker.log")).map_err(failed)?;
         let child = Command::new("sh")
@@ -112,15 +146,21 @@ fn accepts(port: u16) -> bool {
 
 /// A broker that runs, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     port: u16,
+    /// Empty when somebody else has it.
     folder: PathBuf,
 }
 
 impl Running {
-    pub(super) const fn port(&self) -> u16 {
+    pub(crate) const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Kills it with signal 9: nothing of it runs any more.
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
     }
 
     fn signal(&self, signal: Signal) {
@@ -140,6 +180,9 @@ impl Drop for Running {
         }
         self.signal(Signal::KILL);
         let _ = self.child.wait(); // it is gone, or was already waited for
+        if self.folder.as_os_str().is_empty() {
+            return;
+        }
         let _ = fs::remove_dir_all(&self.folder); // what stays in a temporary folder harms nobody
     }
 }

@@ -95,7 +95,7 @@ fn each_row_has_a_name_of_its_own_and_a_load_that_is_accepted() {
 fn a_command_that_ends_tells_what_it_said() {
     let error = contestant("broken", "echo out; echo err >&2; exit 3").start(&Stop::default()).unwrap_err();
     assert!(error.to_string().starts_with("broken did not start: echo out;"), "{error}");
-    let said = said(&error);
+    let said = error.with_causes();
     assert!(said.contains("exit status: 3") && said.contains("out\nerr"), "{said}");
 }
 

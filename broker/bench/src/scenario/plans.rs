@@ -39,6 +39,30 @@ pub(super) fn stages(load: &Load, run: u32) -> Vec<(Stage, Part)> {
     }
 }
 
+/// The stages of a load to a session that is away, whose broker is killed in the middle of it and started again.
+pub(crate) struct CrashStages {
+    pub(crate) subscribe: Stage,
+    /// Ends when so many messages have been answered.
+    pub(crate) publish: Stage,
+    /// To be told what was answered before, and how many may come.
+    pub(crate) come_back: Stage,
+}
+
+/// The stages of a crash after so many answers.
+pub(crate) fn crash(load: &Load, run: u32, answers: u64) -> CrashStages {
+    let plans = Plans { load, base: load.topic.clone().unwrap_or_else(|| format!("bench/{run:08x}")), run };
+    let topic = |n: u32| Topics::One(format!("{}/{n}", plans.base));
+    let sleep = vec![plans.sleeper(0, true, Expects::Nothing)];
+    let publish = (0..load.publishers).map(|n| plans.publisher(n, topic(n), 0)).collect();
+    // It subscribes again, as devices do: where the session itself was lost, it waits for all of it in vain.
+    let wake = vec![plans.sleeper(0, true, Expects::All(0..load.publishers))];
+    CrashStages {
+        subscribe: plans.stage("subscribe", sleep, End::Ready(Duration::ZERO)),
+        publish: plans.stage("publish", publish, End::Answered(answers)),
+        come_back: plans.stage("come back", wake, End::Received(0)),
+    }
+}
+
 struct Plans<'l> {
     load: &'l Load,
     base: String,

@@ -45,6 +45,13 @@ impl Running<'_> {
                 self.drain();
                 Ok(Seen { connected, first, last })
             }
+            End::Answered(messages) => {
+                let first = self.now();
+                self.shared.measure(0, u64::MAX - 1);
+                self.shared.enter(Phase::Load);
+                self.wait_until(|now| now.answered() >= messages).map_err(|broken| self.error(broken))?;
+                Ok(Seen { connected, first, last: self.now() })
+            }
             End::After { warm_up, duration } => {
                 let from_ns = self.shared.clock.now_ns().saturating_add(ns(warm_up));
                 self.shared.measure(from_ns, from_ns.saturating_add(ns(duration)));

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use super::{Snapshot, seconds};
 use crate::{
     client::{Client, Expects, Publishing},
+    number::{float, per},
     process::Usage,
     track::{Bits, Faults, Sent},
     worker::Done,
@@ -29,6 +30,8 @@ pub(crate) struct Outcome {
     pub(crate) latencies: Histogram<u64>,
     pub(crate) acknowledgements: Histogram<u64>,
     pub(crate) faults: Faults,
+    /// By publisher: what the broker has answered, which is the first that were sent.
+    pub(crate) answered: Vec<Sent>,
     pub(crate) refused: u64,
     pub(crate) unacknowledged: u64,
     pub(crate) unsent: u64,
@@ -62,6 +65,7 @@ pub(super) fn sum_up(run: u32, done: Vec<Done>, seen: Seen, sent_before: Vec<Sen
         latencies: Histogram::new(3).expect("three digits are a precision of a histogram"),
         acknowledgements: Histogram::new(3).expect("three digits are a precision of a histogram"),
         faults: faults(run, &done, sent_before),
+        answered: answered(&done),
         refused: 0,
         unacknowledged: clients().filter_map(|client| Some(client.publishing.as_ref()?.unacknowledged() as u64)).sum(),
         unsent: 0,
@@ -106,10 +110,36 @@ fn faults(run: u32, done: &[Done], sent_before: Vec<Sent>) -> Faults {
     faults
 }
 
+/// Answers come in the order of the publishes (MQTT 4.6), so what is not answered was sent last.
+fn answered(done: &[Done]) -> Vec<Sent> {
+    let mut by_publisher = Vec::new();
+    for client in done.iter().flat_map(|done| &done.clients) {
+        if let (Some((at, sent)), Some(publishing)) = (sent_of(client), &client.publishing) {
+            by_publisher.resize(by_publisher.len().max(at + 1), Sent::default());
+            by_publisher[at] = Sent { messages: sent.messages - publishing.unacknowledged() as u64, ..sent };
+        }
+    }
+    by_publisher
+}
+
 /// A publisher's index in the run, and what it has sent.
 fn sent_of(client: &Client) -> Option<(usize, Sent)> {
     let publisher = client.plan.publish.as_ref()?.publisher;
     Some((publisher as usize, client.publishing.as_ref().map(Publishing::sent)?))
+}
+
+impl Outcome {
+    pub(crate) fn acknowledged_per_second(&self) -> f64 {
+        per(float(self.acknowledged), self.seconds)
+    }
+
+    /// What the broker's process has cost a million acknowledged messages.
+    pub(crate) fn cpu_seconds_per_million(&self) -> Option<f64> {
+        let (before, after) = (self.before?, self.after?);
+        // Nanoseconds a message are thousandths of a second a million.
+        let ns = after.cpu_ns.saturating_sub(before.cpu_ns);
+        Some(per(float(ns) / 1e3, float(self.acknowledged)))
+    }
 }
 
 #[cfg(test)]
