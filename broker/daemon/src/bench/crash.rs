@@ -15,9 +15,9 @@ use super::{named, run_until_stopped, version};
 /// The options of a crash. The exit code is 1 when a broker has lost what it had acknowledged, or a round has failed.
 #[derive(Debug, Args)]
 pub(super) struct CrashArguments {
-    /// A broker, started by a command of the shell with {port} and {dir} (a folder that stays over the crash) in it; may
-    /// be given several times. NAME alone is one of `primer` (this program with --data) and `mosquitto` (which saves its
-    /// state after each change).
+    /// A broker, started by a command of the shell with {port} and {dir} (a folder that stays over the crash) in it;
+    /// may be given several times. NAME alone is one of `primer` (this program with --data) and `mosquitto` (which
+    /// saves its state after each change).
     #[arg(long = "broker", value_name = "NAME[=COMMAND]", value_parser = contestant,
         default_values = ["primer", "mosquitto"])]
     brokers: Vec<Contestant>,
