@@ -3,7 +3,7 @@
 
 mod crash;
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{fmt::Display, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{ArgAction, Args, Subcommand};
@@ -12,6 +12,7 @@ use primer_bench::{
     compare::{Comparison, Contestant, ROWS, Row},
 };
 use primer_mqtt::{Version, codec::packet::QoS};
+use serde::Serialize;
 use tokio::{
     runtime::Builder,
     signal::unix::{SignalKind, signal},
@@ -135,15 +136,33 @@ struct LoadArguments {
     /// Process of the broker, for its CPU time and memory; found by its port on this machine if not given.
     #[arg(long)]
     pid: Option<u32>,
+    #[command(flatten)]
+    telling: Telling,
+    /// Print help.
+    #[arg(long, action = ArgAction::Help)]
+    help: Option<bool>,
+}
+
+/// How it is told.
+#[derive(Debug, Clone, Copy, Args)]
+struct Telling {
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
     /// Say nothing while it runs.
     #[arg(long)]
     quiet: bool,
-    /// Print help.
-    #[arg(long, action = ArgAction::Help)]
-    help: Option<bool>,
+}
+
+impl Telling {
+    fn result(self, result: &(impl Serialize + Display), is_clean: bool) -> anyhow::Result<ExitCode> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(result)?);
+        } else {
+            print!("{result}");
+        }
+        Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
 }
 
 /// The options of a comparison.
@@ -167,12 +186,8 @@ struct CompareArguments {
     /// Threads of the load generator.
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// Print the result as JSON.
-    #[arg(long)]
-    json: bool,
-    /// Say nothing while it runs.
-    #[arg(long)]
-    quiet: bool,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 fn version(text: &str) -> Result<Version, String> {
@@ -244,15 +259,10 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<ExitCode> {
         Kind::Away(arguments) => (Scenario::Away, arguments),
         Kind::Wildcard(arguments) => (Scenario::Wildcard, arguments),
     };
-    let json = arguments.json;
+    let telling = arguments.telling;
     let load = load(scenario, arguments)?;
     let report = run_until_stopped(&load.stop.clone(), move || primer_bench::run(&load))??;
-    if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
-    }
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    telling.result(&report, report.is_clean())
 }
 
 fn load(scenario: Scenario, arguments: LoadArguments) -> anyhow::Result<Load> {
@@ -296,7 +306,7 @@ fn load(scenario: Scenario, arguments: LoadArguments) -> anyhow::Result<Load> {
         messages: arguments.messages,
         threads: arguments.threads,
         pid: arguments.pid,
-        progress: !arguments.quiet,
+        progress: !arguments.telling.quiet,
         ..load
     })
 }
@@ -327,7 +337,7 @@ fn run_until_stopped<T: Send + 'static>(stop: &Stop, work: impl FnOnce() -> T + 
 }
 
 fn compare(arguments: CompareArguments) -> anyhow::Result<ExitCode> {
-    let json = arguments.json;
+    let telling = arguments.telling;
     let rows = if arguments.rows.is_empty() { ROWS.to_vec() } else { arguments.rows };
     let comparison = Comparison {
         contestants: arguments.brokers,
@@ -335,15 +345,9 @@ fn compare(arguments: CompareArguments) -> anyhow::Result<ExitCode> {
         repeats: usize::from(arguments.repeats),
         seconds: arguments.duration.as_secs_f64(),
         threads: arguments.threads,
-        progress: !arguments.quiet,
+        progress: !arguments.telling.quiet,
         stop: Stop::default(),
     };
     let compared = run_until_stopped(&comparison.stop.clone(), move || comparison.run())??;
-    let is_complete = compared.is_complete();
-    if json {
-        println!("{}", serde_json::to_string_pretty(&compared)?);
-    } else {
-        print!("{compared}");
-    }
-    Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    telling.result(&compared, compared.is_complete())
 }

@@ -3,14 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use primer_bench::{
-    Loop,
-    compare::Contestant,
-    crash::{Crash, Survivals},
-};
+use primer_bench::{Loop, compare::Contestant, crash::Crash};
 use primer_mqtt::{Version, codec::packet::QoS};
 
-use super::{named, run_until_stopped, version};
+use super::{Telling, named, run_until_stopped, version};
 
 /// The options of a crash. The exit code is 1 when a broker has lost what it had acknowledged, or a round has failed.
 #[derive(Debug, Args)]
@@ -45,12 +41,8 @@ pub(super) struct CrashArguments {
     /// Threads of the load generator.
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// Print the result as JSON.
-    #[arg(long)]
-    json: bool,
-    /// Say nothing while it runs.
-    #[arg(long)]
-    quiet: bool,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 fn contestant(text: &str) -> Result<Contestant, String> {
@@ -58,16 +50,10 @@ fn contestant(text: &str) -> Result<Contestant, String> {
 }
 
 pub(super) fn run(arguments: CrashArguments) -> anyhow::Result<ExitCode> {
-    let json = arguments.json;
+    let telling = arguments.telling;
     let crash = crash(arguments);
-    let survivals: Survivals = run_until_stopped(&crash.load.stop.clone(), move || crash.run())??;
-    let is_clean = survivals.is_clean();
-    if json {
-        println!("{}", serde_json::to_string_pretty(&survivals)?);
-    } else {
-        print!("{survivals}");
-    }
-    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let survivals = run_until_stopped(&crash.load.stop.clone(), move || crash.run())??;
+    telling.result(&survivals, survivals.is_clean())
 }
 
 fn crash(arguments: CrashArguments) -> Crash {
@@ -81,6 +67,6 @@ fn crash(arguments: CrashArguments) -> Crash {
     load.payload_bytes = arguments.size;
     load.rhythm = Loop::Closed { window: arguments.window };
     load.threads = arguments.threads;
-    load.progress = !arguments.quiet;
+    load.progress = !arguments.telling.quiet;
     crash
 }
