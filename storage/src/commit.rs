@@ -7,12 +7,12 @@ use std::{
 
 use crate::{
     change::{Change, QueueId, Whereabouts, Written},
+    cost::row_cost,
     draft::{self, Draft},
     ledger::Ledger,
     limits::BODY_BYTES_MAX,
     moves::{Gathered, Moves},
     record::{Kind, Seal},
-    segment::row_cost,
     state::{Bodies, State},
     ticket::Ticket,
 };

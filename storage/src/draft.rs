@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::{
     change::{Change, Move, QueueId},
+    cost::row_cost,
     limits::PART_BYTES,
     message::{self, Destination, NEVER_UNIX_MS},
     record::{self, HEADER_BYTES, Kind},
-    segment::row_cost,
     store::Sync,
     ticket::Ticket,
 };

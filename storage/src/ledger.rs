@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::segment::record_cost;
+use crate::cost::record_cost;
 
 /// What a segment holds that is still wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

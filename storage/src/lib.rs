@@ -14,6 +14,7 @@ mod backend;
 mod change;
 mod clean;
 mod commit;
+mod cost;
 pub mod disk;
 pub mod draft;
 mod identity;

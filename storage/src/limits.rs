@@ -115,3 +115,6 @@ pub const GROUP_BYTES_WORTH: usize = 160 << 10;
 
 /// The longest wait for more, whatever a commit takes.
 pub const PACE_PATIENCE_MAX: Duration = Duration::from_millis(10);
+
+/// How long publishers wait for room that the owner makes by evicting. What comes then is refused.
+pub(crate) const ROOM_PATIENCE_MS: u64 = 1_000;

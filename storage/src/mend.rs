@@ -40,7 +40,9 @@ impl Writer {
     /// Whether messages are taken in. The reserve is made again, if it is time and there is room: not without it.
     pub(crate) fn look_at_health(&mut self) {
         self.reserve.refill(&*self.opener.disk);
-        let is_used_up = self.free_slots() <= SEGMENTS_RESERVED && self.active_bytes > self.rotate_at() / 6 * 5;
+        let is_used_up = self.free_slots() <= SEGMENTS_RESERVED
+            && self.active_bytes > self.rotate_at() / 6 * 5
+            && !self.shared.is_making_room();
         self.shared.set_health(match (self.reserve.lacks_room(), is_used_up) {
             (true, _) => Health::DiskFull,
             (false, true) => Health::BudgetUsedUp,

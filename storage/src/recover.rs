@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use crate::{
     change::QueueId,
     clean::is_wanted,
+    cost::row_cost,
     disk::Disk,
     identity::{self, Identity},
     ledger::Ledger,
@@ -20,7 +21,7 @@ use crate::{
     record::{HEADER_BYTES, Kind},
     reserve,
     roster::{self, Roster},
-    segment::{self, About, Opener, Part, Rows, Segment, none, row_cost},
+    segment::{self, About, Opener, Part, Rows, Segment, none},
     show::{Show, kept_records},
     sources::{self, Refused, Sources},
     state::State,

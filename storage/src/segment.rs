@@ -19,9 +19,10 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTran
 
 use crate::{
     backend::{Counting, FileSize},
+    cost::row_cost,
     disk::Disk,
-    limits::{BODY_BYTES_MAX, PART_BYTES, PICTURE_SHARE, segment_bytes},
-    record::{self, HEADER_BYTES, Kind, Seal},
+    limits::{BODY_BYTES_MAX, PICTURE_SHARE, segment_bytes},
+    record::{self, Kind, Seal},
     stats::Stats,
     varint::{self, Reader},
 };
@@ -32,11 +33,6 @@ const STATE: TableDefinition<'static, u32, &'static [u8]> = TableDefinition::new
 
 /// The format that this build writes, and the newest that it reads.
 pub(crate) const FORMAT: u8 = 1;
-
-/// What a page of redb has for entries, and what it keeps beside each: the key and where the value ends.
-const PAGE_BYTES: usize = 4096;
-const PAGE_ROOM: usize = PAGE_BYTES - 16;
-const ENTRY_BYTES: usize = 12;
 
 /// No file doubles more often.
 const DOUBLINGS_EVER: u32 = 40;
@@ -155,23 +151,6 @@ pub(crate) fn number_of(name: &str) -> Option<u64> {
     }
     let number = digits.parse().ok().filter(|number| *number < NUMBER_MAX)?;
     (name_of(number) == name).then_some(number)
-}
-
-/// Bytes that a row takes of a file. A page holds whole rows; a row that is longer than a page has a power of two of
-/// them to itself.
-pub(crate) fn row_cost(len: usize) -> u64 {
-    let cost = match PAGE_ROOM / (len + ENTRY_BYTES) {
-        0 => (len + ENTRY_BYTES + PAGE_BYTES - PAGE_ROOM).next_power_of_two(),
-        rows => PAGE_BYTES.div_ceil(rows),
-    };
-    cost as u64
-}
-
-/// Bytes that the rows of a record of so many bytes take.
-pub(crate) fn record_cost(len: u32) -> u64 {
-    let longest = HEADER_BYTES + PART_BYTES;
-    let (full, rest) = (len as usize / longest, len as usize % longest);
-    full as u64 * row_cost(longest) + if rest > 0 { row_cost(rest) } else { 0 }
 }
 
 /// Whether a file is a segment whose making was interrupted. Nothing ever depended on it.

@@ -5,13 +5,14 @@
 use std::{collections::BTreeMap, io, iter::Peekable, ops::ControlFlow, sync::Arc};
 
 use crate::{
+    cost::row_cost,
     ledger::Ledger,
     limits::READ_ROWS_MAX,
     loader::assemble,
     message::{Body, NEVER_UNIX_MS},
     record::{Kind, Row},
     recover::{OpenError, Report, Stored, record_len},
-    segment::{Part, Segment, SegmentError, name_of, row_cost},
+    segment::{Part, Segment, SegmentError, name_of},
     state::State,
 };
 

@@ -5,8 +5,9 @@ use std::sync::{Arc, atomic::Ordering};
 
 use crate::{
     clean::{Cleaning, Moving},
+    cost::row_cost,
     limits::{CLEAN_ATTEMPTS, RESERVE_BYTES, SEGMENTS_RESERVED},
-    segment::{Rows, SegmentError, name_of, none, row_cost},
+    segment::{Rows, SegmentError, name_of, none},
     stats::Stats,
     writer::Writer,
 };
@@ -69,12 +70,16 @@ impl Writer {
         let live = self.ledger.total();
         self.shared.stats.live_bytes.store(live.bytes, Ordering::Relaxed);
         self.shared.stats.live_records.store(live.records, Ordering::Relaxed);
-        let numbers: Vec<u64> = self.shared.segments.read().keys().copied().collect();
-        if self.cleaning.is_none() {
-            self.cleaning = self.worth_cleaning(&numbers).map(Cleaning::of);
+        if !self.is_pressed() || self.shared.has_evicted() {
+            self.shared.end_making_room();
         }
-        if self.is_pressed() && self.cleaning.is_none() {
+        // Eviction frees a whole segment and writes nothing: cleaning is for what it cannot free.
+        if self.is_pressed() && !self.shared.is_making_room() {
             self.evict_oldest();
+        }
+        if self.cleaning.is_none() {
+            let numbers: Vec<u64> = self.shared.segments.read().keys().copied().collect();
+            self.cleaning = self.worth_cleaning(&numbers).map(Cleaning::of);
         }
         if self.retry_at.is_none() {
             self.look_at_health();
@@ -94,22 +99,35 @@ impl Writer {
             return Some(*suspect);
         }
         let emptiest = numbers.iter().filter(may_be).min_by_key(|number| self.ledger.cost(**number))?;
-        // What is worth moving: an eighth of a segment at any time, half of one when room is needed.
-        let worth = if self.is_pressed() { self.opener.len_max / 2 } else { self.opener.len_max / 8 };
+        // What is worth moving: an eighth of a segment at any time, half of one when room is needed and nobody makes it.
+        let is_needed = self.is_pressed() && !self.shared.is_making_room();
+        let worth = if is_needed { self.opener.len_max / 2 } else { self.opener.len_max / 8 };
         (self.ledger.cost(*emptiest) <= worth).then_some(*emptiest)
     }
 
-    /// Whether the budget is at its high watermark: one segment is left to be begun for messages.
+    /// Whether the budget is at its high watermark: one segment is left to be begun for messages, or two where a few
+    /// commits fill one before another is free.
     pub(crate) fn is_pressed(&self) -> bool {
-        self.free_slots() <= SEGMENTS_RESERVED + 1
+        self.missing_slots() > 0
     }
 
-    /// Asks the owner to let go of the messages of the oldest segment.
+    /// How many segments have to go until it is not.
+    fn missing_slots(&self) -> usize {
+        let fills_fast = self.large_commit > self.rotate_at() / 4;
+        let wanted = SEGMENTS_RESERVED + 2 + u64::from(fills_fast);
+        usize::try_from(wanted.saturating_sub(self.free_slots())).unwrap_or(usize::MAX)
+    }
+
+    /// Asks the owner to let go of the messages of the oldest segments.
     pub(crate) fn evict_oldest(&self) {
-        let second = self.shared.segments.read().values().nth(1).map(|segment| segment.about.base);
-        if let Some(base) = second.filter(|_| self.shared.options.evicts)
+        let segments = self.shared.segments.read();
+        let first_to_stay = self.missing_slots().min(segments.len() - 1);
+        let base = segments.values().nth(first_to_stay).map(|segment| segment.about.base);
+        drop(segments);
+        if let Some(base) = base.filter(|_| self.shared.options.evicts)
             && self.shared.evict_below.fetch_max(base, Ordering::AcqRel) < base
         {
+            self.shared.begin_making_room();
             self.shared.call();
         }
     }

@@ -9,7 +9,7 @@ use std::{
     },
     task::Waker,
     thread::JoinHandle,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -21,7 +21,7 @@ use crate::{
     intervals::Intervals,
     limits::{
         BESIDE_BYTES, BUDGET_BYTES_MIN, DOUBLINGS_MAX, DOUBLINGS_MIN, GROUP_BYTES_MAX, GROUP_MESSAGES_MAX,
-        PENDING_BYTES_HARD, PENDING_BYTES_SOFT, SEGMENTS_PER_BUDGET, segment_bytes,
+        PENDING_BYTES_HARD, PENDING_BYTES_SOFT, ROOM_PATIENCE_MS, SEGMENTS_PER_BUDGET, segment_bytes,
     },
     loader::{Loader, Want},
     recover::{self, OpenError, Report, Stored},
@@ -205,6 +205,11 @@ pub(crate) struct Shared {
     pub(crate) health: AtomicU8,
     /// Messages below this sequence number are to be evicted.
     pub(crate) evict_below: AtomicU64,
+    /// Until when publishers wait, as the owner was asked to evict: in milliseconds since `began`; 0 when it was not.
+    making_room_until_ms: AtomicU64,
+    /// The group after which all has been let go of that the owner was asked for; `u64::MAX` when it has not answered.
+    evicted_with: AtomicU64,
+    began: Instant,
     /// Told when the owner has something to look at: eviction, a change of health.
     pub(crate) alarm: Mutex<Option<Waker>>,
     pub(crate) pending_bytes: AtomicU64,
@@ -231,11 +236,38 @@ impl Shared {
             broken: Mutex::default(),
             health: AtomicU8::new(Health::Well as u8),
             evict_below: AtomicU64::new(0),
+            making_room_until_ms: AtomicU64::new(0),
+            evicted_with: AtomicU64::new(u64::MAX),
+            began: Instant::now(),
             alarm: Mutex::new(None),
             pending_bytes: AtomicU64::new(0),
             stats,
             next_queue: AtomicU32::new(next_queue),
         }
+    }
+
+    /// The owner makes room: who publishes may wait for it, for a while.
+    pub(crate) fn begin_making_room(&self) {
+        self.evicted_with.store(u64::MAX, Ordering::Release);
+        self.making_room_until_ms.store(self.now_ms() + ROOM_PATIENCE_MS, Ordering::Release);
+    }
+
+    pub(crate) fn end_making_room(&self) {
+        self.making_room_until_ms.store(0, Ordering::Release);
+    }
+
+    pub(crate) fn is_making_room(&self) -> bool {
+        let until_ms = self.making_room_until_ms.load(Ordering::Acquire);
+        until_ms > 0 && self.now_ms() < until_ms
+    }
+
+    /// Whether the owner has let go of what it was asked for, and that is written.
+    pub(crate) fn has_evicted(&self) -> bool {
+        self.evicted_with.load(Ordering::Acquire) <= self.done.load(Ordering::Acquire)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
     }
 
     pub(crate) fn next_queue(&self) -> u32 {
@@ -362,7 +394,8 @@ impl Store {
     /// Whether publishers should be read more slowly.
     #[must_use]
     pub fn is_congested(&self) -> bool {
-        self.shared.pending_bytes.load(Ordering::Relaxed) > PENDING_BYTES_SOFT as u64
+        let soft = (PENDING_BYTES_SOFT as u64).min(self.shared.options.segment_bytes() / 2);
+        self.shared.pending_bytes.load(Ordering::Relaxed) > soft || self.shared.is_making_room()
     }
 
     /// The most bytes that one draft's messages may take, and the same for its changes. What is longer is refused, and
@@ -486,6 +519,12 @@ impl Store {
     #[must_use]
     pub fn evict_below(&self) -> u64 {
         self.shared.evict_below.load(Ordering::Acquire)
+    }
+
+    /// What [was to go](Self::evict_below) has been handed over as gone: publishers wait for the room.
+    pub fn evicted(&self) {
+        self.hurry();
+        self.shared.evicted_with.store(self.last().0, Ordering::Release);
     }
 
     /// Has `waker` woken whenever there is something to evict, a group has failed, or the store's health changes.

@@ -12,6 +12,7 @@ use parking_lot::MutexGuard;
 use crate::{
     clean::Cleaning,
     commit::Prepared,
+    cost::row_cost,
     draft::Draft,
     ledger::Ledger,
     limits::{ACTIVE_CACHE_BYTES, CLEAN_STEPS, IDLE_COMMIT, LAZY_FLUSH, SEGMENTS_RESERVED},
@@ -20,7 +21,7 @@ use crate::{
     recover::Recovered,
     reserve::Reserve,
     roster::Roster,
-    segment::{About, Opener, Rows, Segment, SegmentError, none, row_cost},
+    segment::{About, Opener, Rows, Segment, SegmentError, none},
     state::State,
     stats::Stats,
     store::{Pending, Shared, Sync},
@@ -53,6 +54,8 @@ pub(crate) struct Writer {
     pub(crate) clean_failures: BTreeMap<u64, u32>,
     /// What the rows in the active segment take of it.
     pub(crate) active_bytes: u64,
+    /// Bytes of rows of the largest commits lately.
+    pub(crate) large_commit: u64,
     /// Bytes of rows that a file has lately been found to have room for.
     learned_room: u64,
     /// A commit has failed: the state is ahead of the files until all of it is written anew.
@@ -110,6 +113,7 @@ impl Writer {
             suspects,
             clean_failures: BTreeMap::new(),
             active_bytes,
+            large_commit: 0,
             learned_room: u64::MAX,
             is_ahead: false,
             is_superseded: false,
@@ -289,6 +293,7 @@ impl Writer {
             drafts.iter_mut().for_each(Draft::refuse);
             return true;
         }
+        self.large_commit = (self.large_commit / 16 * 15).max(cost);
         if cost == 0 {
             return false;
         }

@@ -108,6 +108,9 @@ async fn evict(hub: &Hub, evicted_below: &mut u64) {
             state.count_dropped(hub);
         }
     }
+    if let Some(journal) = hub.node.journal() {
+        journal.store().evicted();
+    }
 }
 
 fn expire_retained(hub: &Hub, batch: &mut Batch) {

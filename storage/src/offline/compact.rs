@@ -6,13 +6,14 @@ use std::{collections::HashMap, io, path::Path, sync::Arc};
 
 use crate::{
     clean::is_wanted,
+    cost::row_cost,
     disk::{Folder, FolderError, Probe},
     identity,
     limits::{ACTIVE_CACHE_BYTES, CLEAN_BYTES, READ_ROWS_MAX},
     offline::Building,
     record::{Kind, Row},
     recover::{self, OpenError, Recovered, Report},
-    segment::{About, Opener, Part, Rows, Segment, SegmentError, name_of, none, row_cost},
+    segment::{About, Opener, Part, Rows, Segment, SegmentError, name_of, none},
     show::scan_all,
     stats::Stats,
     store::Options,

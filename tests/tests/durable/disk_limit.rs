@@ -189,6 +189,30 @@ fn dropping_the_oldest_keeps_to_the_limit() {
     assert!(lasting(broker.addr(), Version::V5, "bystander").recv().text() == "x");
 }
 
+/// Publishers that had more on its way than was free were refused, or cut off before 5.0, while the broker was making
+/// room: it is for them to wait.
+#[test]
+fn nobody_is_refused_while_the_oldest_go() {
+    let broker = broker_with(&["--disk-limit", LIMIT, "--overflow", "drop-oldest", "--sys-interval", "1"]);
+    sleeper(broker.addr(), Version::V5, "sleeper", "flood/#", 1);
+    let publishers = ["one", "two", "three"].map(|id| {
+        let mut publisher = Client::v5(broker.addr(), id);
+        std::thread::spawn(move || {
+            for round in 0..12 {
+                let pids: Vec<u16> = (0..40).map(|_| publisher.next_pid()).collect();
+                let packets =
+                    pids.iter().map(|pid| publish(Version::V5, "flood/a", &numbered(round)).qos(1, *pid).build());
+                publisher.send(&packets.collect::<Vec<_>>().concat());
+                for pid in pids {
+                    assert_eq!(publisher.await_ack(Ack::Puback, pid), 0, "round {round}");
+                }
+            }
+        })
+    });
+    publishers.into_iter().for_each(|publisher| publisher.join().expect("all are taken in"));
+    await_sys(&broker, "drops/evicted", |count| count > 0);
+}
+
 /// A subscriber that keeps up loses nothing, however much runs through, and its commits do not grow the files.
 #[test]
 fn who_keeps_up_loses_nothing() {
