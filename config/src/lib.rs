@@ -68,6 +68,9 @@ pub trait Machine {
 
     /// Bytes that are free on the disk where a folder is, or is going to be.
     fn free_bytes(&self, folder: &Path) -> Option<u64>;
+
+    /// Bytes of the files in a folder; 0 where there is none.
+    fn used_bytes(&self, folder: &Path) -> u64;
 }
 
 #[cfg(test)]

@@ -54,6 +54,25 @@ fn nothing_said_is_the_broker_s_own_defaults() {
     assert_eq!(stored.directory, Path::new("d"));
 }
 
+/// The store's own files were not counted as free: with each start the limit was less, and at the next publish messages
+/// had to go that were acknowledged, without a word.
+#[test]
+fn the_limit_of_the_disk_has_room_for_what_is_there() {
+    const MIB: u64 = 1 << 20;
+    let limit = |free, used| {
+        let machine =
+            Imagined::default().file("primer.toml", "[storage]\ndirectory = 'd'").disk(free * MIB, used * MIB);
+        machine.load(&Flags::default()).unwrap().broker.data.unwrap().store.budget_bytes / MIB
+    };
+    assert_eq!(limit(150, 0), 75);
+    assert_eq!(limit(110, 40), 75, "at the next start");
+    assert_eq!(limit(60, 75), 112, "others have filled the disk");
+    assert_eq!(limit(0, 75), 75, "nothing is free");
+    assert_eq!(limit(10, 0), 34, "the least");
+    assert_eq!(limit(1 << 20, 0), 4096);
+    assert_eq!(limit(1 << 20, 6000), 9000, "it was run with a larger limit");
+}
+
 #[test]
 fn each_layer_wins_over_the_one_before_and_says_so() {
     let file =

@@ -14,6 +14,8 @@ pub(crate) struct Imagined {
     files: BTreeMap<PathBuf, String>,
     folders: BTreeSet<PathBuf>,
     variables: BTreeMap<String, String>,
+    free: Option<u64>,
+    used: u64,
 }
 
 impl Imagined {
@@ -21,6 +23,12 @@ impl Imagined {
         let path = PathBuf::from(name);
         self.folders.extend(path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned));
         self.files.insert(path, text.to_owned());
+        self
+    }
+
+    /// Bytes that are free on the disk, and those of the files in any folder.
+    pub(crate) const fn disk(mut self, free: u64, used: u64) -> Self {
+        (self.free, self.used) = (Some(free), used);
         self
     }
 
@@ -67,6 +75,10 @@ impl Machine for Imagined {
     }
 
     fn free_bytes(&self, _folder: &Path) -> Option<u64> {
-        Some(1 << 30)
+        Some(self.free.unwrap_or(1 << 30))
+    }
+
+    fn used_bytes(&self, _folder: &Path) -> u64 {
+        self.used
     }
 }

@@ -96,6 +96,7 @@ impl Writer {
                 Err(error) => tracing::warn!(number, %error, "a segment cannot be read"),
             }
         }
+        self.tend();
     }
 
     /// Tries to write again after a failure.

@@ -195,7 +195,7 @@ impl Opener {
     }
 
     /// How long a segment may be that begins with a picture of so many parts.
-    fn bound(&self, parts: u32) -> u64 {
+    pub(crate) fn bound(&self, parts: u32) -> u64 {
         let needed = row_cost(BODY_BYTES_MAX).saturating_mul(u64::from(parts)).saturating_mul(PICTURE_SHARE);
         let fitting = (0..DOUBLINGS_EVER).map(segment_bytes).find(|bytes| *bytes >= needed);
         fitting.unwrap_or(u64::MAX).max(self.len_max)

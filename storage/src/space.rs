@@ -7,18 +7,44 @@ use crate::{
     clean::{Cleaning, Moving},
     cost::row_cost,
     limits::{CLEAN_ATTEMPTS, RESERVE_BYTES, SEGMENTS_RESERVED},
-    segment::{Rows, SegmentError, name_of, none},
+    segment::{Rows, Segment, SegmentError, name_of, none},
     stats::Stats,
     writer::Writer,
 };
 
 impl Writer {
-    /// How many more segments fit the budget. One that is longer than usual counts as several.
+    /// How many more segments fit the budget. One that is longer than usual counts as several; but one of a larger
+    /// budget, of which the newest are to be kept, does not take the room that they move to.
     pub(crate) fn free_slots(&self) -> u64 {
         let segments = self.shared.segments.read();
         let broken = self.shared.broken.lock().iter().filter(|number| !segments.contains_key(number)).count();
-        let used: u64 = segments.values().map(|segment| segment.len().div_ceil(self.opener.len_max).max(1)).sum();
+        let slots = |segment: &Arc<Segment>| match segment.len().div_ceil(self.opener.len_max) {
+            _ if self.shared.options.evicts && self.is_oversized(segment) => 1,
+            slots => slots.max(1),
+        };
+        let used: u64 = segments.values().map(slots).sum();
         self.shared.options.slots().saturating_sub(used + broken as u64)
+    }
+
+    /// Whether a segment is of a time when the budget was larger.
+    pub(crate) fn is_oversized(&self, segment: &Segment) -> bool {
+        segment.len() > self.opener.bound(segment.about.parts)
+    }
+
+    fn has_oversized(&self) -> bool {
+        self.shared.segments.read().values().any(|segment| self.is_oversized(segment))
+    }
+
+    /// A segment that is larger than it may be now is not written to any more, or it would never go.
+    fn leave_oversized(&mut self) {
+        let is_oversized = self.active.as_ref().is_some_and(|active| self.is_oversized(active));
+        if is_oversized && self.retry_at.is_none() {
+            let budget_bytes = self.shared.options.budget_bytes;
+            tracing::warn!(budget_bytes, "the files are of a larger budget: what is in them has to go, or to move");
+            if let Err(error) = self.begin_next() {
+                tracing::debug!(%error, "the next segment cannot be begun");
+            }
+        }
     }
 
     /// Removes segments of which nothing is wanted any more.
@@ -66,6 +92,7 @@ impl Writer {
 
     /// Looks after space: segments that go, one to be cleaned, messages to be evicted, messages to be refused.
     pub(crate) fn tend(&mut self) {
+        self.leave_oversized();
         self.drop_dead();
         let live = self.ledger.total();
         self.shared.stats.live_bytes.store(live.bytes, Ordering::Relaxed);
@@ -98,8 +125,15 @@ impl Writer {
         if let Some(suspect) = numbers.iter().filter(may_be).find(|number| self.suspects.contains_key(number)) {
             return Some(*suspect);
         }
+        let segments = self.shared.segments.read();
+        let is_oversized = |number: &&u64| segments.get(number).is_some_and(|segment| self.is_oversized(segment));
+        if let Some(oversized) = numbers.iter().filter(may_be).find(is_oversized) {
+            return (!self.shared.is_making_room()).then_some(*oversized);
+        }
+        drop(segments);
         let emptiest = numbers.iter().filter(may_be).min_by_key(|number| self.ledger.cost(**number))?;
-        // What is worth moving: an eighth of a segment at any time, half of one when room is needed and nobody makes it.
+        // What is worth moving: an eighth of a segment at any time, half of one when room is needed and nobody makes
+        // it.
         let is_needed = self.is_pressed() && !self.shared.is_making_room();
         let worth = if is_needed { self.opener.len_max / 2 } else { self.opener.len_max / 8 };
         (self.ledger.cost(*emptiest) <= worth).then_some(*emptiest)
@@ -115,14 +149,26 @@ impl Writer {
     fn missing_slots(&self) -> usize {
         let fills_fast = self.large_commit > self.rotate_at() / 4;
         let wanted = SEGMENTS_RESERVED + 2 + u64::from(fills_fast);
-        usize::try_from(wanted.saturating_sub(self.free_slots())).unwrap_or(usize::MAX)
+        let missing = usize::try_from(wanted.saturating_sub(self.free_slots())).unwrap_or(usize::MAX);
+        missing.max(usize::from(self.has_oversized()))
     }
 
     /// Asks the owner to let go of the messages of the oldest segments.
     pub(crate) fn evict_oldest(&self) {
         let segments = self.shared.segments.read();
+        if segments.len() < self.ledger.segments().count() {
+            return; // which is the oldest is known when all are open again
+        }
         let first_to_stay = self.missing_slots().min(segments.len() - 1);
-        let base = segments.values().nth(first_to_stay).map(|segment| segment.about.base);
+        let mut base = segments.values().nth(first_to_stay).map(|segment| segment.about.base);
+        if let Some((number, oldest)) = segments.first_key_value().filter(|(_, oldest)| self.is_oversized(oldest)) {
+            // Its newest stay, as many as there is room for. Records are taken to be of one size.
+            let room = self.free_slots().saturating_sub(SEGMENTS_RESERVED + 2) * self.rotate_at();
+            let cost = self.ledger.cost(*number).max(1);
+            let end = oldest.last().ok().flatten().map_or(self.next_sequence, |(last, _)| last + 1);
+            let stay = u128::from(end - oldest.about.base) * u128::from(room.min(cost)) / u128::from(cost);
+            base = Some(end - u64::try_from(stay).unwrap_or(0));
+        }
         drop(segments);
         if let Some(base) = base.filter(|_| self.shared.options.evicts)
             && self.shared.evict_below.fetch_max(base, Ordering::AcqRel) < base

@@ -385,7 +385,8 @@ impl Writer {
 
     /// Begins the next segment, with a picture of the state and the rows of a group: both are there or neither is.
     pub(crate) fn rotate(&mut self, prepared: &Prepared) -> Result<(), SegmentError> {
-        if self.free_slots() == 0 {
+        let is_oversized = self.active.as_ref().is_some_and(|active| self.is_oversized(active));
+        if self.free_slots() == 0 && !is_oversized {
             return Err(SegmentError::Bound);
         }
         let picture = self.state.picture();

@@ -127,6 +127,81 @@ fn evicting_makes_room_for_ever() {
     assert_eq!(found.differs(driver.model()), None);
 }
 
+/// A store of one large file, opened with a budget that is less than that.
+fn shrunk(evicts: bool) -> (Driver, u32) {
+    let large = Options { budget_bytes: 1 << 30, evicts, ..Options::default() };
+    let mut driver = Driver::new(&SimDisk::new(), &large);
+    let queue = driver.define();
+    for _ in 0..100 {
+        (0..50).for_each(|_| drop(driver.message(&[queue], 8_000)));
+        assert!(driver.submit());
+    }
+    driver.store.close();
+    driver.store = open(&driver.disk, &Options { evicts, ..small() }).expect("it opens").0;
+    let end = Instant::now() + Duration::from_secs(20);
+    // It is opened anew as one that is only read.
+    while driver.store.figures().file_bytes <= small().budget_bytes {
+        assert!(Instant::now() < end, "{:?}", driver.store.figures());
+        std::thread::yield_now();
+    }
+    (driver, queue)
+}
+
+/// Lets go of what the store asks for, as its owner does.
+fn evict(driver: &mut Driver, queue: u32) {
+    let below = driver.store.evict_below();
+    let held: Vec<u64> = driver.model().queues[&queue].messages.keys().copied().collect();
+    for position in held {
+        if driver.where_is[&(queue, position)].written().is_some_and(|(sequence, _)| sequence < below) {
+            driver.gone(queue, position);
+        }
+    }
+    assert!(driver.submit(), "{:?}", driver.store.figures());
+    driver.store.evicted();
+}
+
+/// With a budget that was less than the one file there was, all was refused for ever: what is written to does not go.
+#[test]
+fn the_newest_of_a_larger_budget_stay() {
+    let (mut driver, queue) = shrunk(true);
+    let (budget, before) = (small().budget_bytes, driver.model().queues[&queue].messages.len());
+    let end = Instant::now() + Duration::from_secs(20);
+    while driver.store.figures().file_bytes > budget {
+        assert!(Instant::now() < end, "{:?}", driver.store.figures());
+        driver.store.admits().expect("messages are taken in meanwhile");
+        driver.message(&[queue], 100);
+        evict(&mut driver, queue);
+    }
+    let (first, last) = {
+        let messages = &driver.model().queues[&queue].messages;
+        (*messages.keys().next().expect("some stay"), *messages.keys().next_back().expect("some stay"))
+    };
+    let stayed = driver.model().queues[&queue].messages.values().filter(|(_, len)| *len == 8_000).count();
+    println!("{stayed} of {before} stay: {:?}", driver.store.figures());
+    assert!(stayed * 8_000 > budget as usize / 5, "{stayed} of {before}");
+    assert_eq!(last - first + 1, driver.model().queues[&queue].messages.len() as u64, "without a gap");
+    driver.store.close();
+    let (_store, found) = open(&driver.disk, &small()).expect("it opens");
+    assert_eq!(found.differs(driver.model()), None);
+}
+
+#[test]
+fn what_is_of_a_larger_budget_is_fetched_and_then_there_is_room() {
+    let (mut driver, queue) = shrunk(false);
+    while driver.store.admits().is_ok() {
+        driver.message(&[queue], 4_000);
+        assert!(driver.submit(), "{:?}", driver.store.figures());
+    }
+    acknowledge(&mut driver, queue, |_| true);
+    assert!(driver.submit());
+    until_admitted(&driver);
+    for _ in 0..10 {
+        driver.message(&[queue], 4_000);
+        assert!(driver.submit(), "{:?}", driver.store.figures());
+    }
+    assert!(driver.store.figures().file_bytes <= small().budget_bytes, "{:?}", driver.store.figures());
+}
+
 /// A picture of the state that no segment had room for: none could be begun any more, and nothing was written.
 #[test]
 fn a_state_that_is_larger_than_a_segment_is_kept() {

@@ -50,7 +50,7 @@ pub(crate) struct Restore {
     /// theirs.
     #[arg(long)]
     merge: bool,
-    /// The most that the data directory may take; 4G, or half of what is free if that is less, if not given.
+    /// The most that the data directory may take; 4G, or half of what is free without it if that is less, if not given.
     #[arg(long, value_parser = budget, env = "PRIMER_DISK_LIMIT")]
     disk_limit: Option<u64>,
     /// The dump, packed or not; standard input if it is `-`.

@@ -58,6 +58,11 @@ impl Machine for ThisMachine {
     fn free_bytes(&self, folder: &Path) -> Option<u64> {
         free_bytes(folder)
     }
+
+    fn used_bytes(&self, folder: &Path) -> u64 {
+        let files = fs::read_dir(folder).into_iter().flatten().flatten();
+        files.filter_map(|file| file.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len()).sum()
+    }
 }
 
 fn total_of(meminfo: &str) -> Option<u64> {

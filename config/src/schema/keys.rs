@@ -238,7 +238,7 @@ const STORAGE: &[Key] = &[
     Key::new(
         "disk_limit",
         Size(journal::BUDGET_BYTES_MIN, u64::MAX),
-        Nothing { means: "4G, or half of what is free if that is less", example: "\"8G\"" },
+        Nothing { means: "4G, or half of what is free without it if that is less", example: "\"8G\"" },
         "The most that the directory may take.",
     )
     .flag("disk-limit", "BYTES")

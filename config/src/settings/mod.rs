@@ -271,11 +271,16 @@ fn data(effective: &Effective, machine: &dyn Machine, evicts: bool) -> Option<Da
     Some(DataOptions { directory, store, probe: None })
 }
 
-/// The limit of the disk where none is given: 4 GiB, or half of what is free where the folder is, if that is less.
+/// The limit of the disk where none is given: 4 GiB, or half of what is free where the folder is, if that is less. What
+/// is in the folder counts as free, so that the limit is the same at the next start, and has room in any case: messages
+/// do not have to go because somebody else has filled the disk.
 #[must_use]
 pub fn disk_bytes(machine: &dyn Machine, folder: &Path) -> u64 {
-    let half = machine.free_bytes(folder).map_or(DISK_BYTES, |free| free / 2);
-    half.clamp(journal::BUDGET_BYTES_MIN, DISK_BYTES)
+    let used = machine.used_bytes(folder);
+    let Some(free) = machine.free_bytes(folder) else { return DISK_BYTES.max(used.saturating_mul(2)) };
+    let half = used.saturating_add(free) / 2;
+    let kept = used.saturating_add((used / 2).min(free / 4 * 3));
+    half.clamp(journal::BUDGET_BYTES_MIN, DISK_BYTES).max(kept)
 }
 
 /// The definition of a queue as TOML.
