@@ -57,7 +57,7 @@ impl StorageBackend for Counting {
 
     fn sync_data(&self) -> io::Result<()> {
         Stats::add(&self.stats.syncs, 1);
-        self.inner.sync_data()
+        self.inner.sync_data().inspect_err(|_| Stats::add(&self.stats.failed_syncs, 1))
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

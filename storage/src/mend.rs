@@ -20,6 +20,7 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(5);
 impl Writer {
     pub(crate) fn fail(&mut self, error: &SegmentError) {
         self.is_ahead = true;
+        self.look_at_syncs();
         if matches!(error, SegmentError::DiskFull) {
             self.reserve.give_up(&*self.opener.disk);
         }
@@ -33,8 +34,12 @@ impl Writer {
 
     pub(crate) fn recover(&mut self) {
         self.retry_at = None;
-        tracing::info!("the disk takes writes again");
         self.look_at_health();
+        if self.reserve.lacks_room() {
+            tracing::debug!("the disk takes what makes room; it has none for messages yet");
+        } else {
+            tracing::info!("the disk takes writes again");
+        }
     }
 
     /// Whether messages are taken in. The reserve is made again, if it is time and there is room: not without it.

@@ -31,6 +31,7 @@ pub(crate) struct Stats {
     pub(crate) damaged: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) failed_commits: AtomicU64,
+    pub(crate) failed_syncs: AtomicU64,
     pub(crate) group_messages: AtomicU64,
     pub(crate) cleaned_bytes: AtomicU64,
     pub(crate) live_bytes: AtomicU64,

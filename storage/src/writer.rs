@@ -63,6 +63,11 @@ pub(crate) struct Writer {
     /// The active segment may have a successor that is not known here. What is written to it now would be taken for
     /// older than that.
     is_superseded: bool,
+    /// A sync of the active segment has failed: the kernel takes for written what it has not, and reads say nothing of
+    /// it. It is not written to any more, and what is wanted of it moves to another.
+    is_doubtful: bool,
+    /// Failed syncs that are known.
+    failed_syncs: u64,
     /// Something was committed since the last commit that makes the next open quick.
     pub(crate) is_unsettled: bool,
     /// When to try again to write. The disk does not take writes as long as this is set.
@@ -117,6 +122,8 @@ impl Writer {
             learned_room: u64::MAX,
             is_ahead: false,
             is_superseded: false,
+            is_doubtful: false,
+            failed_syncs: 0,
             is_unsettled: true,
             retry_at: None,
             mend_at: None,
@@ -275,7 +282,11 @@ impl Writer {
                 (prepared, !is_refused)
             }
             Err(error) => {
-                tracing::error!(%error, messages, "a commit failed; its messages are refused");
+                if messages > 0 {
+                    tracing::error!(%error, messages, "a commit failed; its messages are refused");
+                } else {
+                    tracing::debug!(%error, "a commit failed; its changes come with a later one");
+                }
                 Stats::add(&self.shared.stats.failed_commits, 1);
                 prepared.withdraw(&mut self.ledger);
                 self.fail(&error);
@@ -312,11 +323,15 @@ impl Writer {
 
     pub(crate) fn write(&mut self, prepared: &mut Prepared) -> Result<(), SegmentError> {
         let is_full = self.active_bytes + prepared.cost > self.rotate_at();
-        if self.is_ahead || is_full {
+        if self.is_ahead || is_full || self.is_doubtful {
             self.drop_dead();
             match self.rotate(prepared) {
                 Ok(()) => return Ok(()),
-                Err(error) if self.is_superseded || (self.is_ahead && !matches!(error, SegmentError::Bound)) => {
+                Err(error)
+                    if self.is_superseded
+                        || self.is_doubtful
+                        || (self.is_ahead && !matches!(error, SegmentError::Bound)) =>
+                {
                     return Err(error);
                 }
                 // The present segment goes on, while its file has room.
@@ -346,6 +361,9 @@ impl Writer {
                     if matches!(error, SegmentError::DiskFull) {
                         self.drop_dead();
                     }
+                    if self.look_at_syncs() {
+                        return self.rotate(prepared);
+                    }
                     self.reopen()?;
                     // A commit that returned an error may have become durable all the same.
                     if self.active()?.last()?.is_some_and(|(last, _)| last + 1 >= prepared.next) {
@@ -356,6 +374,17 @@ impl Writer {
             }
         }
         result
+    }
+
+    /// Whether the active segment is in doubt, as a sync has failed.
+    pub(crate) fn look_at_syncs(&mut self) -> bool {
+        let failed = self.shared.stats.failed_syncs.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.failed_syncs, failed) < failed && !self.is_doubtful {
+            self.is_doubtful = true;
+            tracing::warn!(number = self.active_number, "a sync failed: the segment is left, and what is wanted moves");
+            self.suspects.entry(self.active_number).or_default();
+        }
+        self.is_doubtful
     }
 
     /// Bytes of rows in the active segment at which the next one takes over.
@@ -418,7 +447,8 @@ impl Writer {
         self.mend_at = None;
         self.unlearn_room();
         self.active_bytes = picture.iter().map(|body| row_cost(body.len())).sum();
-        (self.is_ahead, self.is_superseded) = (false, false);
+        (self.is_ahead, self.is_superseded, self.is_doubtful) = (false, false, false);
+        self.failed_syncs = self.shared.stats.failed_syncs.load(Ordering::Relaxed);
         tracing::debug!(number, base, "a segment begins");
         let _the_next_change_tries_again = self.list(&[]);
         Ok(())

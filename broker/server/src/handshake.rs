@@ -133,7 +133,15 @@ pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
     }
     match opened {
         Ok(cell) => Ok(Admitted { cell, identity, terms: request.terms, rest: buffer }),
-        Err(reason) => refuse(hub, stream, &request.terms, reason, "the session is held by another connection").await,
+        Err(reason) => refuse(hub, stream, &request.terms, reason, why_not_opened(reason)).await,
+    }
+}
+
+const fn why_not_opened(reason: ReasonCode) -> &'static str {
+    match reason {
+        ReasonCode::QUOTA_EXCEEDED => "the disk did not take the session",
+        ReasonCode::SERVER_SHUTTING_DOWN => "the broker is stopping",
+        _ => "the session is held by another connection",
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     hub::{Hub, Timer},
     limits::{SWEEP_INTERVAL, SWEEP_SLICE},
     moving, registry,
-    sys::{self, Sys},
+    sys::{self, Sys, dropped::Dropped},
 };
 
 /// When to look again at a connection that has been told to end.
@@ -35,6 +35,7 @@ async fn run(hub: Arc<Hub>) {
     let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
     let mut evicted_below = 0;
     let mut alarm = None;
+    let mut dropped = Dropped::default();
     loop {
         let mut next = next_sweep.min(sys.next());
         if let Some(at_ms) = next_deadline(&hub) {
@@ -60,6 +61,7 @@ async fn run(hub: Arc<Hub>) {
             next_sweep = now + SWEEP_INTERVAL;
             batch.finish(&hub);
             sweep(&hub, batch.now_ms).await;
+            dropped.tell(&hub, now);
         }
         if now >= sys.next() {
             sys.publish(&hub, &mut batch);

@@ -1,5 +1,6 @@
 //! The `$SYS` tree, in mosquitto's names, and a few of EMQX's (`$SYS/brokers/...`).
 
+pub(crate) mod dropped;
 mod queues;
 pub(crate) mod store;
 

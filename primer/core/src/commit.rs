@@ -70,9 +70,12 @@ pub enum Refused {
     /// The node's memory budget is spent.
     #[error("the node's memory budget is spent")]
     MemoryFull,
-    /// The node's disk budget is spent, or its disk is full.
+    /// The node's disk is full.
     #[error("the node's disk is full")]
     DiskFull,
+    /// The node's disk budget is spent.
+    #[error("the node's disk limit is used up")]
+    DiskLimit,
     /// The node's disk does not take writes.
     #[error("the node's disk does not take writes")]
     DiskFailed,

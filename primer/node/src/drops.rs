@@ -62,7 +62,7 @@ pub const fn reason_of(why: Refused) -> Reason {
         Refused::InvalidTopic | Refused::Deleted => Reason::InvalidTopic,
         Refused::Stopping => Reason::Stopping,
         Refused::ByRule(_) => Reason::ByRule,
-        Refused::DiskFull => Reason::DiskFull,
+        Refused::DiskFull | Refused::DiskLimit => Reason::DiskFull,
         Refused::DiskFailed => Reason::DiskFailed,
         Refused::Overloaded => Reason::Overloaded,
         _ => Reason::StoreFull,

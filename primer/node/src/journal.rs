@@ -185,6 +185,7 @@ const fn refused(refusal: Refusal) -> Refused {
     match refusal {
         Refusal::DiskFailed => Refused::DiskFailed,
         Refusal::Overloaded => Refused::Overloaded,
+        Refusal::BudgetUsedUp => Refused::DiskLimit,
         _ => Refused::DiskFull,
     }
 }

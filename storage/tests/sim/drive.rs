@@ -316,8 +316,10 @@ impl Driver {
             // What came in the same draft was never written.
             if self.where_is[&(id, position)].written().is_some() {
                 queue.messages.insert(position, message);
-                queue.leases.extend(lease.map(|tag| (position, tag)));
+            } else {
+                self.refused.insert((id, position), message);
             }
+            queue.leases.extend(lease.map(|tag| (position, tag))); // a change: it stays whatever becomes of the message
         }
         for (id, queue) in &mut self.model.queues {
             let withdrawn = |position: &u64| self.where_is[&(*id, *position)].is_withdrawn();

@@ -68,6 +68,10 @@ pub enum Op {
         name: String,
     },
     SyncNames,
+    /// A sync that failed: the kernel takes the pages for clean, and never writes them.
+    SyncFailed {
+        file: usize,
+    },
     /// So many drafts have been handed over.
     Submitted(usize),
     /// So many of them were reported durable.
@@ -315,8 +319,11 @@ impl StorageBackend for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut inner = self.disk.0.lock();
-        inner.pass(What::Sync)?;
         let file = self.file;
+        if let Err(error) = inner.pass(What::Sync) {
+            inner.note(|| Op::SyncFailed { file });
+            return Err(error);
+        }
         if !inner.lies {
             inner.note(|| Op::Sync { file });
         }
@@ -366,6 +373,9 @@ impl Crashes {
                     }
                     is_data
                 });
+            }
+            Op::SyncFailed { file: failed } => {
+                self.open.retain(|op| !matches!(op, Op::Write { file, .. } if file == failed));
             }
             Op::Submitted(drafts) => self.submitted = *drafts,
             Op::Durable(drafts) => self.durable = *drafts,
@@ -427,7 +437,7 @@ impl Folder {
             Op::Remove { name } => {
                 self.names.remove(name);
             }
-            Op::Sync { .. } | Op::SyncNames | Op::Submitted(_) | Op::Durable(_) => {}
+            Op::Sync { .. } | Op::SyncFailed { .. } | Op::SyncNames | Op::Submitted(_) | Op::Durable(_) => {}
         }
     }
 

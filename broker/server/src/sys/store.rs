@@ -1,6 +1,7 @@
 //! The store in `$SYS/broker/store/...`: what it writes, what that costs the disk, and its alarm.
 
 use primer::{drops::Reason, journal::Figures};
+use primer_core::commit::Refused;
 
 use crate::hub::Hub;
 
@@ -47,7 +48,7 @@ pub(crate) fn alarm(hub: &Hub) -> Option<String> {
     let journal = hub.node.journal()?;
     let mut alarms = Vec::new();
     if let Err(refusal) = journal.admits() {
-        alarms.push(format!("messages are refused: {refusal}"));
+        alarms.push(format!("messages are refused: {refusal}{}", figures_of(hub, refusal)));
     }
     let report = hub.report();
     for file in report.iter().flat_map(|report| &report.set_aside) {
@@ -61,9 +62,26 @@ pub(crate) fn alarm(hub: &Hub) -> Option<String> {
         alarms.push(format!("{damaged} records are damaged"));
     }
     if is_over_budget(hub, &journal.store().figures()) {
-        alarms.push("more was written today than the daily write budget".to_owned());
+        let (written, budget) = (journal.store().figures().written_today_bytes, daily_budget(hub));
+        alarms.push(format!("{written} bytes were written today, more than the daily write budget of {budget}"));
     }
     (!alarms.is_empty()).then(|| alarms.join("; "))
+}
+
+/// Where it is, and what can be done.
+fn figures_of(hub: &Hub, refusal: Refused) -> String {
+    let Some(data) = &hub.options.data else { return String::new() };
+    let directory = data.directory.display();
+    match refusal {
+        Refused::DiskLimit => {
+            let mib = data.store.budget_bytes >> 20;
+            format!(
+                " ({mib} MiB of {directory}: give it more with storage.disk_limit, or let what is there be fetched)"
+            )
+        }
+        Refused::DiskFull | Refused::DiskFailed => format!(" ({directory})"),
+        _ => String::new(),
+    }
 }
 
 fn daily_budget(hub: &Hub) -> u64 {
