@@ -1,7 +1,7 @@
 //! What the writer does after the disk has failed: it opens files anew, and tries again until writes are taken.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -53,6 +53,17 @@ impl Writer {
             (false, true) => Health::BudgetUsedUp,
             (false, false) => Health::Well,
         });
+    }
+
+    /// Whether the active segment is in doubt, as a sync has failed.
+    pub(crate) fn look_at_syncs(&mut self) -> bool {
+        let failed = self.shared.stats.failed_syncs.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.failed_syncs, failed) < failed && !self.is_doubtful {
+            self.is_doubtful = true;
+            tracing::warn!(number = self.active_number, "a sync failed: the segment is left, and what is wanted moves");
+            self.suspects.entry(self.active_number).or_default();
+        }
+        self.is_doubtful
     }
 
     /// Opens the active segment anew: after an error redb's handle is of no more use.

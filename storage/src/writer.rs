@@ -65,9 +65,9 @@ pub(crate) struct Writer {
     is_superseded: bool,
     /// A sync of the active segment has failed: the kernel takes for written what it has not, and reads say nothing of
     /// it. It is not written to any more, and what is wanted of it moves to another.
-    is_doubtful: bool,
+    pub(crate) is_doubtful: bool,
     /// Failed syncs that are known.
-    failed_syncs: u64,
+    pub(crate) failed_syncs: u64,
     /// Something was committed since the last commit that makes the next open quick.
     pub(crate) is_unsettled: bool,
     /// When to try again to write. The disk does not take writes as long as this is set.
@@ -376,17 +376,6 @@ impl Writer {
         result
     }
 
-    /// Whether the active segment is in doubt, as a sync has failed.
-    pub(crate) fn look_at_syncs(&mut self) -> bool {
-        let failed = self.shared.stats.failed_syncs.load(Ordering::Relaxed);
-        if std::mem::replace(&mut self.failed_syncs, failed) < failed && !self.is_doubtful {
-            self.is_doubtful = true;
-            tracing::warn!(number = self.active_number, "a sync failed: the segment is left, and what is wanted moves");
-            self.suspects.entry(self.active_number).or_default();
-        }
-        self.is_doubtful
-    }
-
     /// Bytes of rows in the active segment at which the next one takes over.
     pub(crate) fn rotate_at(&self) -> u64 {
         let room = self.active.as_ref().map_or(self.opener.len_max / 20 * 17, |segment| segment.room());
@@ -414,8 +403,9 @@ impl Writer {
 
     /// Begins the next segment, with a picture of the state and the rows of a group: both are there or neither is.
     pub(crate) fn rotate(&mut self, prepared: &Prepared) -> Result<(), SegmentError> {
+        // One that has to be left is, at the price of being over the budget until it is gone.
         let is_oversized = self.active.as_ref().is_some_and(|active| self.is_oversized(active));
-        if self.free_slots() == 0 && !is_oversized {
+        if self.free_slots() == 0 && !is_oversized && !self.is_doubtful {
             return Err(SegmentError::Bound);
         }
         let picture = self.state.picture();
