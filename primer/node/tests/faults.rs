@@ -126,6 +126,30 @@ async fn a_flush_that_is_cancelled_is_taken_up_again() {
 }
 
 /// A message of a face of the node that the process ended before writing.
+/// Both queues refuse on a disk that takes nothing in. What was moved had left the one by then: its end was written, and
+/// it was in neither, though it was reported to be there still.
+#[tokio::test]
+async fn what_cannot_be_moved_stays_where_it_was() {
+    let small = || journal::Options { budget_bytes: journal::BUDGET_BYTES_MIN, evicts: false, ..Default::default() };
+    let disk = SimDisk::new();
+    let open =
+        |disk: SimDisk| async move { Node::builder().disk(Arc::new(disk)).store(small()).start().await.unwrap() };
+    let node = open(disk.clone()).await;
+    let (jobs, later) = (node.queue("jobs").unwrap(), node.queue("later").unwrap());
+    let mut pushed = 0;
+    while jobs.push(vec![b'x'; 60_000]).await.is_ok() {
+        pushed += 1;
+    }
+    assert!(pushed > 100, "{pushed}");
+    let moved = jobs.move_to(Some(&later), 20).await;
+    assert_eq!((moved.moved, moved.refused), (0, 20));
+    assert_eq!((jobs.info().messages, later.info().messages), (pushed, 0));
+    node.sync().await;
+    let node = open(SimDisk::of(disk.snapshot())).await;
+    assert_eq!(node.queue("jobs").unwrap().info().messages, pushed);
+    assert_eq!(node.queue("later").unwrap().info().messages, 0);
+}
+
 fn offer_and_forget(queue: &primer::Queue, id: &str) {
     let mut properties = Vec::new();
     assert!(put(&mut properties, Property::User("primer-id", id)));

@@ -70,6 +70,9 @@ impl Queue {
         let item = seen.envelope.item();
         let origin = || inner.registry.get_or_make(inner, &item.dead()?.queue).ok();
         let target = target.map_or_else(origin, |target| Some(target.cell.clone()))?;
+        if inner.journal().is_some_and(|journal| journal.admits().is_err()) {
+            return Some(false); // neither queue would take it, and it stays as it is
+        }
         let mut draft = Draft::default();
         if !self.take_out(seen.envelope.position(), &mut draft) {
             return None;
@@ -89,7 +92,11 @@ impl Queue {
             let wishes = Wishes { extra: item.extra.as_deref().cloned().unwrap_or_default(), ..wishes };
             let riding = Riding { wishes: &wishes, ..riding };
             if let Err(why) = self.cell.push_along(inner, now_ms, riding, &mut draft) {
-                inner.drops.add(reason_of(why), 1);
+                if inner.journal().is_none() {
+                    inner.drops.add(reason_of(why), 1);
+                }
+                // Nothing is said to the store: with that it would end there. The next start finds it where it was.
+                return Some(false);
             }
         }
         if let Some(journal) = inner.journal() {
