@@ -1,8 +1,9 @@
 //! The port to the disk: a folder of files that redb can write. Tests put one of their own in its place.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -94,9 +95,9 @@ impl Folder {
     /// It cannot be used.
     pub fn take(path: &Path, probe: Option<Probe>) -> Result<Self, FolderError> {
         let unusable = |source| FolderError::Unusable { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(unusable)?;
+        make(path).map_err(unusable)?;
         let lock_path = path.join("LOCK");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(lock_path).map_err(unusable)?;
+        let lock = writable().create(true).truncate(false).open(lock_path).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {
                 crate::offline::finish(path).map_err(unusable)?;
@@ -111,6 +112,24 @@ impl Folder {
             Err(fs::TryLockError::Error(source)) => Err(unusable(source)),
         }
     }
+}
+
+/// Makes a folder that is there for its owner alone: messages are in it.
+fn make(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// How files of a folder are opened to be written: a new one is for its owner alone.
+fn writable() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
 }
 
 impl std::fmt::Debug for Folder {
@@ -135,7 +154,7 @@ impl Disk for Folder {
 
     fn open(&self, name: &str, create: bool) -> io::Result<Box<dyn StorageBackend>> {
         let path = self.path.join(name);
-        let file = OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path)?;
+        let file = writable().read(true).create(create).truncate(false).open(path)?;
         let backend = FileBackend::new(file).map_err(io::Error::other)?;
         Ok(Box::new(backend))
     }

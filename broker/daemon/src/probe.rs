@@ -40,6 +40,11 @@ fn ask_with(options: &[&str], file: &Path) -> Result<(), String> {
 
 /// The other process: opens the file and looks at every row.
 pub(crate) fn answer(file: &Path, unchanged: bool) -> anyhow::Result<()> {
+    // A start that was killed must leave nobody who holds its files: the next would take them for damaged.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)) {
+        tracing::debug!(%error, "this process may outlive the one that asks it");
+    }
     let tried = if unchanged { journal::try_view(file) } else { journal::try_file(file) };
     Ok(tried?)
 }

@@ -99,7 +99,9 @@ impl Drop for Building {
 pub(crate) fn finish(directory: &Path) -> io::Result<()> {
     let (next, moving) = (directory.join(NEXT), directory.join(MOVING));
     remove_all(&directory.join(BUILDING))?;
-    if next.is_dir() {
+    if next.is_dir() && !is_store(&next)? {
+        tracing::warn!(place = %next.display(), "a folder of somebody's own, which is left alone; restore needs the name");
+    } else if next.is_dir() {
         each_file(directory, |_, path| fs::remove_file(path))?;
         sync(directory)?;
         fs::rename(&next, &moving)?;
@@ -113,6 +115,17 @@ pub(crate) fn finish(directory: &Path) -> io::Result<()> {
         sync(directory)?;
     }
     Ok(())
+}
+
+/// Whether there is a store in a folder: somebody may have made one of that name.
+fn is_store(directory: &Path) -> io::Result<bool> {
+    let (mut has_identity, mut has_segment) = (false, false);
+    each_file(directory, |name, path| {
+        has_identity |= name == identity::NAME && path.is_file();
+        has_segment |= number_of(name).is_some() && path.is_file();
+        Ok(())
+    })?;
+    Ok(has_identity && has_segment)
 }
 
 /// The files that make a store.
@@ -207,5 +220,24 @@ mod tests {
             assert_eq!(&segments(&directory), expected, "case {case}");
             remove_all(&directory).unwrap();
         }
+    }
+
+    /// A folder that somebody had made was taken for a store that takes the place of the old one, which was removed.
+    #[test]
+    fn a_folder_without_a_store_replaces_nothing() {
+        let directory = folder("stray", None, true, false);
+        for junk in [None, Some("notes.txt"), Some("STORE"), Some("0000000009.redb")] {
+            fs::create_dir_all(directory.join(NEXT)).unwrap();
+            if let Some(junk) = junk {
+                fs::write(directory.join(NEXT).join(junk), "mine").unwrap();
+            }
+            finish(&directory).unwrap();
+            for name in ["0000000001.redb", "0000000003.redb", "STORE", "SEGMENTS"] {
+                assert_eq!(fs::read_to_string(directory.join(name)).unwrap(), "old", "{junk:?}");
+            }
+            assert!(junk.is_none_or(|junk| directory.join(NEXT).join(junk).exists()), "{junk:?}");
+            remove_all(&directory.join(NEXT)).unwrap();
+        }
+        remove_all(&directory).unwrap();
     }
 }

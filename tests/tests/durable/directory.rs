@@ -76,6 +76,20 @@ fn a_directory_that_cannot_be_written_is_refused() {
     refusal(Path::new("/proc/primer-data"));
 }
 
+/// Messages are in it, and the salt that tells the store's rows from a payload.
+#[test]
+fn what_it_holds_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let broker = broker();
+    sleeper(broker.addr(), Version::V5, "sleeper", "t", 1);
+    let data = broker.dir().join("data");
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    let files: Vec<_> = fs::read_dir(&data).expect("the directory").flatten().map(|entry| entry.path()).collect();
+    assert!(files.len() > 3, "{files:?}");
+    assert!(files.iter().all(|file| mode(file) == 0o600), "{:?}", files.iter().map(|f| mode(f)).collect::<Vec<_>>());
+}
+
 #[test]
 fn an_impossible_limit_is_refused() {
     for (args, word) in
