@@ -108,6 +108,10 @@ impl Writer {
             let numbers: Vec<u64> = self.shared.segments.read().keys().copied().collect();
             self.cleaning = self.worth_cleaning(&numbers).map(Cleaning::of);
         }
+        // The oldest may hold what stays: then the next oldest messages go.
+        if self.is_pressed() && !self.shared.is_making_room() && self.cleaning.is_none() {
+            self.evict_more();
+        }
         if self.retry_at.is_none() {
             self.look_at_health();
         }
@@ -170,9 +174,20 @@ impl Writer {
             base = Some(end - u64::try_from(stay).unwrap_or(0));
         }
         drop(segments);
-        if let Some(base) = base.filter(|_| self.shared.options.evicts)
-            && self.shared.evict_below.fetch_max(base, Ordering::AcqRel) < base
-        {
+        base.into_iter().for_each(|base| self.evict_to(base));
+    }
+
+    /// Asks for the messages of one segment more than before, if there is one.
+    fn evict_more(&self) {
+        let asked = self.shared.evict_below.load(Ordering::Acquire);
+        let segments = self.shared.segments.read();
+        let base = segments.values().map(|segment| segment.about.base).find(|base| *base > asked);
+        drop(segments);
+        base.into_iter().for_each(|base| self.evict_to(base));
+    }
+
+    fn evict_to(&self, base: u64) {
+        if self.shared.options.evicts && self.shared.evict_below.fetch_max(base, Ordering::AcqRel) < base {
             self.shared.begin_making_room();
             self.shared.call();
         }

@@ -8,7 +8,7 @@ use primer_harness::{Broker, Client, Version};
 use serde_json::{Value, json};
 
 use crate::disk_limit::{fill, number_of, numbered};
-use crate::fixture::{QUOTA_EXCEEDED, Stop, await_that, bounce, broker_with};
+use crate::fixture::{QUOTA_EXCEEDED, Stop, await_that, bounce, broker_with, sleeper};
 use crate::mount::Mount;
 
 const JOBS: &str = "$queue/jobs";
@@ -47,6 +47,17 @@ fn with_groups(broker: &Broker, groups: &[&str]) {
     client.disconnect();
 }
 
+/// Makes the queue.
+#[track_caller]
+fn make(broker: &Broker, definition: &Value) {
+    let mut client = Client::v5(broker.addr(), "operator");
+    let command = json!({"commands": [{"command": "createQueue", "name": "jobs", "definition": definition}]});
+    client.publish("$CONTROL/queue/v1", command.to_string(), 1);
+    let answer: Value = serde_json::from_slice(&client.recv().payload).expect("JSON");
+    assert_eq!(answer["responses"][0].get("error"), None, "{answer}");
+    client.disconnect();
+}
+
 /// Publishers are told; what was acknowledged is there for each group after a kill; then there is room again.
 #[test]
 fn a_full_disk_budget_refuses_into_queues_and_comes_back() {
@@ -65,10 +76,34 @@ fn a_full_disk_budget_refuses_into_queues_and_comes_back() {
     await_that("there is room again", Duration::from_secs(10), || publisher.publish(JOBS, numbered(10), 1) == 0);
 }
 
+/// A queue that rejects, as they do unless something else is said, lost what it had acknowledged to the sessions' policy.
+/// Sessions make room as long as they have any to make.
+#[test]
+fn what_a_queue_that_rejects_has_acknowledged_makes_no_room() {
+    let mut broker = broker_with(&["--disk-limit", "36M", "--overflow", "drop-oldest", "--sys-interval", "1"]);
+    with_groups(&broker, &["a"]);
+    sleeper(broker.addr(), Version::V5, "away", "t", 1);
+    let mut publisher = Client::v5(broker.addr(), "publisher");
+    let mut accepted = Vec::new();
+    for number in 0..150 {
+        assert_eq!(publisher.publish(JOBS, numbered(number), 1), 0, "{number}");
+        accepted.push(number);
+        assert_eq!(publisher.publish("t", numbered(number), 1), 0, "{number}");
+    }
+    for number in 150..400 {
+        assert_eq!(publisher.publish("t", numbered(number), 1), 0, "{number}: sessions make room for sessions");
+    }
+    accepted.extend(fill(&mut publisher, JOBS, 400));
+    await_sys(&broker, "drops/evicted", |count| count > 100);
+    bounce(&mut broker, Stop::Kill);
+    assert_eq!(take_all(&broker, "a", 1), accepted);
+}
+
 /// The oldest go, and are counted; they go for all groups, and do not come back with a restart.
 #[test]
 fn the_oldest_of_a_queue_make_room_once_and_for_all() {
     let mut broker = broker_with(&["--disk-limit", "36M", "--overflow", "drop-oldest", "--sys-interval", "1"]);
+    make(&broker, &json!({"overflow": "drop_oldest"}));
     with_groups(&broker, &["a", "b"]);
     let mut publisher = Client::v5(broker.addr(), "publisher");
     for number in 0..900 {

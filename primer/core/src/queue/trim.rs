@@ -99,6 +99,9 @@ impl<T: Content> Queue<T> {
 
     /// Drops what the store keeps before `reference`, and no consumer has.
     pub fn evict_below(&mut self, reference: u64) {
+        if self.terms.overflow == Overflow::Reject {
+            return; // what it has taken in it keeps: new messages are refused
+        }
         let old = self.positions(|entry| entry.stub().is_some_and(|stub| stub.reference < reference));
         for position in old {
             if !self.is_leased(position) {

@@ -196,7 +196,7 @@ fn what_no_group_wants_is_not_put_back() {
 
 #[test]
 fn the_store_makes_room_and_what_is_leased_stays() {
-    let (mut queue, _, _) = served(TERMS, 1);
+    let (mut queue, _, _) = served(Terms { overflow: Overflow::DropOldest, ..TERMS }, 1);
     for id in 0..6 {
         push(&mut queue, if id == 2 { letter(id) } else { written(id) });
     }
@@ -206,4 +206,15 @@ fn the_store_makes_room_and_what_is_leased_stays() {
     assert_eq!(fates(&mut queue), [(1, Fate::Evicted), (3, Fate::Evicted)]);
     given[0].ack(&mut queue);
     assert_eq!(drain(&mut queue, 0), [2, 4, 5]);
+}
+
+/// A queue that refuses what it has no room for let go of what it had acknowledged.
+#[test]
+fn a_queue_that_rejects_makes_no_room_for_others() {
+    let (mut queue, _, _) = served(Terms { overflow: Overflow::Reject, ..TERMS }, 0);
+    for id in 0..3 {
+        push(&mut queue, written(id));
+    }
+    queue.evict_below(9);
+    assert_eq!((queue.len(), fates(&mut queue)), (3, Vec::new()));
 }
