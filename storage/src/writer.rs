@@ -199,7 +199,9 @@ impl Writer {
     /// Waits for more: as long as is asked for while little is there, and a moment where that has paid.
     fn gather(&mut self, pending: &mut MutexGuard<'_, Pending>) {
         let window = self.shared.options.gather;
-        if !window.is_zero() && pending.messages < GATHER_BELOW {
+        // A client that connects or subscribes is not kept waiting for messages of others.
+        let is_asked = pending.messages == 0 && pending.is_urgent;
+        if !window.is_zero() && pending.messages < GATHER_BELOW && !is_asked {
             self.wait_for_messages(pending, GATHER_BELOW, window);
         }
         let waiting = Waiting { messages: pending.messages, bytes: pending.bytes };

@@ -190,3 +190,14 @@ fn many_sessions_come_back() {
         fetch(broker.addr(), Version::BOTH[n % 2], &format!("many-{n}"), 1);
     }
 }
+
+/// `--gather` is for messages. Who connected or subscribed waited for it as well, twice and more.
+#[test]
+fn who_connects_does_not_wait_for_messages_of_others() {
+    let window = Duration::from_secs(10);
+    let broker = crate::fixture::broker_with(&["--gather", &window.as_millis().to_string()]);
+    let begun = std::time::Instant::now();
+    let mut client = lasting(broker.addr(), Version::V5, "device");
+    client.subscribe("t", 1);
+    assert!(begun.elapsed() < window / 2, "{:?}", begun.elapsed());
+}

@@ -104,9 +104,10 @@ fn argument(key: &'static Key, flag: Flag) -> Arg {
             }
             argument.value_name(name).value_parser(move |text: &str| checked(kind, text, text))
         }
-        (Takes::Milliseconds, kind) => {
-            argument.value_name("MS").value_parser(move |text: &str| checked(kind, &format!("{text}ms"), text))
-        }
+        (Takes::Milliseconds, kind) => argument.value_name("MS").value_parser(move |text: &str| {
+            let is_bare = text.ends_with(|last: char| last.is_ascii_digit());
+            if is_bare { checked(kind, &format!("{text}ms"), text) } else { checked(kind, text, text) }
+        }),
     }
 }
 
@@ -165,6 +166,7 @@ mod tests {
         assert_eq!(keys.iter().map(|it| it.0).collect::<Vec<_>>(), wanted.iter().map(|it| it.0).collect::<Vec<_>>());
         assert_eq!(keys[1], wanted[1]);
         assert!(said(&["--overflow", "drop_oldest"]).is_ok());
+        assert!(said(&["--gather", "50ms"]).is_ok() && said(&["--gather", "5s"]).is_ok(), "a unit may be said");
         assert!(said(&["--user", ":secret"]).is_ok(), "a secret is refused where it is not shown");
         let flags = said(&["-c", "f", "-p", "1", "--bind", "::1,[::2]"]).unwrap();
         assert_eq!((flags.config, flags.port, flags.bind.len()), (Some("f".into()), Some(1), 2));
