@@ -76,6 +76,9 @@ pub struct SetAside {
     pub rows: u64,
 }
 
+/// What a file that is set aside is called behind its name, before a number.
+const ASIDE: &str = ".damaged-";
+
 /// What opening found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -87,6 +90,8 @@ pub struct Report {
     pub damaged: u64,
     /// Files that did not open.
     pub set_aside: Vec<SetAside>,
+    /// How many files that an earlier start has set aside are still there.
+    pub left_aside: u64,
     /// Segments that are not there, and that the store did not remove.
     pub missing: Vec<String>,
     /// The store was not closed.
@@ -185,7 +190,8 @@ pub(crate) fn gather(disk: &Arc<dyn Disk>, options: &Options, stats: &Arc<Stats>
     }
     let listed = Roster::read(&**disk, opener.salt);
     let (roster, listed) = listed.map_err(|source| OpenError::Unreadable { file: roster::NAME.to_owned(), source })?;
-    let mut report = Report { missing: missing(&listed.numbers, &names), ..Report::default() };
+    let left_aside = names.iter().filter(|name| name.contains(ASIDE)).count() as u64;
+    let mut report = Report { missing: missing(&listed.numbers, &names), left_aside, ..Report::default() };
     let state = rebuild(&opened, &refused, opener.seal(), &mut report);
     let last = last_of(&opened, &refused);
     let abouts = || opened.values().map(|segment| &segment.about).chain(refused.iter().filter_map(Refused::about));
@@ -240,7 +246,7 @@ pub(crate) fn missing(listed: &[u64], names: &[String]) -> Vec<String> {
 }
 
 fn is_whole_or_aside(suffix: &str) -> bool {
-    suffix.is_empty() || suffix.starts_with(".damaged-")
+    suffix.is_empty() || suffix.starts_with(ASIDE)
 }
 
 /// The last sequence number there is, and whether it is that of a clean stop.
@@ -351,7 +357,7 @@ impl Recovered {
         let disk = &self.opener.disk;
         for Refused { name, why, found, .. } in refused {
             let names = disk.list().map_err(OpenError::Disk)?;
-            let free = (1..).map(|n| format!("{name}.damaged-{n}")).find(|name| !names.contains(name));
+            let free = (1..).map(|n| format!("{name}{ASIDE}{n}")).find(|name| !names.contains(name));
             let file = free.unwrap_or_default();
             let rows = found.rows.len() as u64;
             let renamed = disk.rename(&name, &file).and_then(|()| disk.sync());

@@ -54,6 +54,14 @@ pub(crate) fn alarm(hub: &Hub) -> Option<String> {
     for file in report.iter().flat_map(|report| &report.set_aside) {
         alarms.push(format!("{} did not open and is set aside ({} records were saved)", file.file, file.rows));
     }
+    let left_aside = report.map_or(0, |report| report.left_aside);
+    if left_aside > 0 {
+        let directory = hub.options.data.as_ref().map(|data| data.directory.display().to_string()).unwrap_or_default();
+        alarms.push(format!(
+            "{left_aside} files of an earlier start are set aside in {directory}: what is missing may have been \
+             acknowledged; move or remove them when that is dealt with"
+        ));
+    }
     for file in report.iter().flat_map(|report| &report.missing) {
         alarms.push(format!("{file} is missing; what was in it is lost"));
     }
