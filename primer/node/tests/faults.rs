@@ -125,15 +125,15 @@ async fn a_flush_that_is_cancelled_is_taken_up_again() {
     node.shutdown(Duration::ZERO).await;
 }
 
-/// A message of a face of the node that the process ended before writing.
-/// Both queues refuse on a disk that takes nothing in. What was moved had left the one by then: its end was written, and
-/// it was in neither, though it was reported to be there still.
+/// Both queues refuse on a disk that takes nothing in. What was moved had left the one by then: its end was written,
+/// and it was in neither, though it was reported to be there still.
 #[tokio::test]
 async fn what_cannot_be_moved_stays_where_it_was() {
-    let small = || journal::Options { budget_bytes: journal::BUDGET_BYTES_MIN, evicts: false, ..Default::default() };
+    async fn open(disk: SimDisk) -> Node {
+        let small = journal::Options { budget_bytes: journal::BUDGET_BYTES_MIN, evicts: false, ..Default::default() };
+        Node::builder().disk(Arc::new(disk)).store(small).start().await.unwrap()
+    }
     let disk = SimDisk::new();
-    let open =
-        |disk: SimDisk| async move { Node::builder().disk(Arc::new(disk)).store(small()).start().await.unwrap() };
     let node = open(disk.clone()).await;
     let (jobs, later) = (node.queue("jobs").unwrap(), node.queue("later").unwrap());
     let mut pushed = 0;
@@ -150,6 +150,7 @@ async fn what_cannot_be_moved_stays_where_it_was() {
     assert_eq!(node.queue("later").unwrap().info().messages, 0);
 }
 
+/// A message of a face of the node that the process ended before writing.
 fn offer_and_forget(queue: &primer::Queue, id: &str) {
     let mut properties = Vec::new();
     assert!(put(&mut properties, Property::User("primer-id", id)));

@@ -100,7 +100,7 @@ pub(crate) fn finish(directory: &Path) -> io::Result<()> {
     let (next, moving) = (directory.join(NEXT), directory.join(MOVING));
     remove_all(&directory.join(BUILDING))?;
     if next.is_dir() && !is_store(&next)? {
-        tracing::warn!(place = %next.display(), "a folder of somebody's own, which is left alone; restore needs the name");
+        tracing::warn!(place = %next.display(), "a folder of somebody's own is left alone; a restore needs its name");
     } else if next.is_dir() {
         each_file(directory, |_, path| fs::remove_file(path))?;
         sync(directory)?;

@@ -76,8 +76,8 @@ fn a_full_disk_budget_refuses_into_queues_and_comes_back() {
     await_that("there is room again", Duration::from_secs(10), || publisher.publish(JOBS, numbered(10), 1) == 0);
 }
 
-/// A queue that rejects, as they do unless something else is said, lost what it had acknowledged to the sessions' policy.
-/// Sessions make room as long as they have any to make.
+/// A queue that rejects, as they do unless something else is said, lost what it had acknowledged to the sessions'
+/// policy. Sessions make room as long as they have any to make.
 #[test]
 fn what_a_queue_that_rejects_has_acknowledged_makes_no_room() {
     let mut broker = broker_with(&["--disk-limit", "36M", "--overflow", "drop-oldest", "--sys-interval", "1"]);
