@@ -58,9 +58,11 @@ pub type Probe = Box<dyn Fn(&Path) -> Result<(), String> + Send + Sync>;
 /// A folder of the file system, held by one process at a time.
 pub struct Folder {
     path: PathBuf,
-    /// Locked as long as the folder is in use.
-    _lock: File,
+    /// Locked as long as the folder is in use; none where there is none, and none can be made.
+    _lock: Option<File>,
     probe: Option<Probe>,
+    /// The file system, or who asks, may only read.
+    is_read_only: bool,
     /// An earlier start came to no end.
     is_suspect: bool,
 }
@@ -73,7 +75,7 @@ const STARTING: &str = "STARTING";
 #[non_exhaustive]
 pub enum FolderError {
     /// It cannot be made, or its lock file cannot.
-    #[error("cannot use the data directory {}: {source}", path.display())]
+    #[error("cannot use the data directory {}", path.display())]
     Unusable {
         /// Which.
         path: PathBuf,
@@ -98,20 +100,49 @@ impl Folder {
         make(path).map_err(unusable)?;
         let lock_path = path.join("LOCK");
         let lock = writable().create(true).truncate(false).open(lock_path).map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => {
-                crate::offline::finish(path).map_err(unusable)?;
-                let marker = path.join(STARTING);
-                let is_suspect = marker.exists();
-                if let Err(error) = File::create(&marker) {
-                    tracing::debug!(%error, "should this start come to no end, the next will not know");
-                }
-                Ok(Self { path: path.to_owned(), _lock: lock, probe, is_suspect })
-            }
-            Err(fs::TryLockError::WouldBlock) => Err(FolderError::InUse { path: path.to_owned() }),
-            Err(fs::TryLockError::Error(source)) => Err(unusable(source)),
+        hold(&lock, path)?;
+        crate::offline::finish(path).map_err(unusable)?;
+        let marker = path.join(STARTING);
+        let is_suspect = marker.exists();
+        if let Err(error) = File::create(&marker) {
+            tracing::debug!(%error, "should this start come to no end, the next will not know");
         }
+        Ok(Self { path: path.to_owned(), _lock: Some(lock), probe, is_read_only: false, is_suspect })
     }
+
+    /// Takes a folder to look at what is in it: also one on a file system that is, or has become, read-only, and one
+    /// of somebody else's.
+    ///
+    /// # Errors
+    /// Another process has it, or it cannot be read.
+    pub fn take_to_read(path: &Path, probe: Option<Probe>) -> Result<Self, FolderError> {
+        match Self::take(path, probe) {
+            Err(FolderError::Unusable { source, .. }) if may_be_read(&source) && path.is_dir() => {}
+            taken => return taken,
+        }
+        let lock = match File::open(path.join("LOCK")) {
+            Ok(lock) => {
+                hold(&lock, path)?;
+                Some(lock)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => return Err(FolderError::Unusable { path: path.to_owned(), source }),
+        };
+        Ok(Self { path: path.to_owned(), _lock: lock, probe: None, is_read_only: true, is_suspect: false })
+    }
+}
+
+/// Nobody else has the folder from here on.
+fn hold(lock: &File, path: &Path) -> Result<(), FolderError> {
+    lock.try_lock().map_err(|error| match error {
+        fs::TryLockError::WouldBlock => FolderError::InUse { path: path.to_owned() },
+        fs::TryLockError::Error(source) => FolderError::Unusable { path: path.to_owned(), source },
+    })
+}
+
+/// Whether it is for writing alone that a folder cannot be used.
+fn may_be_read(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
 /// Makes a folder that is there for its owner alone: messages are in it.
@@ -154,7 +185,11 @@ impl Disk for Folder {
 
     fn open(&self, name: &str, create: bool) -> io::Result<Box<dyn StorageBackend>> {
         let path = self.path.join(name);
-        let file = writable().read(true).create(create).truncate(false).open(path)?;
+        let file = if self.is_read_only {
+            File::open(path)?
+        } else {
+            writable().read(true).create(create).truncate(false).open(path)?
+        };
         let backend = FileBackend::new(file).map_err(io::Error::other)?;
         Ok(Box::new(backend))
     }

@@ -37,7 +37,7 @@ pub enum OpenError {
     #[error("cannot read the data directory: {0}")]
     Disk(io::Error),
     /// A file is there and cannot be opened or read at all: that is not damage, and nothing is done to it.
-    #[error("cannot read {file} in the data directory: {source}")]
+    #[error("cannot read {file} in the data directory")]
     Unreadable {
         /// Which file.
         file: String,

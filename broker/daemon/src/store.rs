@@ -87,7 +87,7 @@ pub(crate) fn run(what: Store) -> anyhow::Result<ExitCode> {
 fn check(place: &Place) -> anyhow::Result<ExitCode> {
     let Place { directory, json } = place;
     portable::look_for(directory)?;
-    let folder = Folder::take(directory, Some(Box::new(probe::ask_unchanged)))?;
+    let folder = Folder::take_to_read(directory, Some(Box::new(probe::ask_unchanged)))?;
     let checked = journal::check(Arc::new(folder))?;
     // What is sound to the store may make no sense to the broker.
     let mut reading = portable::open(directory, Some(Box::new(probe::ask_unchanged)))?;

@@ -60,7 +60,7 @@ pub enum StartError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// The store in the data directory does not open.
-    #[error("the data directory {}: {source}", directory.display())]
+    #[error("cannot open the data directory {}", directory.display())]
     Store {
         /// Which.
         directory: PathBuf,

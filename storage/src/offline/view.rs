@@ -208,8 +208,11 @@ impl StorageBackend for Overlay {
         self.inner.as_ref().map_or(Ok(()), |inner| inner.close())
     }
 
+    // The file is read and no more, so it is enough that nobody writes: a file that is open to be read cannot be locked
+    // otherwise.
+
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.as_ref().map_or(Ok(true), |inner| inner.try_lock_range(start, end))
+        self.try_lock_shared_range(start, end)
     }
 
     fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
@@ -217,7 +220,7 @@ impl StorageBackend for Overlay {
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.as_ref().map_or(Ok(()), |inner| inner.lock_range(start, end))
+        self.lock_shared_range(start, end)
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
@@ -234,7 +237,7 @@ impl StorageBackend for Overlay {
 /// # Errors
 /// It does not open, or cannot be read.
 pub fn try_view(path: &Path) -> io::Result<()> {
-    let file = std::fs::File::options().read(true).write(true).open(path)?;
+    let file = std::fs::File::open(path)?;
     let inner: Box<dyn StorageBackend> = Box::new(FileBackend::new(file).map_err(io::Error::other)?);
     let overlay = Overlay::new(Some(inner), Arc::default())?;
     segment::try_backend(overlay).map_err(|error| io::Error::other(error.to_string()))

@@ -76,6 +76,31 @@ fn a_directory_that_cannot_be_written_is_refused() {
     refusal(Path::new("/proc/primer-data"));
 }
 
+/// The kernel mounts the file system of a card that fails read-only: that is when a dump is wanted.
+#[test]
+fn what_is_on_a_read_only_disk_can_be_dumped() {
+    let Some(mount) = Mount::tmpfs("size=64m") else { return };
+    let data = mount.path().join("data");
+    let place = data.to_str().expect("a path");
+    for stop in [Stop::Term, Stop::Kill] {
+        let mut broker = broker_with(&["--data", place]);
+        sleeper(broker.addr(), Version::V5, "away", "t", 1);
+        Client::v5(broker.addr(), "publisher").publish("t", "on the card", 1);
+        end(&mut broker, stop);
+        mount.remount("ro");
+        let run = |words: &[&str]| program::command().args(words).args(["--data", place]).output().expect("it starts");
+        let dump = run(&["dump"]);
+        assert!(dump.status.success(), "{stop:?}: {dump:?}");
+        assert!(String::from_utf8_lossy(&dump.stdout).contains("b24gdGhlIGNhcmQ"), "{stop:?}: {dump:?}");
+        for words in [["store", "check"], ["store", "stats"]] {
+            let output = run(&words);
+            assert!(output.status.success(), "{stop:?}: {output:?}");
+        }
+        refusal(&data);
+        mount.remount("rw");
+    }
+}
+
 /// Messages are in it, and the salt that tells the store's rows from a payload.
 #[test]
 fn what_it_holds_is_for_its_owner_alone() {

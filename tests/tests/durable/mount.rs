@@ -28,6 +28,14 @@ impl Mount {
         }
     }
 
+    /// Mounts it again with other options.
+    #[track_caller]
+    pub(crate) fn remount(&self, options: &str) {
+        let options = format!("remount,{options}");
+        let status = Command::new("mount").args(["-o", &options]).arg(&self.0).status().expect("mount");
+        assert!(status.success(), "{options}");
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

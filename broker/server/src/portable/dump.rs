@@ -46,7 +46,7 @@ pub fn look_for(directory: &Path) -> Result<(), PortableError> {
 /// There is none, another process has it, or it does not open.
 pub fn open(directory: &Path, probe: Option<Probe>) -> Result<Reading, PortableError> {
     look_for(directory)?;
-    let folder = Arc::new(Folder::take(directory, probe)?);
+    let folder = Arc::new(Folder::take_to_read(directory, probe)?);
     Reading::open(folder).map_err(|source| PortableError::Open { directory: directory.to_owned(), source })
 }
 

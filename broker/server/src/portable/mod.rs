@@ -62,7 +62,7 @@ pub enum PortableError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// The store in it does not open.
-    #[error("the data directory {}: {source}", directory.display())]
+    #[error("cannot open the data directory {}", directory.display())]
     Open {
         /// Which.
         directory: PathBuf,
@@ -73,7 +73,7 @@ pub enum PortableError {
     #[error("cannot write the dump: {0}")]
     Write(io::Error),
     /// The dump cannot be read.
-    #[error("cannot read the dump after line {line}: {source}")]
+    #[error("cannot read the dump after line {line}")]
     Read {
         /// The last line that was read.
         line: u64,
@@ -163,7 +163,7 @@ pub enum PortableError {
         says: String,
     },
     /// The new store cannot be made or put into its place.
-    #[error("cannot make the new store in {}: {source}", directory.display())]
+    #[error("cannot make the new store in {}", directory.display())]
     Build {
         /// Where.
         directory: PathBuf,
