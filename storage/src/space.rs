@@ -40,9 +40,11 @@ impl Writer {
         let is_oversized = self.active.as_ref().is_some_and(|active| self.is_oversized(active));
         if is_oversized && self.retry_at.is_none() {
             let budget_bytes = self.shared.options.budget_bytes;
-            tracing::warn!(budget_bytes, "the files are of a larger budget: what is in them has to go, or to move");
-            if let Err(error) = self.begin_next() {
-                tracing::debug!(%error, "the next segment cannot be begun");
+            match self.begin_next() {
+                Ok(()) => {
+                    tracing::warn!(budget_bytes, "the files are of a larger budget: what is in them moves or goes");
+                }
+                Err(error) => tracing::debug!(%error, "the next segment cannot be begun"), // with the next commit
             }
         }
     }
@@ -108,8 +110,9 @@ impl Writer {
             let numbers: Vec<u64> = self.shared.segments.read().keys().copied().collect();
             self.cleaning = self.worth_cleaning(&numbers).map(Cleaning::of);
         }
-        // The oldest may hold what stays: then the next oldest messages go.
-        if self.is_pressed() && !self.shared.is_making_room() && self.cleaning.is_none() {
+        // The oldest may hold what stays: then the next oldest messages go. Not before the owner has answered: it may
+        // have its hands full, and would let go of more with each second that it takes.
+        if self.is_pressed() && self.shared.has_evicted() && self.cleaning.is_none() {
             self.evict_more();
         }
         if self.retry_at.is_none() {

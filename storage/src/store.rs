@@ -207,7 +207,8 @@ pub(crate) struct Shared {
     pub(crate) evict_below: AtomicU64,
     /// Until when publishers wait, as the owner was asked to evict: in milliseconds since `began`; 0 when it was not.
     making_room_until_ms: AtomicU64,
-    /// The group after which all has been let go of that the owner was asked for; `u64::MAX` when it has not answered.
+    /// What the owner was asked for when it last answered, and the group with which that is written.
+    evicted_below: AtomicU64,
     evicted_with: AtomicU64,
     began: Instant,
     /// Told when the owner has something to look at: eviction, a change of health.
@@ -237,7 +238,8 @@ impl Shared {
             health: AtomicU8::new(Health::Well as u8),
             evict_below: AtomicU64::new(0),
             making_room_until_ms: AtomicU64::new(0),
-            evicted_with: AtomicU64::new(u64::MAX),
+            evicted_below: AtomicU64::new(0),
+            evicted_with: AtomicU64::new(0),
             began: Instant::now(),
             alarm: Mutex::new(None),
             pending_bytes: AtomicU64::new(0),
@@ -248,7 +250,6 @@ impl Shared {
 
     /// The owner makes room: who publishes may wait for it, for a while.
     pub(crate) fn begin_making_room(&self) {
-        self.evicted_with.store(u64::MAX, Ordering::Release);
         self.making_room_until_ms.store(self.now_ms() + ROOM_PATIENCE_MS, Ordering::Release);
     }
 
@@ -261,9 +262,10 @@ impl Shared {
         until_ms > 0 && self.now_ms() < until_ms
     }
 
-    /// Whether the owner has let go of what it was asked for, and that is written.
+    /// Whether the owner has let go of all that it was asked for, and that is written.
     pub(crate) fn has_evicted(&self) -> bool {
-        self.evicted_with.load(Ordering::Acquire) <= self.done.load(Ordering::Acquire)
+        self.evicted_below.load(Ordering::Acquire) >= self.evict_below.load(Ordering::Acquire)
+            && self.evicted_with.load(Ordering::Acquire) <= self.done.load(Ordering::Acquire)
     }
 
     fn now_ms(&self) -> u64 {
@@ -521,10 +523,11 @@ impl Store {
         self.shared.evict_below.load(Ordering::Acquire)
     }
 
-    /// What [was to go](Self::evict_below) has been handed over as gone: publishers wait for the room.
-    pub fn evicted(&self) {
+    /// What [was to go](Self::evict_below) up to here has been handed over as gone: publishers wait for the room.
+    pub fn evicted(&self, below: u64) {
         self.hurry();
         self.shared.evicted_with.store(self.last().0, Ordering::Release);
+        self.shared.evicted_below.store(below, Ordering::Release);
     }
 
     /// Has `waker` woken whenever there is something to evict, a group has failed, or the store's health changes.

@@ -157,7 +157,28 @@ fn evict(driver: &mut Driver, queue: u32) {
         }
     }
     assert!(driver.submit(), "{:?}", driver.store.figures());
-    driver.store.evicted();
+    driver.store.evicted(below);
+}
+
+/// An owner that has its hands full was asked for more with each second, and would have let go of all that it had.
+#[test]
+fn an_owner_that_takes_its_time_is_asked_once() {
+    let mut driver = Driver::new(&SimDisk::new(), &small());
+    let queue = driver.define();
+    while driver.store.evict_below() == 0 {
+        (0..40).for_each(|_| drop(driver.message(&[queue], 4_000)));
+        assert!(driver.submit(), "{:?}", driver.store.figures());
+    }
+    let asked = driver.store.evict_below();
+    let end = Instant::now() + Duration::from_millis(2_500); // the patience of publishers, twice and more
+    while Instant::now() < end {
+        driver.put(queue, b"k", b"v");
+        assert!(driver.submit());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(driver.store.evict_below(), asked);
+    evict(&mut driver, queue);
+    assert!(driver.model().queues[&queue].messages.len() > 1_000, "most of them stay");
 }
 
 /// With a budget that was less than the one file there was, all was refused for ever: what is written to does not go.

@@ -111,7 +111,7 @@ async fn evict(hub: &Hub, evicted_below: &mut u64) {
         }
     }
     if let Some(journal) = hub.node.journal() {
-        journal.store().evicted();
+        journal.store().evicted(below);
     }
 }
 
