@@ -174,7 +174,7 @@ fn an_owner_that_takes_its_time_is_asked_once() {
     while Instant::now() < end {
         driver.put(queue, b"k", b"v");
         assert!(driver.submit());
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::park_timeout(Duration::from_millis(20));
     }
     assert_eq!(driver.store.evict_below(), asked);
     evict(&mut driver, queue);

@@ -249,3 +249,21 @@ fn sessions_can_be_opened_while_the_budget_is_spent() {
         assert_eq!(client.await_other(|packet| *packet == Packet::Pingresp), Packet::Pingresp);
     }
 }
+
+/// The alarm had the bytes that were written in it, and so the log had an error for each commit.
+#[test]
+fn the_write_budget_is_one_alarm() {
+    let broker = broker_with(&["--daily-write-budget", "1M", "--sys-interval", "1"]);
+    sleeper(broker.addr(), Version::V5, "sleeper", "t", 1);
+    let mut publisher = Client::v5(broker.addr(), "publisher");
+    (0..40).for_each(|number| assert_eq!(publisher.publish("t", numbered(number), 1), 0));
+    await_sys(&broker, "store/write_budget/exceeded", |is| is == 1);
+    let later = await_sys(&broker, "store/bytes/written_today", |bytes| bytes > 1_000_000);
+    for number in 0..40 {
+        assert_eq!(publisher.publish("t", numbered(number), 1), 0);
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    await_sys(&broker, "store/bytes/written_today", |bytes| bytes > later);
+    let stderr = broker.stderr();
+    assert_eq!(stderr.matches("daily write budget of 1048576 bytes").count(), 1, "{stderr}");
+}
