@@ -1,6 +1,6 @@
 //! Brokers side by side: each alone in turn, the same load from the same client, several times; medians and ratios.
 
-pub(crate) mod contestant;
+mod contestant;
 mod row;
 mod table;
 

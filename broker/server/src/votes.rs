@@ -82,11 +82,7 @@ impl<'v> Votes<'v> {
             if hub.options.durability.is_empty() { None } else { hub.sync_of(pipeline::target(burst.first().topic)) };
         if sync != Some(Sync::Never) {
             batch.draft.asks_for(sync);
-            if self.of_queues.is_empty() {
-                std::mem::swap(&mut self.of_queues, &mut self.stored);
-            } else {
-                self.of_queues.append(&mut self.stored);
-            }
+            self.of_queues.append(&mut self.stored);
         }
         for index in self.stored.drain(..) {
             if let Some(answer) = hub.node.journal().and_then(|journal| Accepted::by(journal, Group::NOW)) {

@@ -41,10 +41,14 @@ impl Contestant {
     /// comparison would be with a broker that loses messages, or waits.
     #[must_use]
     pub fn mosquitto() -> Self {
+        Self::mosquitto_with("", "")
+    }
+
+    fn mosquitto_with(prepare: &str, more: &str) -> Self {
         let config = "listener {port} 127.0.0.1\\nallow_anonymous true\\nmax_queued_messages 0\\n\
                       max_inflight_messages 0\\nset_tcp_nodelay true\\n";
         let command = format!(
-            "PATH=\"$PATH:/usr/sbin:/usr/local/sbin\"; printf '{config}' > {{dir}}/mosquitto.conf; \
+            "PATH=\"$PATH:/usr/sbin:/usr/local/sbin\"; {prepare}printf '{config}{more}' > {{dir}}/mosquitto.conf; \
              exec mosquitto -c {{dir}}/mosquitto.conf"
         );
         Self { name: "mosquitto".to_owned(), command }
@@ -61,11 +65,9 @@ impl Contestant {
     /// has to be able to write all the same.
     #[must_use]
     pub fn durable_mosquitto() -> Self {
-        let config = "persistence true\\npersistence_location {dir}/\\nautosave_on_changes true\\n\
-                      autosave_interval 1\\n";
-        let Self { name, command } = Self::mosquitto();
-        let command = command.replacen("printf '", &format!("chmod 777 {{dir}}; printf '{config}"), 1);
-        Self { name, command }
+        let more = "persistence true\\npersistence_location {dir}/\\nautosave_on_changes true\\n\
+                    autosave_interval 1\\n";
+        Self::mosquitto_with("chmod 777 {dir}; ", more)
     }
 
     /// Starts it, and waits until it accepts connections.
